@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+# `check` only reads, `fix` writes. Every target that builds needs RocksDB, which `setup` builds once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check fix bench docker-demo
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+PYTHON ?= python3
+NODES ?= 3
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## build RocksDB once (cached), install libclang and g++ where they are missing
+	@tools/rocksdb.sh
+
+demo: setup ## three nodes, a real workflow, the leader killed: shown and measured
+	@$(PYTHON) tools/demo.py
+
+dev: setup ## a cluster of NODES=3 on this machine, in the foreground
+	cargo build --release -p orc-node --bin orc
+	exec $(TARGET_DIR)/release/orc dev --nodes $(NODES)
+
+test: setup ## every ring of tests
+	cargo build --workspace --bin orc
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  set -x; cargo nextest run --workspace; \
+	else \
+	  set -x; cargo test --workspace --exclude orc-tests --lib --bins --tests; \
+	  cargo test -p orc-tests -- --test-threads=1; \
+	fi
+	cargo test -p orc-client --doc
+	@echo "make test: every test passed"
+
+check: setup ## what CI runs: format, lints, docs, tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@$(MAKE) --no-print-directory test
+	@echo "make check: format, lints, docs and tests are in order"
+
+fix: setup ## format and apply the lints' suggestions
+	cargo fmt --all
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+bench: setup ## throughput and latency on three nodes
+	cargo build --release -p orc-node --bin orc
+	cargo run --release -p orc-benches
+
+docker-demo: ## three containers, a run completed, a node killed and back (needs a Docker Engine)
+	@docker/demo.sh

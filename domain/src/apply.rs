@@ -1,0 +1,152 @@
+//! The whole story of one entry: the clock advances, the command is decided, facts are written,
+//! what follows follows, until nothing more does. The same on every node.
+
+use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+
+use crate::{
+    answer::{Answer, Outcome},
+    assign::{admit, assign},
+    command::{Command, Entry, Idempotency},
+    decide::{decide, due, follow},
+    effect::Effect,
+    event::{Event, Recorded},
+    evolve::evolve,
+    react::{FollowUp, effects_of, react},
+    rejection::Rejection,
+    run::RunStatus,
+    state::{AnswerRecord, State},
+    task::TaskStatus,
+};
+
+/// Deadlines that one `AdvanceTime` lets take effect; the rest follow in the next.
+const DUE_MAX: usize = 256;
+
+/// What an entry led to. Its events are the latest in [`State::journal`].
+#[derive(Debug)]
+pub struct Applied {
+    /// What the caller hears.
+    pub outcome: Outcome,
+    /// What the hands have to do.
+    pub effects: Vec<Effect>,
+}
+
+/// Applies one entry, whole.
+pub fn apply(state: &mut State, entry: &Entry) -> Applied {
+    state.meta.rev = entry.rev;
+    state.meta.now = state.meta.now.max(entry.proposed_at);
+    state.answers.expire(state.meta.now);
+    if let Some(outcome) = entry.proposal.idempotency.and_then(|idempotency| replay(state, idempotency)) {
+        return Applied { outcome, effects: Vec::new() };
+    }
+    let command = &entry.proposal.command;
+    let events = match decide(state, command) {
+        Ok(events) => events,
+        Err(rejection) => {
+            let outcome = Outcome { rev: entry.rev, replayed: false, result: Err(rejection) };
+            return Applied { outcome, effects: Vec::new() };
+        }
+    };
+    let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
+    story.record(events);
+    story.settle();
+    if *command == Command::AdvanceTime {
+        story.advance();
+    }
+    let effects = story.effects;
+    let answer = answer(state, command);
+    if let Some(idempotency) = entry.proposal.idempotency {
+        keep(state, idempotency, answer.clone());
+    }
+    Applied { outcome: Outcome { rev: entry.rev, replayed: false, result: Ok(answer) }, effects }
+}
+
+fn replay(state: &State, idempotency: Idempotency) -> Option<Outcome> {
+    let known = state.answers.get(&idempotency.key)?;
+    if known.idempotency.request == idempotency.request {
+        return Some(Outcome { rev: known.rev, replayed: true, result: Ok(known.answer.clone()) });
+    }
+    Some(Outcome { rev: state.meta.rev, replayed: false, result: Err(Rejection::IdempotencyKeyReused) })
+}
+
+fn keep(state: &mut State, idempotency: Idempotency, answer: Answer) {
+    let record = AnswerRecord { idempotency, rev: state.meta.rev, at: state.meta.now, answer };
+    state.journal.answers.push(record.clone());
+    state.answers.insert(record);
+}
+
+struct Story<'a> {
+    state: &'a mut State,
+    effects: Vec<Effect>,
+    follow_ups: VecDeque<FollowUp>,
+}
+
+impl Story<'_> {
+    fn record(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.effects.extend(effects_of(self.state, &event));
+            evolve(self.state, &event);
+            self.follow_ups.extend(react(&event));
+            let meta = &mut self.state.meta;
+            meta.seq += 1;
+            let recorded = Recorded { seq: meta.seq, rev: meta.rev, at: meta.now, event };
+            self.state.journal.events.push(Arc::new(recorded));
+        }
+    }
+
+    /// Follows what follows, then fills free places, until nothing more happens.
+    fn settle(&mut self) {
+        loop {
+            while let Some(follow_up) = self.follow_ups.pop_front() {
+                let events = follow(self.state, &follow_up);
+                self.record(events);
+            }
+            match admit(self.state).or_else(|| assign(self.state)) {
+                Some(event) => self.record(alloc::vec![event]),
+                None => return,
+            }
+        }
+    }
+
+    fn advance(&mut self) {
+        for _ in 0..DUE_MAX {
+            let Some(events) = due(self.state) else { return };
+            self.record(events);
+            self.settle();
+        }
+    }
+}
+
+/// What the caller of an accepted command hears.
+fn answer(state: &State, command: &Command) -> Answer {
+    let run_answer = |id| {
+        let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
+        Answer::Run { id, status }
+    };
+    let task_status = |id| state.tasks.latest(id).map_or(TaskStatus::Completed, |task| task.status);
+    match command {
+        Command::CreateRun(create) => run_answer(create.id),
+        Command::CancelRun { run, .. } | Command::PauseRun { run } | Command::ResumeRun { run } => {
+            run_answer(*run)
+        }
+        Command::CreateTasks { tasks } => {
+            Answer::Tasks(tasks.iter().map(|task| (task.id, task_status(&task.id))).collect())
+        }
+        Command::CancelTask { task, .. } => Answer::Tasks(alloc::vec![(*task, task_status(task))]),
+        Command::SetState { key, .. } => {
+            Answer::Key { version: state.keys.get(key).map_or(0, |record| record.version) }
+        }
+        Command::ConnectComponent { component, session, .. } => {
+            Answer::Session { component: component.clone(), session: *session }
+        }
+        Command::CompleteTask { .. }
+        | Command::FailTask { .. }
+        | Command::RegisterComponent(_)
+        | Command::EndSession { .. }
+        | Command::EndNodeSessions { .. }
+        | Command::DrainComponent { .. }
+        | Command::DeregisterComponent { .. }
+        | Command::RecordEvaluation { .. }
+        | Command::AdvanceTime
+        | Command::Configure(_) => Answer::Done,
+    }
+}

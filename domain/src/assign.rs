@@ -1,0 +1,44 @@
+//! Filling free places: queued runs up to the limit, ready tasks onto free slots.
+//! Assignment is a rule like any other: it happens in the entry that made either side available.
+
+use crate::{
+    event::Event,
+    ids::{ComponentId, TaskId, Token},
+    indexes::Place,
+    state::State,
+};
+
+/// The next run to start, if the limit allows one.
+pub(crate) fn admit(state: &State) -> Option<Event> {
+    if state.indexes.runs_active() >= state.config().runs_active_max {
+        return None;
+    }
+    state.indexes.first_queued_run().map(|run| Event::RunStarted { run })
+}
+
+/// The next attempt to start: the best placed task that has a component, on the one with most free slots.
+pub(crate) fn assign(state: &State) -> Option<Event> {
+    if state.indexes.tasks_running() >= state.config().tasks_running_max {
+        return None;
+    }
+    let mut best: Option<(Place, TaskId, &ComponentId)> = None;
+    for (place, task, labels, components) in state.indexes.matches() {
+        if best.is_some_and(|(best_place, best_task, _)| (best_place, best_task) <= (place, task)) {
+            continue;
+        }
+        let fits = |id: &&ComponentId| {
+            state.components.get(id).is_some_and(|component| component.has_labels(labels))
+        };
+        if let Some(component) = { components }.find(fits) {
+            best = Some((place, task, component));
+        }
+    }
+    let (_, id, component) = best?;
+    let task = state.tasks.get(&id).expect("a queued task is live");
+    Some(Event::TaskAssigned {
+        task: id,
+        component: component.clone(),
+        token: Token(state.meta.token.0 + 1),
+        deadline: state.meta.now + task.timeout,
+    })
+}

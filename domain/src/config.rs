@@ -1,0 +1,132 @@
+//! Cluster-wide settings that rules read: limits, defaults and grace times.
+//! Knows nothing of files, flags or node settings.
+
+use alloc::{format, string::String};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::definition::Retry;
+
+/// What an operator may set for the whole cluster (the seed's names in `PUT /cluster/config`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterConfig {
+    /// Runs that may be active at once (`maxConcurrentWorkflows`).
+    pub runs_active_max: u32,
+    /// Attempts that may run at once (`maxConcurrentTasks`).
+    pub tasks_running_max: u32,
+    /// Runs that may be live (queued or active) at once.
+    pub runs_live_max: u32,
+    /// Tasks that may be live at once.
+    pub tasks_live_max: u32,
+    /// Time a lost connection may take to come back.
+    pub disconnect_grace: Duration,
+    /// Time a cancelled attempt may take to wind down.
+    pub cancel_grace: Duration,
+    /// What one priority level is worth in the queue.
+    pub head_start: Duration,
+    /// Versions kept of a state key (`state.maxVersions`).
+    pub versions_max: u32,
+    /// Time between heartbeats of a component (`components.heartbeatInterval`).
+    pub heartbeat_interval: Duration,
+    /// Time a component that polls may stay silent (`componentTimeout`).
+    pub component_timeout: Duration,
+    /// Time a message waits for its reply (`components.messageTimeout`).
+    pub message_timeout: Duration,
+    /// Default time of a task's attempt (`tasks.taskTimeout`).
+    pub task_timeout: Duration,
+    /// Default retries of a task (`retryAttempts`, `retryDelay`).
+    pub task_retry: Retry,
+    /// Default time of a step's attempt (`workflow.stepTimeout`).
+    pub step_timeout: Duration,
+    /// Default time of a run (`workflow.workflowTimeout`).
+    pub run_timeout: Duration,
+    /// Default retries of a step (`workflow.maxRetryAttempts`, `workflow.retryDelay`).
+    pub step_retry: Retry,
+    /// Messages that may wait for one component (`components.maxQueueSize`).
+    pub messages_waiting_max: u32,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        let retry = |delay| Retry {
+            limit: 3,
+            delay,
+            backoff_percent: 100,
+            delay_max: Duration::from_secs(300),
+            jitter: false,
+            non_retryable: alloc::vec::Vec::new(),
+            lost_max: 10,
+        };
+        ClusterConfig {
+            runs_active_max: 10,
+            tasks_running_max: 50,
+            runs_live_max: 100_000,
+            tasks_live_max: 200_000,
+            disconnect_grace: Duration::from_secs(5),
+            cancel_grace: Duration::from_secs(10),
+            head_start: Duration::from_secs(600),
+            versions_max: 10,
+            heartbeat_interval: Duration::from_secs(15),
+            component_timeout: Duration::from_secs(60),
+            message_timeout: Duration::from_secs(30),
+            task_timeout: Duration::from_secs(300),
+            task_retry: retry(Duration::from_secs(1)),
+            step_timeout: Duration::from_secs(300),
+            run_timeout: Duration::from_secs(3600),
+            step_retry: retry(Duration::from_secs(5)),
+            messages_waiting_max: 1000,
+        }
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{name}: {reason}")]
+pub struct ConfigError {
+    /// The setting, by the user's name.
+    pub name: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl ClusterConfig {
+    /// Refuses settings under which nothing could run.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("maxConcurrentWorkflows", self.runs_active_max, 1, 1_000_000),
+            ("maxConcurrentTasks", self.tasks_running_max, 1, 1_000_000),
+            ("maxLiveRuns", self.runs_live_max, 1, 10_000_000),
+            ("maxLiveTasks", self.tasks_live_max, 1, 10_000_000),
+            ("state.maxVersions", self.versions_max, 1, 10_000),
+            ("components.maxQueueSize", self.messages_waiting_max, 1, 1_000_000),
+            ("retryAttempts", self.task_retry.limit, 1, 1_000),
+            ("workflow.maxRetryAttempts", self.step_retry.limit, 1, 1_000),
+        ];
+        for (name, value, min, max) in counts {
+            if value < min || value > max {
+                return Err(ConfigError {
+                    name: name.into(),
+                    reason: format!("{value} is not between {min} and {max}"),
+                });
+            }
+        }
+        let day = Duration::from_secs(86_400);
+        let times = [
+            ("components.heartbeatInterval", self.heartbeat_interval, Duration::from_millis(100), day),
+            ("componentTimeout", self.component_timeout, Duration::from_secs(1), day),
+            ("components.messageTimeout", self.message_timeout, Duration::from_millis(1), day),
+            ("tasks.taskTimeout", self.task_timeout, Duration::from_millis(1), 365 * day),
+            ("workflow.stepTimeout", self.step_timeout, Duration::from_millis(1), 365 * day),
+            ("workflow.workflowTimeout", self.run_timeout, Duration::from_millis(1), 365 * day),
+        ];
+        for (name, value, min, max) in times {
+            if value < min || value > max {
+                return Err(ConfigError {
+                    name: name.into(),
+                    reason: format!("{value:?} is not between {min:?} and {max:?}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}

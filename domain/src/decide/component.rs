@@ -1,0 +1,96 @@
+//! Decisions about components: register, connect, lose, drain, forget.
+//! Knows nothing of sockets or of what a component runs.
+
+use alloc::{boxed::Box, vec, vec::Vec};
+
+use super::Decided;
+use crate::{
+    command::RegisterComponent,
+    component::{Component, HeldAttempt, Session, SessionEnd},
+    event::Event,
+    ids::{ComponentId, NodeId, SessionId},
+    rejection::Rejection,
+    state::State,
+};
+
+pub(super) fn register(state: &State, info: &RegisterComponent) -> Decided {
+    let same = |known: &Component| {
+        known.name == info.name
+            && known.kind == info.kind
+            && known.version == info.version
+            && known.capabilities == info.capabilities
+            && known.labels == info.labels
+            && known.slots == info.slots
+    };
+    if state.components.get(&info.id).is_some_and(same) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::ComponentRegistered(Box::new(info.clone()))])
+}
+
+fn known<'a>(state: &'a State, id: &ComponentId) -> Result<&'a Component, Rejection> {
+    state.components.get(id).ok_or_else(|| Rejection::ComponentUnknown { component: id.clone() })
+}
+
+pub(super) fn connect(
+    state: &State,
+    id: &ComponentId,
+    session: (SessionId, NodeId),
+    held: &[HeldAttempt],
+) -> Decided {
+    let component = known(state, id)?;
+    let (session, node) = session;
+    if component.live_session().is_some_and(|live| live.id == session) {
+        return Ok(Vec::new());
+    }
+    let session = Session { id: session, node, connected_at: state.meta.now, lost_until: None };
+    Ok(vec![Event::ComponentConnected { component: id.clone(), session, held: held.to_vec() }])
+}
+
+pub(super) fn end_session(
+    state: &State,
+    id: &ComponentId,
+    session: SessionId,
+    end: SessionEnd,
+) -> Vec<Event> {
+    let Some(component) = state.components.get(id) else { return Vec::new() };
+    let Some(current) = component.session.as_ref().filter(|current| current.id == session) else {
+        return Vec::new();
+    };
+    match end {
+        SessionEnd::Lost if current.lost_until.is_some() => Vec::new(),
+        SessionEnd::Lost => vec![lost(state, component, current)],
+        SessionEnd::Closed => vec![
+            Event::SessionEnded { component: id.clone(), session, end, until: None },
+            Event::ComponentDisconnected { component: id.clone() },
+        ],
+    }
+}
+
+pub(super) fn end_node_sessions(state: &State, node: NodeId, except: &[SessionId]) -> Vec<Event> {
+    let sessions =
+        state.components.iter().filter_map(|(_, component)| Some((component, component.live_session()?)));
+    let gone = sessions.filter(|(_, session)| session.node == node && !except.contains(&session.id));
+    gone.map(|(component, session)| lost(state, component, session)).collect()
+}
+
+fn lost(state: &State, component: &Component, session: &Session) -> Event {
+    Event::SessionEnded {
+        component: component.id.clone(),
+        session: session.id,
+        end: SessionEnd::Lost,
+        until: Some(state.meta.now + state.config().disconnect_grace),
+    }
+}
+
+pub(super) fn drain(state: &State, id: &ComponentId) -> Decided {
+    if known(state, id)?.draining {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::ComponentDraining { component: id.clone() }])
+}
+
+pub(super) fn deregister(state: &State, id: &ComponentId) -> Decided {
+    known(state, id)?;
+    Ok(vec![Event::ComponentDeregistered { component: id.clone() }])
+}

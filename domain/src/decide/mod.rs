@@ -1,0 +1,102 @@
+//! Decisions: what a command leads to on the state as it is, or why not.
+//! Everything here only reads; the facts returned are written by `evolve`.
+
+mod component;
+mod run;
+mod step;
+mod task;
+
+use alloc::{vec, vec::Vec};
+
+use crate::{
+    command::{Command, Expect},
+    event::Event,
+    ids::{Json, StateKey},
+    indexes::Due,
+    react::FollowUp,
+    rejection::Rejection,
+    state::State,
+};
+
+pub(crate) use task::TASK_TIMEOUT;
+
+type Decided = Result<Vec<Event>, Rejection>;
+
+/// A wish may be refused.
+pub(crate) fn decide(state: &State, command: &Command) -> Decided {
+    match command {
+        Command::CreateRun(create) => run::create(state, create),
+        Command::CancelRun { run, reason } => run::cancel(state, *run, reason),
+        Command::PauseRun { run } => run::pause(state, *run),
+        Command::ResumeRun { run } => run::resume(state, *run),
+        Command::CreateTasks { tasks } => task::create(state, tasks),
+        Command::CancelTask { task, reason } => task::cancel(state, *task, reason),
+        Command::CompleteTask { task, token, output } => task::complete(state, *task, *token, output),
+        Command::FailTask { task, token, failure, retryable, retry_after } => {
+            let failed = task::Failed { failure, retryable: *retryable, retry_after: *retry_after };
+            task::fail(state, *task, *token, &failed)
+        }
+        Command::RegisterComponent(info) => component::register(state, info),
+        Command::ConnectComponent { component, session, node, held } => {
+            component::connect(state, component, (*session, *node), held)
+        }
+        Command::EndSession { component, session, end } => {
+            Ok(component::end_session(state, component, *session, *end))
+        }
+        Command::EndNodeSessions { node, except } => Ok(component::end_node_sessions(state, *node, except)),
+        Command::DrainComponent { component } => component::drain(state, component),
+        Command::DeregisterComponent { component } => component::deregister(state, component),
+        Command::RecordEvaluation { run, point, evaluation } => {
+            step::record_evaluation(state, *run, *point, evaluation)
+        }
+        Command::AdvanceTime => Ok(Vec::new()),
+        Command::SetState { key, value, expect } => set_state(state, key, value.as_ref(), *expect),
+        Command::Configure(config) => match config.validate() {
+            Ok(()) => Ok(vec![Event::Configured(config.clone())]),
+            Err(error) => Err(Rejection::BadConfig(error)),
+        },
+    }
+}
+
+/// Whenever this, then that: never refused; nothing is an answer.
+pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
+    match follow_up {
+        FollowUp::StartSteps(run) => step::start_all(state, *run),
+        FollowUp::AfterStep(run, step) => step::after(state, *run, *step),
+        FollowUp::WindDown(run) => step::wind_down(state, *run),
+        FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
+        FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
+    }
+}
+
+/// What the earliest deadline that has passed leads to; none if none has.
+pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
+    Some(match state.indexes.first_due(state.meta.now)? {
+        Due::Run(run) => vec![Event::RunTimedOut { run }],
+        Due::Step(run, step) => vec![step::delay_over(run, step)],
+        Due::Task(task) => task::due(state, task),
+        Due::Component(component) => vec![Event::ComponentDisconnected { component }],
+    })
+}
+
+fn set_state(state: &State, key: &StateKey, value: Option<&Json>, expect: Expect) -> Decided {
+    let known = state.keys.get(key);
+    let version = known.map_or(0, |record| record.version);
+    let old = known.and_then(|record| record.value.clone());
+    let holds = match expect {
+        Expect::Any => true,
+        Expect::Absent => old.is_none(),
+        Expect::Present => old.is_some(),
+        Expect::Version(expected) => old.is_some() && version == expected,
+    };
+    if !holds {
+        return Err(Rejection::StateVersionConflict { key: key.clone(), version, present: old.is_some() });
+    }
+    if value.is_none() && old.is_none() {
+        return Err(Rejection::StateKeyAbsent { key: key.clone() });
+    }
+    let version = version + 1;
+    let kept = u64::from(state.config().versions_max);
+    let version_min = known.map_or(1, |record| record.version_min).max((version + 1).saturating_sub(kept));
+    Ok(vec![Event::StateChanged { key: key.clone(), old, value: value.cloned(), version, version_min }])
+}

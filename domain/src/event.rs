@@ -1,0 +1,217 @@
+//! Facts: what has happened, numbered without gaps and the same on every node.
+//! Knows nothing of how they are shown; a fact cannot fail.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    command::{CreateRun, RegisterComponent},
+    component::{HeldAttempt, Session, SessionEnd},
+    config::ClusterConfig,
+    definition::Definition,
+    ids::{ComponentId, Json, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
+    run::{Conclusion, Decision, EvalPoint, Failure, RunStatus, StepOutcome},
+    task::Task,
+};
+
+/// A fact with its place in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Number, from 1, without gaps.
+    pub seq: u64,
+    /// Log index.
+    pub rev: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// What has happened. Stored: variants are only ever added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A definition was seen for the first time, or again after it left memory.
+    DefinitionAdded(Arc<Definition>),
+    /// A run was accepted.
+    RunCreated(Box<CreateRun>),
+    /// A run left the queue.
+    RunStarted {
+        /// Which.
+        run: RunId,
+    },
+    /// A run is paused.
+    RunPaused {
+        /// Which.
+        run: RunId,
+    },
+    /// A run goes on.
+    RunResumed {
+        /// Which.
+        run: RunId,
+    },
+    /// A run winds down.
+    RunCancelRequested {
+        /// Which.
+        run: RunId,
+        /// Why.
+        reason: Text,
+    },
+    /// A run's time is up; it winds down.
+    RunTimedOut {
+        /// Which.
+        run: RunId,
+    },
+    /// Expressions await the leader.
+    EvaluationAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which expressions.
+        point: EvalPoint,
+    },
+    /// A run ended.
+    RunEnded {
+        /// Which.
+        run: RunId,
+        /// Terminal.
+        status: RunStatus,
+        /// How.
+        conclusion: Conclusion,
+        /// JSON.
+        outputs: Json,
+        /// The first failure that counts.
+        failure: Option<Failure>,
+    },
+    /// What a condition or `if` said.
+    StepDecided {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// What it said.
+        decision: Decision,
+    },
+    /// A step began: its task exists, its children may start, or its delay runs.
+    StepStarted {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The config with templates filled in, where there were any.
+        config: Option<Json>,
+    },
+    /// A step ended; its task, if any, is gone.
+    StepEnded {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// A task of its own was accepted.
+    TaskCreated(Box<Task>),
+    /// A dependency completed.
+    DependencyCompleted {
+        /// Whose.
+        task: TaskId,
+        /// Which.
+        dependency: TaskId,
+    },
+    /// A task returned to its queue after a pause between attempts.
+    TaskRequeued {
+        /// Which.
+        task: TaskId,
+    },
+    /// An attempt started.
+    TaskAssigned {
+        /// Which.
+        task: TaskId,
+        /// Whose.
+        component: ComponentId,
+        /// What a result must carry.
+        token: Token,
+        /// When it times out.
+        deadline: Timestamp,
+    },
+    /// An attempt failed, timed out or was lost.
+    AttemptFailed {
+        /// Which task.
+        task: TaskId,
+        /// Which attempt.
+        token: Token,
+        /// Why.
+        failure: Failure,
+        /// The component went away.
+        lost: bool,
+        /// When the next one may start; none: the task ends next.
+        retry_at: Option<Timestamp>,
+    },
+    /// A running attempt is asked to wind down.
+    TaskCancelRequested {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        reason: Text,
+        /// When it ends without an answer.
+        deadline: Timestamp,
+    },
+    /// A task of its own ended.
+    TaskEnded {
+        /// Which.
+        task: TaskId,
+        /// How; never skipped.
+        outcome: StepOutcome,
+    },
+    /// A component is known, or known differently.
+    ComponentRegistered(Box<RegisterComponent>),
+    /// A component is connected.
+    ComponentConnected {
+        /// Which.
+        component: ComponentId,
+        /// Its session.
+        session: Session,
+        /// What it still works on.
+        held: Vec<HeldAttempt>,
+    },
+    /// A connection broke or was closed; with `until` it may come back.
+    SessionEnded {
+        /// Whose.
+        component: ComponentId,
+        /// Which.
+        session: SessionId,
+        /// How.
+        end: SessionEnd,
+        /// The end of its grace time.
+        until: Option<Timestamp>,
+    },
+    /// A component is gone: its attempts are lost.
+    ComponentDisconnected {
+        /// Which.
+        component: ComponentId,
+    },
+    /// A component takes no new tasks.
+    ComponentDraining {
+        /// Which.
+        component: ComponentId,
+    },
+    /// A component is forgotten.
+    ComponentDeregistered {
+        /// Which.
+        component: ComponentId,
+    },
+    /// A state key was written or deleted.
+    StateChanged {
+        /// Which.
+        key: StateKey,
+        /// The value before.
+        old: Option<Json>,
+        /// The value now; none: deleted.
+        value: Option<Json>,
+        /// Number of the write.
+        version: u64,
+        /// The oldest version still kept.
+        version_min: u64,
+    },
+    /// The cluster's settings changed.
+    Configured(Box<ClusterConfig>),
+}

@@ -1,0 +1,95 @@
+//! Rows changed with their indexes: entries out, change, entries in.
+//! Knows nothing of why a row changes.
+
+use crate::{
+    component::Component,
+    ids::{ComponentId, RunId, TaskId},
+    run::Run,
+    state::State,
+    task::Task,
+};
+
+impl State {
+    pub(super) fn add_run(&mut self, run: Run) {
+        self.indexes.add_run(&run, self.meta.config.head_start);
+        self.runs.insert(run.id, run);
+    }
+
+    pub(super) fn change_run(&mut self, id: RunId, change: impl FnOnce(&mut Run)) {
+        let head_start = self.meta.config.head_start;
+        if let Some(run) = self.runs.get(&id) {
+            self.indexes.remove_run(run, head_start);
+            self.runs.update(&id, change);
+            self.indexes.add_run(self.runs.get(&id).expect("it was just changed"), head_start);
+        }
+    }
+
+    /// The run ends: it leaves memory, and its definition may.
+    pub(super) fn archive_run(&mut self, id: RunId) {
+        if let Some(run) = self.runs.get(&id) {
+            let definition = run.definition;
+            self.indexes.remove_run(run, self.meta.config.head_start);
+            self.runs.archive(&id);
+            if self.definitions.len() > DEFINITIONS_KEPT_MAX && !self.indexes.is_used(&definition) {
+                self.definitions.archive(&definition);
+            }
+        }
+    }
+
+    pub(super) fn add_task(&mut self, task: Task) {
+        self.indexes.add_task(&task, None, self.meta.config.head_start);
+        self.tasks.insert(task.id, task);
+    }
+
+    pub(super) fn change_task(&mut self, id: &TaskId, change: impl FnOnce(&mut Task)) {
+        let head_start = self.meta.config.head_start;
+        if let Some(task) = self.tasks.get(id) {
+            self.indexes.remove_task(task, runner(&self.components, task), head_start);
+            self.tasks.update(id, change);
+            let task = self.tasks.get(id).expect("it was just changed");
+            self.indexes.add_task(task, runner(&self.components, task), head_start);
+        }
+    }
+
+    /// The task leaves memory: to the archive, or for good when its step keeps the result.
+    pub(super) fn drop_task(&mut self, id: &TaskId) {
+        if let Some(task) = self.tasks.get(id) {
+            self.indexes.remove_task(task, runner(&self.components, task), self.meta.config.head_start);
+            match id {
+                TaskId::Single(_) => self.tasks.archive(id),
+                TaskId::Step(..) => self.tasks.remove(id),
+            }
+        }
+    }
+
+    pub(super) fn put_component(&mut self, component: Component) {
+        self.drop_component(&component.id.clone());
+        self.indexes.add_component(&component);
+        self.components.insert(component.id.clone(), component);
+    }
+
+    pub(super) fn change_component(&mut self, id: &ComponentId, change: impl FnOnce(&mut Component)) {
+        if let Some(component) = self.components.get(id) {
+            self.indexes.remove_component(component);
+            self.components.update(id, change);
+            self.indexes.add_component(self.components.get(id).expect("it was just changed"));
+        }
+    }
+
+    pub(super) fn drop_component(&mut self, id: &ComponentId) {
+        if let Some(component) = self.components.get(id) {
+            self.indexes.remove_component(component);
+            self.components.remove(id);
+        }
+    }
+}
+
+/// Definitions kept in memory beyond those in use, so that callers need not send them each time.
+const DEFINITIONS_KEPT_MAX: usize = 1_000;
+
+fn runner<'a>(
+    components: &'a crate::table::Table<ComponentId, Component>,
+    task: &Task,
+) -> Option<&'a Component> {
+    components.get(&task.assignment.as_ref()?.component)
+}

@@ -1,0 +1,53 @@
+//! The rules: what runs, tasks, components and state keys are and how each changes.
+//! Knows no clock, randomness, IO, JSON, floats nor that there is more than one node.
+
+#![no_std]
+extern crate alloc;
+
+mod answer;
+mod apply;
+mod assign;
+mod command;
+mod component;
+mod config;
+mod decide;
+mod definition;
+mod effect;
+mod event;
+mod evolve;
+mod ids;
+mod indexes;
+mod key;
+mod react;
+mod rejection;
+mod run;
+mod state;
+mod table;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Outcome, Unavailable};
+pub use apply::{Applied, apply};
+pub use command::{
+    Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
+    RegisterComponent,
+};
+pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
+pub use config::{ClusterConfig, ConfigError};
+pub use definition::{Definition, OnFalse, Retry, StepDef, StepKind};
+pub use effect::{Effect, outstanding};
+pub use event::{Event, Recorded};
+pub use ids::{
+    ActionName, BadId, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
+    SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
+};
+pub use indexes::Counts;
+pub use key::{KeyRecord, VersionRecord};
+pub use rejection::{Limited, Rejection, RunWish};
+pub use run::{
+    Conclusion, Decision, EvalPoint, Failure, Run, RunStatus, Skip, Step, StepOutcome, StepStatus,
+};
+pub use state::{AnswerRecord, Journal, Meta, State};
+pub use table::{Change, Row, Table};
+pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};

@@ -1,0 +1,64 @@
+//! A disk made of maps: what drains leave, and the state that comes back from it.
+
+use alloc::collections::BTreeMap;
+
+use super::*;
+
+/// What drains have left.
+#[derive(Default)]
+pub(super) struct Store {
+    runs: BTreeMap<RunId, Arc<Run>>,
+    tasks: BTreeMap<TaskId, Arc<Task>>,
+    components: BTreeMap<ComponentId, Arc<Component>>,
+    keys: BTreeMap<StateKey, Arc<KeyRecord>>,
+    definitions: BTreeMap<DefinitionId, Arc<Definition>>,
+    answers: Vec<AnswerRecord>,
+    meta: Meta,
+}
+
+fn write<K: Ord + Clone, V: Clone>(rows: &mut BTreeMap<K, Arc<V>>, table: &mut Table<K, V>) {
+    for change in table.drain() {
+        match change {
+            Change::Put(key, row) => {
+                rows.insert(key, row);
+            }
+            Change::Delete(key) => assert!(rows.remove(&key).is_some(), "only what is there is deleted"),
+            Change::Archive { key, was_stored, .. } => assert_eq!(rows.remove(&key).is_some(), was_stored),
+            Change::Forget(_) => {}
+        }
+    }
+}
+
+fn restore<K: Ord + Clone, V: Clone>(rows: &BTreeMap<K, Arc<V>>, table: &mut Table<K, V>) {
+    for (key, row) in rows {
+        table.restore(key.clone(), (**row).clone());
+    }
+}
+
+impl Store {
+    pub(super) fn drain(&mut self, state: &mut State) {
+        write(&mut self.runs, &mut state.runs);
+        write(&mut self.tasks, &mut state.tasks);
+        write(&mut self.components, &mut state.components);
+        write(&mut self.keys, &mut state.keys);
+        write(&mut self.definitions, &mut state.definitions);
+        state.versions.drain();
+        self.answers.append(&mut state.journal.answers);
+        state.journal.events.clear();
+        self.meta = state.meta.clone();
+    }
+
+    pub(super) fn load(&self) -> State {
+        let mut state = State { meta: self.meta.clone(), ..State::default() };
+        restore(&self.runs, &mut state.runs);
+        restore(&self.tasks, &mut state.tasks);
+        restore(&self.components, &mut state.components);
+        restore(&self.keys, &mut state.keys);
+        restore(&self.definitions, &mut state.definitions);
+        for answer in &self.answers {
+            state.restore_answer(answer.clone());
+        }
+        state.restore_indexes();
+        state
+    }
+}
