@@ -1,1 +1,14 @@
-//! stub
+//! The harness of the slow rings: real nodes and workers as processes on loopback, load with its bookkeeping,
+//! and the checks that hold after every fault. Knows the product only by its binary and its client library.
+
+mod check;
+mod cluster;
+mod dev;
+mod load;
+mod process;
+
+pub use check::{counted_once, equal_hashes, every_run_completed};
+pub use cluster::{Cluster, Options};
+pub use dev::DevCluster;
+pub use load::{Load, Probe, Report, three_echo_steps};
+pub use process::{Process, TempDir, binary, free_ports};

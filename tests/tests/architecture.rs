@@ -22,7 +22,7 @@ const MAY_KNOW: [(&str, &[&str], &[&str]); 8] = [
     ("executors", &["orc-client"], &[]),
     ("node", &["orc-raft", "orc-actors", "orc-client", "orc-executors", "orc-domain"], &[]),
     ("tests", &["orc-client"], &["orc-domain", "orc-actors"]),
-    ("benches", &["orc-client"], &[]),
+    ("benches", &["orc-client", "orc-tests"], &[]),
 ];
 
 /// Foreign packages with one home, and the crate folders that may depend on them.

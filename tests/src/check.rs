@@ -1,0 +1,82 @@
+//! What must hold after every fault: accepted runs complete, results count once, nodes hold the same state.
+//! Knows nothing of the fault.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::{StreamExt, stream};
+use orc_client::{Client, RunStatus, wire};
+use tokio::time::{Instant, sleep};
+
+/// Waits until every accepted run has completed; fails with the first that ended otherwise.
+pub async fn every_run_completed(client: &Client, ids: &[String], within: Duration) -> Result<()> {
+    let check = |id: String| {
+        let run = client.runs().handle(id.clone());
+        async move {
+            let result = run.wait().timeout(within).await.with_context(|| format!("waiting for {id}"))?;
+            ensure!(
+                result.status() == &RunStatus::Completed,
+                "{id} ended {:?}: {:#?}",
+                result.status(),
+                result.view()
+            );
+            Ok(())
+        }
+    };
+    let mut checks = stream::iter(ids.iter().cloned().map(check)).buffer_unordered(32);
+    while let Some(outcome) = checks.next().await {
+        outcome?;
+    }
+    Ok(())
+}
+
+/// Reads the whole history and counts the results of steps: each of `steps` in each run exactly once.
+pub async fn counted_once(client: &Client, ids: &[String], steps: usize) -> Result<usize> {
+    let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
+    let mut since = 0;
+    loop {
+        let page = client.events().types(["step.completed"]).since(since).list(500).await?;
+        let Some(last) = page.items.last() else { break };
+        since = last.seq;
+        for event in &page.items {
+            let data: serde_json::Value = serde_json::from_str(event.data.get())?;
+            let text = |name: &str| data.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+            let run = text("runId").with_context(|| format!("no run in {event:?}"))?;
+            let step = text("stepId").with_context(|| format!("no step in {event:?}"))?;
+            *counts.entry((run, step)).or_default() += 1;
+        }
+    }
+    if let Some(((run, step), count)) = counts.iter().find(|(_, count)| **count != 1) {
+        bail!("the result of {step} of {run} was counted {count} times");
+    }
+    for id in ids {
+        let range = (id.clone(), String::new())..=(id.clone(), "\u{10FFFF}".to_owned());
+        let found = counts.range(range).count();
+        ensure!(found == steps, "{id} has {found} results, not {steps}");
+    }
+    Ok(counts.len())
+}
+
+/// Waits until every node of the cluster shows the same state hash at the same applied index.
+pub async fn equal_hashes(client: &Client, nodes: usize, within: Duration) -> Result<String> {
+    let deadline = Instant::now() + within;
+    let mut last = None;
+    while Instant::now() < deadline {
+        if let Ok(status) = client.cluster().status().await {
+            let seen: Vec<(Option<u64>, Option<&String>)> = status
+                .nodes
+                .iter()
+                .map(|node: &wire::ClusterNode| (node.applied, node.state_hash.as_ref()))
+                .collect();
+            if let [(Some(applied), Some(hash)), ..] = seen[..]
+                && seen.len() == nodes
+                && seen.iter().all(|other| *other == seen[0])
+            {
+                return Ok(format!("{hash} at {applied}"));
+            }
+            last = Some(status);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    bail!("nodes do not show the same state hash after {within:?}: {last:#?}")
+}
