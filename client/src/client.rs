@@ -1,0 +1,218 @@
+//! The client: which nodes there are, which one worked last, and the way to each group of calls.
+//! Knows nothing of how a call is tried; [`crate::http`] does that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::http::Call;
+use crate::wire::{SystemStatus, paths};
+use crate::{Cluster, Components, Error, Events, Runs, State, Tasks};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A client of a cluster; cheap to clone. Calls go to the node that worked last and move on to others by themselves.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), orc_client::Error> {
+/// use orc_client::{Client, Workflow};
+/// use serde_json::json;
+///
+/// let orc = Client::builder().nodes(["http://127.0.0.1:7420", "http://127.0.0.1:7421"]).build()?;
+/// let workflow = Workflow::definition(json!({ "name": "hello", "steps": [{ "name": "Say", "type": "task" }] }));
+/// let run = orc.runs().start(workflow).input("epochs", 3).send().await?;
+/// println!("{}: {}", run.id(), run.wait().await?.status());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    nodes: Vec<String>,
+    /// The node that worked last.
+    preferred: AtomicUsize,
+    /// The newest index that an answer to a mutation carried: reads must be as new.
+    index_seen: AtomicU64,
+    timeout: Duration,
+    attempt_timeout: Duration,
+}
+
+/// How a [`Client`] is made.
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    nodes: Vec<String>,
+    timeout: Duration,
+    attempt_timeout: Duration,
+}
+
+impl ClientBuilder {
+    /// The nodes' addresses: `http://host:port` or `host:port`.
+    #[must_use]
+    pub fn nodes<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
+        self.nodes.extend(nodes.into_iter().map(Into::into));
+        self
+    }
+
+    /// How long a call may take with all its attempts (default 30 s).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long one attempt may take (default 5 s); waits get their time on top.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Makes the client; it connects when it is used.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] without a node or with an address that is none.
+    pub fn build(self) -> Result<Client, Error> {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| base_url(node)).collect::<Result<_, _>>()?;
+        if nodes.is_empty() {
+            return Err(Error::Usage("a client needs the address of at least one node".to_owned()));
+        }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Error::Usage(format!("no HTTP client could be made: {error}")))?;
+        let (timeout, attempt_timeout) = (self.timeout, self.attempt_timeout);
+        let (preferred, index_seen) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Client { inner: Arc::new(Inner { http, nodes, preferred, index_seen, timeout, attempt_timeout }) })
+    }
+}
+
+/// `host:port` or `http://host:port/` as `http://host:port`.
+fn base_url(node: &str) -> Result<String, Error> {
+    let node = node.trim();
+    let url = if node.contains("://") { node.to_owned() } else { format!("http://{node}") };
+    let parsed =
+        reqwest::Url::parse(&url).map_err(|error| Error::Usage(format!("{node} is no address: {error}")))?;
+    if parsed.scheme() != "http" || !parsed.has_host() {
+        return Err(Error::Usage(format!("{node} is no address: only http:// is spoken")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+impl Client {
+    /// Begins to make a client.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder { nodes: Vec::new(), timeout: TIMEOUT, attempt_timeout: ATTEMPT_TIMEOUT }
+    }
+
+    /// Runs of workflows.
+    #[must_use]
+    pub fn runs(&self) -> Runs {
+        Runs::new(self.clone())
+    }
+
+    /// Tasks without a run, and the results of attempts.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        Tasks::new(self.clone())
+    }
+
+    /// Components and messages to them.
+    #[must_use]
+    pub fn components(&self) -> Components {
+        Components::new(self.clone())
+    }
+
+    /// State keys.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::new(self.clone())
+    }
+
+    /// Events.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.clone())
+    }
+
+    /// Nodes and the cluster's configuration.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        Cluster::new(self.clone())
+    }
+
+    /// The system in short, as the seed's `getStatus()` has it.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn status(&self) -> Result<SystemStatus, Error> {
+        self.call(Call::get(paths::STATUS)).await
+    }
+
+    /// The nodes' addresses, as `http://host:port`.
+    #[must_use]
+    pub fn nodes(&self) -> &[String] {
+        &self.inner.nodes
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.inner.http
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    pub(crate) fn attempt_timeout(&self) -> Duration {
+        self.inner.attempt_timeout
+    }
+
+    /// The position of the node that worked last.
+    pub(crate) fn preferred(&self) -> usize {
+        self.inner.preferred.load(Ordering::Relaxed)
+    }
+
+    /// The address at a position, counted round and round.
+    pub(crate) fn node(&self, position: usize) -> &str {
+        &self.inner.nodes[position % self.inner.nodes.len()]
+    }
+
+    pub(crate) fn prefer(&self, position: usize) {
+        self.inner.preferred.store(position % self.inner.nodes.len(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn index_seen(&self) -> u64 {
+        self.inner.index_seen.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn saw_index(&self, index: u64) {
+        self.inner.index_seen.fetch_max(index, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_when_the_client_is_made() {
+        let nodes = |nodes: &[&str]| {
+            Client::builder().nodes(nodes.iter().copied()).build().map(|client| client.nodes().to_vec())
+        };
+        let expected = ["http://127.0.0.1:7420", "http://n2:1"].map(str::to_owned);
+        assert_eq!(nodes(&["127.0.0.1:7420", "http://n2:1/"]).expect("good addresses"), expected);
+        for wrong in [&[][..], &["https://x"], &["http://"], &["not an address"]] {
+            assert!(matches!(nodes(wrong), Err(Error::Usage(_))), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The cluster: its nodes, its configuration, its snapshots.
+//! Knows nothing of consensus.
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::http::Call;
+use crate::wire::{AddNode, ClusterStatus, Membership, SnapshotMade, paths};
+use crate::{Client, Error};
+
+/// Calls about the cluster: [`Client::cluster`]. To ask one certain node, make a client that knows only that one.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    client: Client,
+}
+
+impl Cluster {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The cluster as the asked node sees it.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn status(&self) -> Result<ClusterStatus, Error> {
+        self.client.call(Call::get(paths::CLUSTER)).await
+    }
+
+    /// Adds a node as a learner.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn add_node(&self, node: &AddNode) -> Result<Membership, Error> {
+        self.client.call(Call::post(paths::CLUSTER_NODES, node)?).await
+    }
+
+    /// Makes a learner a voter.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn promote(&self, id: &str) -> Result<Membership, Error> {
+        self.client.call(Call::mutation(Method::POST, paths::fill(paths::CLUSTER_PROMOTE, id))).await
+    }
+
+    /// Removes a node.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn remove_node(&self, id: &str) -> Result<Membership, Error> {
+        self.client.call(Call::mutation(Method::DELETE, paths::fill(paths::CLUSTER_NODE, id))).await
+    }
+
+    /// The cluster-wide configuration, by the seed's names.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn config(&self) -> Result<Value, Error> {
+        self.client.call(Call::get(paths::CLUSTER_CONFIG)).await
+    }
+
+    /// Changes the cluster-wide configuration and gives it as it is then.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn set_config<C: Serialize>(&self, config: &C) -> Result<Value, Error> {
+        self.client.call(Call::mutation(Method::PUT, paths::CLUSTER_CONFIG).json(config)?).await
+    }
+
+    /// The asked node makes a snapshot of its state.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn snapshot(&self) -> Result<SnapshotMade, Error> {
+        self.client.call(Call::mutation(Method::POST, paths::CLUSTER_SNAPSHOT)).await
+    }
+}

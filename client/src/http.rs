@@ -1,0 +1,227 @@
+//! How a call is tried: on node after node, with the same idempotency key, until its deadline.
+//! Knows nothing of what a call means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::backoff;
+use crate::error::is_retryable;
+use crate::wire::{self, Problem, headers};
+use crate::{Client, Error};
+
+/// One call: what is sent, and how patiently.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    target: String,
+    body: Option<Bytes>,
+    headers: Vec<(&'static str, String)>,
+    /// On top of the time of an attempt and of the call: how long the node itself may wait.
+    patience: Duration,
+    /// Whether only what certainly had no effect is tried again.
+    once: bool,
+}
+
+impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A call that changes something: it gets an idempotency key.
+    pub(crate) fn mutation(method: Method, path: impl Into<String>) -> Self {
+        Self::new(method, path).header(headers::IDEMPOTENCY_KEY, Uuid::now_v7())
+    }
+
+    pub(crate) fn post<B: Serialize>(path: impl Into<String>, body: &B) -> Result<Self, Error> {
+        Self::mutation(Method::POST, path).json(body)
+    }
+
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        let (target, headers) = (path.into(), Vec::new());
+        Self { method, target, body: None, headers, patience: Duration::ZERO, once: false }
+    }
+
+    pub(crate) fn json<B: Serialize>(mut self, body: &B) -> Result<Self, Error> {
+        let bytes = serde_json::to_vec(body).map_err(|error| Error::no_json_form("the request", &error))?;
+        self.body = Some(bytes.into());
+        Ok(self)
+    }
+
+    pub(crate) fn query<Q: Serialize>(mut self, query: &Q) -> Self {
+        self.target.push_str(&wire::write_query(query));
+        self
+    }
+
+    /// Sets a header; the last value of a name wins.
+    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// The caller's own idempotency key, if there is one.
+    pub(crate) fn key(self, key: Option<String>) -> Self {
+        match key {
+            Some(key) => self.header(headers::IDEMPOTENCY_KEY, key),
+            None => self,
+        }
+    }
+
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    fn is_mutation(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+/// How an attempt failed.
+enum Failure {
+    Transport(reqwest::Error),
+    Problem { problem: Box<Problem>, retry_after: Option<Duration> },
+}
+
+impl Failure {
+    fn may_try_again(&self, call: &Call) -> bool {
+        let passing = match self {
+            Self::Transport(error) => !error.is_builder(),
+            Self::Problem { problem, .. } => is_retryable(problem),
+        };
+        passing && (!call.once || self.executed() == Some(false))
+    }
+
+    fn executed(&self) -> Option<bool> {
+        match self {
+            Self::Transport(error) => (error.is_connect() || error.is_builder()).then_some(false),
+            Self::Problem { problem, .. } => problem.executed,
+        }
+    }
+
+    /// A node that did not answer is left at once; only after a round over all nodes, or when told to, there is a pause.
+    fn pause(&self, attempts: u32, nodes: u32) -> Duration {
+        match self {
+            Self::Problem { retry_after: Some(retry_after), .. } => (*retry_after).min(backoff::PAUSE_MAX),
+            _ if attempts.is_multiple_of(nodes) => backoff::pause(attempts / nodes - 1),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Client {
+    /// Makes a call and reads its answer as JSON.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        serde_json::from_slice(&self.send(&call).await?).map_err(Error::Decode)
+    }
+
+    /// Makes a call whose answer says nothing beyond its status.
+    pub(crate) async fn call_unit(&self, call: Call) -> Result<(), Error> {
+        self.send(&call).await.map(|_| ())
+    }
+
+    async fn send(&self, call: &Call) -> Result<Bytes, Error> {
+        let timeout = self.timeout() + call.patience;
+        let deadline = Instant::now() + timeout;
+        let (mut position, mut attempts, mut executed) = (self.preferred(), 0, Some(false));
+        loop {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let failure = match self.attempt(position, call, remaining).await {
+                Ok(body) => {
+                    self.prefer(position);
+                    return Ok(body);
+                }
+                Err(failure) => failure,
+            };
+            attempts += 1;
+            executed = executed.and(failure.executed());
+            if !failure.may_try_again(call) {
+                return Err(last_word(failure, attempts, executed));
+            }
+            let pause = failure.pause(attempts, u32::try_from(self.nodes().len()).unwrap_or(u32::MAX));
+            if Instant::now() + pause >= deadline {
+                return Err(out_of_time(failure, timeout, attempts, executed));
+            }
+            tokio::time::sleep(pause).await;
+            position += 1;
+        }
+    }
+
+    async fn attempt(&self, position: usize, call: &Call, remaining: Duration) -> Result<Bytes, Failure> {
+        let timeout = remaining.min(self.attempt_timeout() + call.patience);
+        let url = format!("{}{}", self.node(position), call.target);
+        let mut request = self.http().request(call.method.clone(), url).timeout(timeout);
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        if !call.is_mutation() && self.index_seen() > 0 {
+            request = request.header(headers::ORC_MIN_INDEX, self.index_seen());
+        }
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, headers::JSON).body(body.clone());
+        }
+        let response = request.send().await.map_err(Failure::Transport)?;
+        let status = response.status();
+        let answer_headers = response.headers().clone();
+        let body = response.bytes().await.map_err(Failure::Transport)?;
+        if !status.is_success() {
+            let retry_after = number(&answer_headers, headers::RETRY_AFTER).map(Duration::from_secs);
+            return Err(Failure::Problem {
+                problem: Box::new(read_problem(status.as_u16(), &body)),
+                retry_after,
+            });
+        }
+        if call.is_mutation() {
+            self.saw_index(number(&answer_headers, headers::ORC_INDEX).unwrap_or(0));
+        }
+        Ok(body)
+    }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// The problem in an answer; whoever stands between may answer with something else.
+pub(crate) fn read_problem(status: u16, body: &[u8]) -> Problem {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let mut problem =
+            Problem::new(&format!("HTTP_{status}"), String::from_utf8_lossy(&body[..body.len().min(200)]));
+        problem.status = status;
+        problem
+    })
+}
+
+fn last_word(failure: Failure, attempts: u32, executed: Option<bool>) -> Error {
+    match failure {
+        Failure::Transport(last) if last.is_builder() => {
+            Error::Usage(format!("the request cannot be sent: {last}"))
+        }
+        Failure::Transport(last) => Error::Unreachable { attempts, executed, last },
+        Failure::Problem { problem, .. } => Error::Problem(problem),
+    }
+}
+
+fn out_of_time(failure: Failure, timeout: Duration, attempts: u32, executed: Option<bool>) -> Error {
+    match failure {
+        Failure::Transport(last) => Error::Unreachable { attempts, executed, last },
+        Failure::Problem { problem, .. } => Error::DeadlineExceeded {
+            timeout,
+            attempts,
+            executed,
+            last: Some(Box::new(Error::Problem(problem))),
+        },
+    }
+}

@@ -1,0 +1,27 @@
+//! The Rust client library of `orc`, its worker runtime ([`worker`]), and the one copy of the HTTP paths and bodies
+//! ([`wire`]). Knows HTTP and WebSocket; knows nothing of consensus or of the rules.
+
+mod backoff;
+mod client;
+mod cluster;
+mod components;
+mod error;
+mod events;
+mod http;
+mod runs;
+mod sse;
+mod state;
+mod tasks;
+pub mod wire;
+pub mod worker;
+
+pub use client::{Client, ClientBuilder};
+pub use cluster::Cluster;
+pub use components::{Components, Send as SendMessage};
+pub use error::Error;
+pub use events::{EventStream, Events};
+pub use runs::{RunHandle, RunResult, RunWait, Runs, Start, Workflow};
+pub use state::{Change, Changes, Set, State};
+pub use tasks::{Schedule, TaskHandle, TaskResult, TaskWait, Tasks};
+pub use wire::{ErrorBody, Priority, Problem, RunStatus, StepStatus, TaskStatus};
+pub use worker::{TaskCtx, TaskError, TaskHandler, Worker, WorkerError};

@@ -1,0 +1,291 @@
+//! Runs: to start, list, follow and steer them.
+//! Knows nothing of what a definition says.
+
+use std::collections::BTreeMap;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::http::Call;
+use crate::wire::{
+    self, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView, RunsQuery,
+    StartRun, StepView, WaitQuery, paths,
+};
+use crate::{Client, Error, backoff};
+
+/// How long a node is asked to wait at a time.
+const POLL: Duration = Duration::from_secs(20);
+
+pub(crate) type BoxedCall<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// What is to run.
+#[derive(Debug)]
+pub struct Workflow {
+    definition: Result<Raw, serde_json::Error>,
+}
+
+impl Workflow {
+    /// A definition: an object with the workflow's name and steps.
+    #[must_use]
+    pub fn definition<D: Serialize>(definition: D) -> Self {
+        Self { definition: wire::raw(&definition) }
+    }
+}
+
+/// Calls about runs: [`Client::runs`].
+#[derive(Clone, Debug)]
+pub struct Runs {
+    client: Client,
+}
+
+impl Runs {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Begins to start a run.
+    pub fn start(&self, workflow: Workflow) -> Start {
+        let (inputs, labels) = (BTreeMap::new(), BTreeMap::new());
+        Start { client: self.client.clone(), workflow, inputs, labels, priority: None, key: None }
+    }
+
+    /// A run that exists, by its id.
+    #[must_use]
+    pub fn handle(&self, id: impl Into<String>) -> RunHandle {
+        RunHandle { client: self.client.clone(), id: id.into() }
+    }
+
+    /// The run as it is.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn get(&self, id: &str) -> Result<RunView, Error> {
+        self.client.call(Call::get(paths::fill(paths::RUN, id))).await
+    }
+
+    /// A page of runs.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn list(&self, query: &RunsQuery) -> Result<Page<RunSummary>, Error> {
+        self.client.call(Call::get(paths::RUNS).query(query)).await
+    }
+}
+
+/// A run about to start.
+#[derive(Debug)]
+#[must_use = "nothing is sent before `send`"]
+pub struct Start {
+    client: Client,
+    workflow: Workflow,
+    inputs: BTreeMap<String, Result<Raw, serde_json::Error>>,
+    labels: BTreeMap<String, String>,
+    priority: Option<Priority>,
+    key: Option<String>,
+}
+
+impl Start {
+    /// Gives the run an input.
+    pub fn input<V: Serialize>(mut self, name: impl Into<String>, value: V) -> Self {
+        self.inputs.insert(name.into(), wire::raw(&value));
+        self
+    }
+
+    /// Gives the run a label.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// How urgent it is.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// A key of your own: the same key and run start only once, whoever asks how often.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Starts the run.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn send(self) -> Result<RunHandle, Error> {
+        let definition =
+            self.workflow.definition.map_err(|error| Error::no_json_form("the definition", &error))?;
+        let mut inputs = BTreeMap::new();
+        for (name, value) in self.inputs {
+            let value = value.map_err(|error| Error::no_json_form(&format!("input {name}"), &error))?;
+            inputs.insert(name, value);
+        }
+        let inputs = match inputs.is_empty() {
+            true => None,
+            false => Some(wire::raw(&inputs).map_err(|error| Error::no_json_form("the inputs", &error))?),
+        };
+        let body = StartRun { definition, inputs, labels: self.labels, priority: self.priority };
+        let started: RunStarted = self.client.call(Call::post(paths::RUNS, &body)?.key(self.key)).await?;
+        Ok(RunHandle { client: self.client, id: started.run_id })
+    }
+}
+
+/// A run that exists.
+#[derive(Clone, Debug)]
+pub struct RunHandle {
+    client: Client,
+    id: String,
+}
+
+impl RunHandle {
+    /// The run's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The run as it is.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn get(&self) -> Result<RunView, Error> {
+        self.client.runs().get(&self.id).await
+    }
+
+    /// Waits until the run is terminal: `run.wait().timeout(limit).await?`.
+    pub fn wait(&self) -> RunWait {
+        RunWait { client: self.client.clone(), id: self.id.clone(), timeout: None }
+    }
+
+    /// Cancels the run.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn cancel(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
+        self.steer(paths::RUN_CANCEL, reason).await
+    }
+
+    /// Pauses the run: it keeps its place and lets running attempts finish.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn pause(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
+        self.steer(paths::RUN_PAUSE, reason).await
+    }
+
+    /// Lets a paused run go on.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn resume(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
+        self.steer(paths::RUN_RESUME, reason).await
+    }
+
+    async fn steer(&self, template: &str, reason: Option<&str>) -> Result<RunStatus, Error> {
+        let body = Reason { reason: reason.map(str::to_owned) };
+        let changed: RunChanged =
+            self.client.call(Call::post(paths::fill(template, &self.id), &body)?).await?;
+        Ok(changed.status)
+    }
+}
+
+/// A wait for a run's end.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is asked before it is awaited"]
+pub struct RunWait {
+    client: Client,
+    id: String,
+    timeout: Option<Duration>,
+}
+
+impl RunWait {
+    /// Gives up with [`Error::DeadlineExceeded`] after so long; without it, it waits as long as nodes answer.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl IntoFuture for RunWait {
+    type Output = Result<RunResult, Error>;
+    type IntoFuture = BoxedCall<RunResult>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let path = paths::fill(paths::RUN_WAIT, &self.id);
+            let ended = |view: &RunView| view.status.is_terminal();
+            wait_until(&self.client, &path, self.timeout, ended).await.map(|view| RunResult { view })
+        })
+    }
+}
+
+/// Asks `path` again and again until `ended`, at most for `timeout`.
+pub(crate) async fn wait_until<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    timeout: Option<Duration>,
+    ended: impl Fn(&T) -> bool,
+) -> Result<T, Error> {
+    let begun = Instant::now();
+    let mut attempts = 0;
+    loop {
+        let remaining = timeout.map_or(POLL, |timeout| timeout.saturating_sub(begun.elapsed()).min(POLL));
+        let query = WaitQuery { timeout: Some(u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)) };
+        let asked = Instant::now();
+        let view: T = client.call(Call::get(path).query(&query).patience(remaining)).await?;
+        attempts += 1;
+        match timeout {
+            _ if ended(&view) => return Ok(view),
+            Some(timeout) if begun.elapsed() >= timeout => {
+                return Err(Error::DeadlineExceeded { timeout, attempts, executed: None, last: None });
+            }
+            // A node that answers too early, for instance because it stops, is not asked in a tight loop.
+            _ if asked.elapsed() < remaining => tokio::time::sleep(backoff::pause(0)).await,
+            _ => {}
+        }
+    }
+}
+
+/// A run that ended.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    view: RunView,
+}
+
+impl RunResult {
+    /// How it ended.
+    #[must_use]
+    pub fn status(&self) -> &RunStatus {
+        &self.view.status
+    }
+
+    /// Its steps, in the definition's order.
+    #[must_use]
+    pub fn steps(&self) -> &[StepView] {
+        &self.view.steps
+    }
+
+    /// Everything about it.
+    #[must_use]
+    pub fn view(&self) -> &RunView {
+        &self.view
+    }
+
+    /// Reads its outputs as a type of yours; none are `null`.
+    ///
+    /// # Errors
+    /// [`Error::NotCompleted`] unless it completed, [`Error::Decode`] when the outputs have another shape.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let view = &self.view;
+        if view.status != RunStatus::Completed {
+            let (id, status, error) = (view.id.clone(), view.status.to_string(), view.error.clone());
+            return Err(Error::NotCompleted { id, status, error });
+        }
+        serde_json::from_str(view.outputs.as_deref().map_or("null", |raw| raw.get())).map_err(Error::Decode)
+    }
+}

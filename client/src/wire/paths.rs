@@ -1,0 +1,124 @@
+//! Every HTTP path, as a route template (`{id}` stands for one percent-encoded segment), and how to fill one in.
+//! Knows neither methods nor bodies.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// `POST` starts a run, `GET` lists runs.
+pub const RUNS: &str = "/api/v1/runs";
+/// `GET` one run.
+pub const RUN: &str = "/api/v1/runs/{id}";
+/// `GET`: answers when the run is terminal, or after `timeout` as it is then.
+pub const RUN_WAIT: &str = "/api/v1/runs/{id}/wait";
+/// `POST`
+pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
+/// `POST`
+pub const RUN_PAUSE: &str = "/api/v1/runs/{id}/pause";
+/// `POST`
+pub const RUN_RESUME: &str = "/api/v1/runs/{id}/resume";
+
+/// `POST` schedules a task or a list of them, `GET` lists tasks.
+pub const TASKS: &str = "/api/v1/tasks";
+/// `GET` one task.
+pub const TASK: &str = "/api/v1/tasks/{id}";
+/// `GET`: answers when the task is terminal, or after `timeout` as it is then.
+pub const TASK_WAIT: &str = "/api/v1/tasks/{id}/wait";
+/// `POST`
+pub const TASK_CANCEL: &str = "/api/v1/tasks/{id}/cancel";
+/// `POST` the result of an attempt.
+pub const TASK_COMPLETE: &str = "/api/v1/tasks/{id}/complete";
+/// `POST` the failure of an attempt.
+pub const TASK_FAIL: &str = "/api/v1/tasks/{id}/fail";
+/// `POST`: the attempt is alive.
+pub const TASK_HEARTBEAT: &str = "/api/v1/tasks/{id}/heartbeat";
+
+/// `GET` lists components.
+pub const COMPONENTS: &str = "/api/v1/components";
+/// `PUT` registers, `GET` reads, `DELETE` removes a component.
+pub const COMPONENT: &str = "/api/v1/components/{id}";
+/// `GET` with an upgrade to WebSocket: [`super::session`].
+pub const COMPONENT_CONNECT: &str = "/api/v1/components/{id}/connect";
+/// `POST`: the long-poll form of a session.
+pub const COMPONENT_POLL: &str = "/api/v1/components/{id}/poll";
+/// `POST`: the component is alive.
+pub const COMPONENT_HEARTBEAT: &str = "/api/v1/components/{id}/heartbeat";
+/// `POST`: no new tasks for the component.
+pub const COMPONENT_DRAIN: &str = "/api/v1/components/{id}/drain";
+/// `POST` sends a message and waits for its reply.
+pub const COMPONENT_MESSAGES: &str = "/api/v1/components/{id}/messages";
+/// `POST` sends a message to all connected components.
+pub const COMPONENTS_BROADCAST: &str = "/api/v1/components/broadcast";
+/// `POST`: a polling component answers a message.
+pub const MESSAGE_REPLY: &str = "/api/v1/messages/{id}/reply";
+
+/// `GET` lists state keys.
+pub const STATE_KEYS: &str = "/api/v1/state/keys";
+/// `GET`, `PUT`, `DELETE` one key.
+pub const STATE_KEY: &str = "/api/v1/state/keys/{key}";
+/// `GET` the versions of a key.
+pub const STATE_VERSIONS: &str = "/api/v1/state/keys/{key}/versions";
+/// `GET` changes as an event stream.
+pub const STATE_WATCH: &str = "/api/v1/state/watch";
+
+/// `GET` a page of events.
+pub const EVENTS: &str = "/api/v1/events";
+/// `GET` events as an event stream.
+pub const EVENTS_STREAM: &str = "/api/v1/events/stream";
+
+/// `GET` the cluster as a node sees it.
+pub const CLUSTER: &str = "/api/v1/cluster";
+/// `POST` adds a node as a learner.
+pub const CLUSTER_NODES: &str = "/api/v1/cluster/nodes";
+/// `DELETE` removes a node.
+pub const CLUSTER_NODE: &str = "/api/v1/cluster/nodes/{id}";
+/// `POST` makes a learner a voter.
+pub const CLUSTER_PROMOTE: &str = "/api/v1/cluster/nodes/{id}/promote";
+/// `GET` and `PUT` the cluster-wide configuration.
+pub const CLUSTER_CONFIG: &str = "/api/v1/cluster/config";
+/// `POST`: the node that is asked makes a snapshot of its state.
+pub const CLUSTER_SNAPSHOT: &str = "/api/v1/cluster/snapshot";
+/// `GET` the seed's `getStatus()`.
+pub const STATUS: &str = "/api/v1/status";
+
+/// `GET`: the process lives.
+pub const HEALTHZ: &str = "/healthz";
+/// `GET`: the node can serve.
+pub const READYZ: &str = "/readyz";
+/// `GET` the metrics in Prometheus' text form.
+pub const METRICS: &str = "/metrics";
+
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'*').remove(b':');
+
+/// Fills the one `{...}` of a template with `value`, percent-encoded.
+#[must_use]
+pub fn fill(template: &str, value: &str) -> String {
+    let encoded = utf8_percent_encode(value, SEGMENT).to_string();
+    match (template.find('{'), template.find('}')) {
+        (Some(open), Some(close)) => format!("{}{encoded}{}", &template[..open], &template[close + 1..]),
+        _ => template.to_owned(),
+    }
+}
+
+/// The value of a path segment that [`fill`] encoded; `None` if it is not UTF-8.
+#[must_use]
+pub fn decode(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_value_survives_a_path() {
+        assert_eq!(fill(RUN_WAIT, "run_1"), "/api/v1/runs/run_1/wait");
+        assert_eq!(fill(STATUS, "unused"), STATUS);
+        for key in ["app.version", "a/b?c#d%e f", "ключ", ".."] {
+            let path = fill(STATE_KEY, key);
+            let segment = path.rsplit('/').next().expect("a path has segments");
+            assert_eq!(decode(segment).as_deref(), Some(key));
+        }
+    }
+}

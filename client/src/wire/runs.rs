@@ -1,0 +1,276 @@
+//! Runs and their steps as requests and answers.
+//! Knows neither what a definition says nor which change of status is legal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorBody, Priority, Raw, Timestamp, WaitingFor};
+
+open_enum! {
+    /// Where a run stands.
+    RunStatus {
+        /// A limit is reached.
+        Queued => "queued",
+        /// At work.
+        Running => "running",
+        /// Somebody paused it.
+        Paused => "paused",
+        /// Nothing runs: a timer, a signal or an approval is awaited.
+        Waiting => "waiting",
+        /// Its running attempts wind down.
+        Cancelling => "cancelling",
+        /// Terminal: done.
+        Completed => "completed",
+        /// Terminal: a step failed.
+        Failed => "failed",
+        /// Terminal: somebody cancelled it.
+        Cancelled => "cancelled",
+        /// Terminal: it took too long.
+        TimedOut => "timed_out",
+    }
+}
+
+impl RunStatus {
+    /// Whether nothing changes any more.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::TimedOut)
+    }
+}
+
+open_enum! {
+    /// Where a step stands.
+    StepStatus {
+        /// Its needs are not met.
+        Pending => "pending",
+        /// It may start.
+        Ready => "ready",
+        /// An expression of it is being evaluated.
+        Evaluating => "evaluating",
+        /// At work.
+        Running => "running",
+        /// A timer, a signal or an approval is awaited.
+        Waiting => "waiting",
+        /// Between attempts.
+        Retrying => "retrying",
+        /// Terminal: done.
+        Completed => "completed",
+        /// Terminal: failed.
+        Failed => "failed",
+        /// Terminal: it was never its turn.
+        Skipped => "skipped",
+        /// Terminal: cancelled.
+        Cancelled => "cancelled",
+        /// Terminal: it took too long.
+        TimedOut => "timed_out",
+    }
+}
+
+/// `POST /runs`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StartRun {
+    /// The workflow: name, steps, limits.
+    pub definition: Raw,
+    /// The run's inputs, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Raw>,
+    /// Labels to find it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// How urgent it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+}
+
+/// The answer to `POST /runs` (201).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStarted {
+    /// The run's id.
+    pub run_id: String,
+    /// The same id, by the seed's name.
+    pub workflow_id: String,
+    /// Where it stands.
+    pub status: RunStatus,
+}
+
+/// `POST /runs/{id}/cancel|pause|resume` and `POST /tasks/{id}/cancel`; an empty body is one without a reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to `POST /runs/{id}/cancel|pause|resume`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunChanged {
+    /// The run's id.
+    pub id: String,
+    /// Where it stands now.
+    pub status: RunStatus,
+}
+
+/// `GET /runs/{id}`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// The run's id.
+    pub id: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// How it ended beyond its status, such as `gated`.
+    #[serde(default)]
+    pub conclusion: Option<String>,
+    /// Its inputs.
+    #[serde(default)]
+    pub inputs: Option<Raw>,
+    /// Its outputs, once completed.
+    #[serde(default)]
+    pub outputs: Option<Raw>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ErrorBody>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Labels to find it by.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it left the queue.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it became terminal.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// From start to end, or until now.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// Why it does not go on.
+    #[serde(default)]
+    pub waiting_for: Option<WaitingFor>,
+    /// The log index of its last change.
+    #[serde(default)]
+    pub rev: u64,
+    /// Its steps, in the definition's order.
+    #[serde(default)]
+    pub steps: Vec<StepView>,
+}
+
+/// A step of a [`RunView`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepView {
+    /// Its id within the run.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// `task`, `condition`, `parallel`, `delay`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Its output, once completed.
+    #[serde(default)]
+    pub output: Option<Raw>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ErrorBody>,
+    /// How many attempts were begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The component that works on it, or did last.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// When its first attempt began.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it became terminal.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// From start to end, or until now.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// Why it does not go on.
+    #[serde(default)]
+    pub waiting_for: Option<WaitingFor>,
+    /// What its condition decided.
+    #[serde(default)]
+    pub decision: Option<bool>,
+    /// What the component said last about how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Raw>,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// The run's id.
+    pub id: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// How it ended beyond its status.
+    #[serde(default)]
+    pub conclusion: Option<String>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Labels to find it by.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// How many steps it has.
+    #[serde(default)]
+    pub steps_total: u32,
+    /// How many of them are terminal.
+    #[serde(default)]
+    pub steps_done: u32,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it left the queue.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it became terminal.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// From start to end, or until now.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// The log index of its last change.
+    #[serde(default)]
+    pub rev: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_carried_byte_by_byte_and_unknown_fields_are_refused() {
+        let body = r#"{"definition":{"name" : "a",  "n":1.0},"priority":"HIGH"}"#;
+        let start: StartRun = serde_json::from_str(body).expect("reads");
+        assert_eq!(start.definition.get(), r#"{"name" : "a",  "n":1.0}"#);
+        assert_eq!(start.priority, Some(Priority::High));
+        let written = serde_json::to_string(&start).expect("writes");
+        assert_eq!(written, r#"{"definition":{"name" : "a",  "n":1.0},"priority":3}"#);
+        assert!(serde_json::from_str::<StartRun>(r#"{"definition":{},"input":{}}"#).is_err());
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept() {
+        let status: RunStatus = serde_json::from_str("\"hibernating\"").expect("reads");
+        assert_eq!(status, RunStatus::Unknown("hibernating".into()));
+        assert!(!status.is_terminal());
+        assert_eq!(serde_json::to_string(&RunStatus::TimedOut).ok().as_deref(), Some("\"timed_out\""));
+    }
+}

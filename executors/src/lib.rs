@@ -1,0 +1,75 @@
+//! Actions that a worker can run by itself: `echo`, `sleep`, `run`, `http`, and any program by [`exec_handler`].
+//! A library of task handlers over the worker runtime; knows nothing of the cluster.
+
+mod exec;
+mod http;
+mod process;
+mod run;
+mod simple;
+
+use std::sync::Arc;
+
+use orc_client::{TaskHandler, Worker};
+
+pub use exec::exec_handler;
+
+/// The names of the built-in actions.
+pub const BUILTIN: [&str; 4] = ["echo", "http", "run", "sleep"];
+
+/// There is no built-in action of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no built-in action {name}, only {}", BUILTIN.join(", "))]
+pub struct UnknownExecutor {
+    /// The name that was asked for.
+    pub name: String,
+}
+
+/// Lets a worker offer the built-in actions that `allow` names.
+///
+/// ```no_run
+/// # async fn example(orc: orc_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = orc_client::Worker::new(orc).slots(4);
+/// orc_executors::builtin(worker, &["echo", "sleep"])?.run_until_signal().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`UnknownExecutor`] for a name that is not in [`BUILTIN`].
+pub fn builtin(worker: Worker, allow: &[&str]) -> Result<Worker, UnknownExecutor> {
+    allow.iter().try_fold(worker, |worker, &name| {
+        let handler: Arc<dyn TaskHandler> = match name {
+            "echo" => Arc::new(simple::Echo),
+            "sleep" => return Ok(worker.task_fn("sleep", simple::sleep)),
+            "run" => return Ok(worker.task_fn("run", run::run)),
+            "http" => return Ok(worker.task_fn("http", http::http)),
+            other => return Err(UnknownExecutor { name: other.to_owned() }),
+        };
+        Ok(worker.handler(name, handler))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use orc_client::wire::session::TaskOrder;
+    use orc_client::worker::StopHandle;
+    use orc_client::{Client, TaskCtx};
+
+    use super::*;
+
+    /// The context of an attempt without a session.
+    pub(crate) fn context() -> (TaskCtx, StopHandle) {
+        let order =
+            r#"{"taskId":"task_1","token":17,"attempt":2,"attemptsMax":3,"action":"a","runId":"run_1"}"#;
+        let order: TaskOrder = serde_json::from_str(order).expect("an order");
+        TaskCtx::detached(order)
+    }
+
+    #[test]
+    fn only_what_is_built_in_can_be_allowed() {
+        let worker = || Worker::new(Client::builder().nodes(["127.0.0.1:1"]).build().expect("an address"));
+        assert!(builtin(worker(), &BUILTIN).is_ok());
+        let unknown = builtin(worker(), &["echo", "rm"]).err().expect("refused");
+        assert_eq!(unknown.to_string(), "there is no built-in action rm, only echo, http, run, sleep");
+    }
+}
