@@ -205,7 +205,7 @@ mod tests {
             ]
         );
         assert!(
-            text.contains("ORC_TOKEN=17\n")
+            text.contains("ORC_ATTEMPT_TOKEN=17\n")
                 && text.contains("ORC_ATTEMPT=2\n")
                 && text.contains("ORC_RUN_ID=run_1\n")
         );

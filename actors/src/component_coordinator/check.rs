@@ -1,0 +1,137 @@
+//! The regular look at the sessions of this node: silent ones end, those that the state and this node see differently
+//! are set right, drained ones are said goodbye to. On the leader, also at nodes that have fallen silent.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
+
+use orc_domain::{ClusterConfig, Command, Effect, NodeId, SessionEnd, TaskId, Token};
+
+use super::{
+    desk::Desk,
+    order::{Goodbye, Order},
+    session::{Kind, Session},
+};
+
+impl Desk {
+    pub(super) fn check_sessions(self: &Arc<Self>) {
+        let config = self.state.config();
+        let sessions = self.sessions.lock().all();
+        for session in sessions {
+            if !self.is_silent(&session, &config) {
+                self.compare(&session);
+            }
+        }
+        self.seats.forget_empty();
+    }
+
+    /// Ends a session that was not heard for too long.
+    fn is_silent(self: &Arc<Self>, session: &Arc<Session>, config: &ClusterConfig) -> bool {
+        let limit = match session.kind {
+            Kind::Stream => config.heartbeat_interval * 2,
+            Kind::Poll => config.component_timeout,
+        };
+        let silent_for = session.silent_for();
+        if silent_for <= limit {
+            return false;
+        }
+        tracing::warn!(component = %session.component, ?silent_for, "a component fell silent");
+        self.end(session, SessionEnd::Lost);
+        true
+    }
+
+    /// Compares a session with what the state of this node knows of it, which may be behind until it was seen there.
+    fn compare(self: &Arc<Self>, session: &Arc<Session>) {
+        let row = self.state.component(&session.component);
+        let known = row.as_ref().and_then(|row| row.session.as_ref());
+        let is_here = known.is_some_and(|known| known.id == session.id && known.lost_until.is_none());
+        if is_here {
+            session.confirmed.store(true, Ordering::Release);
+        }
+        let delivered = session.keep_delivered(|task, token| self.is_current(task, token));
+        match (&row, known) {
+            (None, _) if session.is_confirmed() => self.dismiss(session, Goodbye::Deregistered),
+            (Some(_), Some(other)) if session.is_confirmed() && other.id != session.id => {
+                self.dismiss(session, Goodbye::Superseded);
+            }
+            (Some(row), _) if session.is_confirmed() && !is_here => self.reconnect(session, row.draining),
+            (Some(row), _) if is_here && row.draining && delivered.is_empty() => self.finish_drained(session),
+            (None | Some(_), _) => {}
+        }
+    }
+
+    /// Says goodbye to a drained component, unless an attempt of it is only now on its way to this session.
+    fn finish_drained(self: &Arc<Self>, session: &Arc<Session>) {
+        if session.busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (desk, session) = (self.clone(), session.clone());
+        self.options.runtime.spawn(async move {
+            let effects = desk.state.outstanding().await;
+            let is_its = |effect: &&Effect| match effect {
+                Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
+                    *component == session.component
+                }
+                Effect::Evaluate { .. } | Effect::CloseSession { .. } => false,
+            };
+            if effects.iter().any(|effect| is_its(&effect)) {
+                effects.iter().filter(is_its).for_each(|effect| desk.carry_out(effect));
+                session.busy.store(false, Ordering::Release);
+                return;
+            }
+            // No room for the goodbye only means that the component hears the closed connection instead.
+            let _ = session.offer(Order::Bye(Goodbye::Drained));
+            desk.end(&session, SessionEnd::Closed);
+        });
+    }
+
+    pub(super) fn is_current(&self, task: &TaskId, token: Token) -> bool {
+        self.state.task(task).is_some_and(|task| task.is_current(token))
+    }
+
+    /// Ends the sessions of nodes that have fallen silent, once per silence.
+    pub(super) fn give_up_silent_nodes(self: &Arc<Self>, given_up: &mut BTreeSet<NodeId>) {
+        let grace = self.state.config().disconnect_grace;
+        let silent: BTreeSet<NodeId> = self.state.silent_nodes(grace).into_iter().collect();
+        given_up.retain(|node| silent.contains(node));
+        for node in silent {
+            if node == self.state.node() || !given_up.insert(node) {
+                continue;
+            }
+            tracing::warn!(%node, "a node fell silent: its sessions are lost");
+            let desk = self.clone();
+            self.options.runtime.spawn(async move {
+                let leadership = desk.state.leadership();
+                let command = Command::EndNodeSessions { node, except: Vec::new() };
+                desk.proposer.decide(command, || leadership.borrow().is_leader && !desk.is_closing()).await
+            });
+        }
+    }
+
+    /// Ends the sessions of an earlier life of this node; only then components may connect.
+    pub(super) async fn begin(self: Arc<Self>) {
+        if *self.ready.borrow() {
+            return;
+        }
+        let command = Command::EndNodeSessions { node: self.state.node(), except: Vec::new() };
+        if self.proposer.decide(command, || !self.is_closing()).await.is_some() {
+            self.ready.send_replace(true);
+        }
+    }
+
+    /// Says goodbye to everyone; components have the grace time to connect elsewhere and keep their attempts.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::Release);
+        let sessions = self.sessions.lock().all();
+        for session in &sessions {
+            self.dismiss(session, Goodbye::Shutdown);
+        }
+        if !sessions.is_empty() {
+            let command = Command::EndNodeSessions { node: self.state.node(), except: Vec::new() };
+            if let Err(error) = self.proposer.propose(command).await {
+                tracing::warn!(%error, "sessions could not be ended: the leader will do so");
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the actors of a node are started with: limits and intervals of this node, not of the cluster.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+/// Limits and intervals of one node's actors.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The multi-thread runtime on which everything but the actors' own handlers runs.
+    pub runtime: Handle,
+    /// Proposals that may wait here; beyond it callers hear `Overloaded`.
+    pub proposals_waiting_max: usize,
+    /// Calls of [`ReplicatedState::submit`](crate::ReplicatedState::submit) at once.
+    pub submits_in_flight_max: usize,
+    /// Time after which a proposal's outcome is `Unknown`.
+    pub proposal_deadline: Duration,
+    /// Sessions of components that may be connected here.
+    pub sessions_max: usize,
+    /// Orders that may wait for one polling component.
+    pub poll_orders_max: usize,
+    /// Events that may wait for one subscriber; beyond it the subscription is cut.
+    pub subscriber_events_max: usize,
+    /// Subscriptions at once.
+    pub subscriptions_max: usize,
+    /// Time between health checks (the seed's `healthCheckInterval`).
+    pub health_check_interval: Duration,
+    /// Time an actor has to answer one.
+    pub health_check_deadline: Duration,
+    /// Time between looks for actors that have died.
+    pub watchdog_interval: Duration,
+    /// Time between sweeps for stuck work (the seed's `deadlockDetectionInterval`).
+    pub sweep_interval: Duration,
+    /// Time between looks at the sessions of this node.
+    pub session_check_interval: Duration,
+    /// Time a graceful shutdown may take.
+    pub shutdown_deadline: Duration,
+}
+
+impl Options {
+    /// The defaults, on a runtime.
+    pub fn new(runtime: Handle) -> Self {
+        Options {
+            runtime,
+            proposals_waiting_max: 4096,
+            submits_in_flight_max: 8,
+            proposal_deadline: Duration::from_secs(10),
+            sessions_max: 10_000,
+            poll_orders_max: 1024,
+            subscriber_events_max: 1024,
+            subscriptions_max: 10_000,
+            health_check_interval: Duration::from_secs(30),
+            health_check_deadline: Duration::from_secs(1),
+            watchdog_interval: Duration::from_millis(100),
+            sweep_interval: Duration::from_secs(30),
+            session_check_interval: Duration::from_millis(500),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A replicated state that is one `State` behind a mutex: commands are applied as they come, every node sees it at once.
+//! Switches make it slow, silent, forgetful or faulty.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures::future::BoxFuture;
+use orc_actors::{Effects, Events, Leadership, ReplicatedState};
+use orc_domain::{
+    ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId, Outcome,
+    Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
+};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+use super::PATIENCE;
+
+pub(crate) struct World {
+    state: Mutex<State>,
+    effects: broadcast::Sender<Effects>,
+    events: broadcast::Sender<Events>,
+    leadership: Mutex<Leadership>,
+    views: Mutex<Vec<(NodeId, watch::Sender<Leadership>)>>,
+    due: watch::Sender<Option<Timestamp>>,
+    applied: watch::Sender<u64>,
+    history: Mutex<Vec<Arc<Recorded>>>,
+    commands: Mutex<Vec<Command>>,
+    /// Calls of `submit` wait while this is set.
+    pub(crate) held: watch::Sender<bool>,
+    /// Effects are lost: receivers lag instead.
+    pub(crate) forgets: watch::Sender<bool>,
+    /// So many of the next reads of a component panic.
+    pub(crate) faults: AtomicUsize,
+    /// Nodes that do not answer the leader.
+    pub(crate) silent: Mutex<Vec<NodeId>>,
+}
+
+impl World {
+    pub(crate) fn new(effects_waiting_max: usize) -> Arc<World> {
+        Arc::new(World {
+            state: Mutex::default(),
+            effects: broadcast::Sender::new(effects_waiting_max),
+            events: broadcast::Sender::new(4096),
+            leadership: Mutex::default(),
+            views: Mutex::default(),
+            due: watch::Sender::default(),
+            applied: watch::Sender::default(),
+            history: Mutex::default(),
+            commands: Mutex::default(),
+            held: watch::Sender::new(false),
+            forgets: watch::Sender::new(false),
+            faults: AtomicUsize::new(0),
+            silent: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn lead(&self, leader: Option<NodeId>) {
+        let mut leadership = self.leadership.lock();
+        *leadership = Leadership { leader, term: leadership.term + 1, is_leader: false };
+        for (node, view) in self.views.lock().iter() {
+            view.send_replace(Leadership { is_leader: leader == Some(*node), ..*leadership });
+        }
+    }
+
+    /// The world as one more node sees it.
+    pub(crate) fn view(self: &Arc<Self>, node: NodeId) -> View {
+        let leadership = watch::Sender::new(*self.leadership.lock());
+        self.views.lock().push((node, leadership.clone()));
+        View { world: self.clone(), node, leadership }
+    }
+
+    /// Applies one command as the log would.
+    pub(crate) fn apply(&self, proposal: Proposal) -> Outcome {
+        let mut state = self.state.lock();
+        self.commands.lock().push(proposal.command.clone());
+        let entry = Entry { rev: state.meta.rev + 1, proposed_at: now(), proposal };
+        let applied = apply(&mut state, &entry);
+        let events = std::mem::take(&mut state.journal.events);
+        self.history.lock().extend(events.iter().cloned());
+        self.due.send_replace(state.next_due());
+        // Nobody listens before the first node is started, or after the last has ended.
+        if *self.forgets.borrow() {
+            for _ in 0..20_000 {
+                let _ = self.effects.send(Arc::from([]));
+            }
+        } else {
+            let _ = self.effects.send(applied.effects.into());
+        }
+        let _ = self.events.send(events.into());
+        self.applied.send_replace(entry.rev);
+        applied.outcome
+    }
+
+    /// Gives an effect again.
+    pub(crate) fn repeat(&self, effect: Effect) {
+        let _ = self.effects.send(Arc::from([effect]));
+    }
+
+    /// Waits until something holds of the state.
+    pub(crate) async fn until(&self, holds: impl Fn(&State) -> bool) {
+        let mut applied = self.applied.subscribe();
+        let wait = applied.wait_for(|_| holds(&self.state.lock()));
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "it never held; events: {:#?}", self.history.lock());
+    }
+
+    /// Waits for an event, also one of the past.
+    pub(crate) async fn event<T>(&self, of: impl Fn(&Event) -> Option<T>) -> T {
+        let found = || self.history.lock().iter().find_map(|recorded| of(&recorded.event));
+        self.until(|_| found().is_some()).await;
+        found().expect("it was found")
+    }
+
+    pub(crate) fn read<T>(&self, of: impl FnOnce(&State) -> T) -> T {
+        of(&self.state.lock())
+    }
+
+    pub(crate) fn history(&self) -> Vec<Arc<Recorded>> {
+        self.history.lock().clone()
+    }
+
+    /// How many commands like this there were.
+    pub(crate) fn count(&self, is_one: impl Fn(&Command) -> bool) -> usize {
+        self.commands.lock().iter().filter(|command| is_one(command)).count()
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    Timestamp(u64::try_from(since.as_millis()).expect("it is before the year 500,000,000"))
+}
+
+/// The world as one node sees it.
+pub(crate) struct View {
+    world: Arc<World>,
+    node: NodeId,
+    leadership: watch::Sender<Leadership>,
+}
+
+impl ReplicatedState for View {
+    fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn submit(&self, proposals: Vec<Proposal>) -> BoxFuture<'static, Vec<Result<Outcome, Unavailable>>> {
+        let world = self.world.clone();
+        Box::pin(async move {
+            let mut held = world.held.subscribe();
+            held.wait_for(|held| !held).await.expect("the world lives");
+            if world.leadership.lock().leader.is_none() {
+                return proposals.iter().map(|_| Err(Unavailable::NoLeader)).collect();
+            }
+            proposals.into_iter().map(|proposal| Ok(world.apply(proposal))).collect()
+        })
+    }
+
+    fn effects(&self) -> broadcast::Receiver<Effects> {
+        self.world.effects.subscribe()
+    }
+
+    fn events(&self) -> broadcast::Receiver<Events> {
+        self.world.events.subscribe()
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.world.due.subscribe()
+    }
+
+    fn outstanding(&self) -> BoxFuture<'static, Vec<Effect>> {
+        let world = self.world.clone();
+        Box::pin(async move { outstanding(&world.state.lock()).collect() })
+    }
+
+    fn stuck(&self) -> BoxFuture<'static, Vec<String>> {
+        let world = self.world.clone();
+        Box::pin(async move { world.state.lock().stuck() })
+    }
+
+    fn run(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.world.state.lock().runs.share(id)
+    }
+
+    fn task(&self, id: &TaskId) -> Option<Arc<Task>> {
+        self.world.state.lock().tasks.share(id)
+    }
+
+    fn component(&self, id: &ComponentId) -> Option<Arc<Component>> {
+        let fault = |left: usize| left.checked_sub(1);
+        let faults = self.world.faults.fetch_update(Ordering::AcqRel, Ordering::Acquire, fault);
+        assert!(faults.is_err(), "a fault that the test asked for");
+        self.world.state.lock().components.share(id)
+    }
+
+    fn components(&self) -> Vec<Arc<Component>> {
+        let state = self.world.state.lock();
+        state.components.iter().filter_map(|(id, _)| state.components.share(id)).collect()
+    }
+
+    fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
+        self.world.state.lock().definitions.share(id)
+    }
+
+    fn config(&self) -> Arc<ClusterConfig> {
+        self.world.state.lock().config().clone()
+    }
+
+    fn silent_nodes(&self, _: Duration) -> Vec<NodeId> {
+        self.world.silent.lock().clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}

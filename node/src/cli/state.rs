@@ -1,0 +1,184 @@
+//! `orc state`: reads, writes and watches state keys.
+//! Knows nothing of how versions are kept.
+
+use clap::{Args, Subcommand};
+use futures::StreamExt;
+use orc_client::{
+    Client,
+    wire::{KeysQuery, StateEntry, StateVersion, StateVersions},
+};
+
+use super::{
+    Failure, Global, Out,
+    connect::{client, in_time, interrupted},
+    output::{Column, column},
+    values,
+};
+
+/// Reads and writes state keys.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Shows a key's value
+    #[command(after_help = "Example:\n  orc state get app.version")]
+    Get {
+        /// The dotted name
+        key: String,
+    },
+    /// Sets a key's value
+    #[command(
+        after_help = "Examples:\n  orc state set config.workers 20 --if-version 2\n  orc state set app.version '\"1.0.0\"' --if-absent"
+    )]
+    Set(SetArgs),
+    /// Lists keys
+    #[command(visible_alias = "ls", after_help = "Example:\n  orc state list app.")]
+    List {
+        /// Only keys that begin so
+        prefix: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Goes on where a page ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Deletes a key
+    #[command(visible_alias = "rm", after_help = "Example:\n  orc state delete app.version --if-version 3")]
+    Delete {
+        /// The dotted name
+        key: String,
+        /// Only if the key is at this version
+        #[arg(long)]
+        if_version: Option<u64>,
+    },
+    /// Lists the kept versions of a key
+    #[command(after_help = "Example:\n  orc state versions config.workers")]
+    Versions {
+        /// The dotted name
+        key: String,
+    },
+    /// Follows changes
+    #[command(after_help = "Examples:\n  orc state watch 'app.*'\n  orc state watch '**' -o jsonl")]
+    Watch {
+        /// A key or a glob: app.*, **
+        pattern: String,
+    },
+}
+
+/// What is set.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The dotted name
+    key: String,
+    /// JSON; text if it does not read as JSON
+    value: String,
+    /// Only if the key is at this version
+    #[arg(long, conflicts_with = "if_absent")]
+    if_version: Option<u64>,
+    /// Only if there is no such key
+    #[arg(long)]
+    if_absent: bool,
+    /// The same key and value are written only once
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+const KEYS: [Column<StateEntry>; 3] = [
+    column("KEY", |entry, _| entry.key.clone()),
+    column("VERSION", |entry, _| entry.version.to_string()),
+    column("VALUE", |entry, _| values::short_json(Some(&entry.value), 80)),
+];
+
+const VERSIONS: [Column<StateVersion>; 3] = [
+    column("VERSION", |version, _| version.version.to_string()),
+    column("WRITTEN", |version, out| values::time(Some(version.at), out)),
+    column("VALUE", |version, _| {
+        if version.value.is_some() {
+            values::short_json(version.value.as_ref(), 80)
+        } else {
+            "(deleted)".to_owned()
+        }
+    }),
+];
+
+/// Does it.
+pub(super) async fn run(global: &Global, out: &Out, command: StateCommand) -> Result<(), Failure> {
+    let client = client(global)?;
+    match command {
+        StateCommand::Watch { pattern } => in_time(global, watch(out, &client, &pattern)).await,
+        command => in_time(global, once(out, &client, command)).await,
+    }
+}
+
+async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), Failure> {
+    let state = client.state();
+    match command {
+        StateCommand::Get { key } => match state.get(&key).await? {
+            Some(entry) => out.item(&entry, &entry.key, || entry.value.get().to_owned()),
+            None => Err(not_found(&key)),
+        },
+        StateCommand::Set(args) => {
+            let mut set = state.set(&args.key, values::json_or_text(&args.value));
+            if let Some(version) = args.if_version {
+                set = set.if_version(version);
+            }
+            if args.if_absent {
+                set = set.if_absent();
+            }
+            if let Some(key) = args.idempotency_key {
+                set = set.idempotency_key(key);
+            }
+            let entry = set.await?;
+            out.item(&entry, &entry.key, || format!("{} is at version {}", entry.key, entry.version))
+        }
+        StateCommand::List { prefix, limit, cursor } => {
+            let page = state.list(&KeysQuery { prefix, limit: Some(limit), cursor }).await?;
+            out.page(&page, &KEYS, |entry| entry.key.clone())
+        }
+        StateCommand::Delete { key, if_version } => {
+            let deleted = state.delete(&key, if_version).await?;
+            out.item(&deleted, &deleted.key, || {
+                format!("{} is deleted (version {})", deleted.key, deleted.version)
+            })
+        }
+        StateCommand::Versions { key } => {
+            let versions = StateVersions { items: state.versions(&key).await? };
+            if out.is_structured() {
+                return out.document(&versions);
+            }
+            out.table(&versions.items, &VERSIONS)
+        }
+        StateCommand::Watch { pattern } => watch(out, client, &pattern).await,
+    }
+}
+
+async fn watch(out: &Out, client: &Client, pattern: &str) -> Result<(), Failure> {
+    let mut changes = client.state().watch(pattern).await?;
+    let mut stop = std::pin::pin!(interrupted());
+    loop {
+        let change = tokio::select! {
+            change = changes.next() => change,
+            () = &mut stop => return Err(Failure::Interrupted),
+        };
+        match change {
+            Some(Ok(change)) => {
+                let changed = &change.change;
+                out.streamed(changed, || {
+                    let value = values::short_json(changed.new_value.as_ref(), 200);
+                    let value =
+                        if changed.new_value.is_some() { format!("= {value}") } else { "deleted".to_owned() };
+                    format!("{} {value} (version {})", changed.key, changed.version)
+                })?;
+            }
+            Some(Err(error @ orc_client::Error::EventsReset { .. })) => {
+                super::output::note(&format!("a gap: {error}"))
+            }
+            Some(Err(error)) => return Err(error.into()),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn not_found(key: &str) -> Failure {
+    let problem = orc_client::Problem::new("NOT_FOUND", format!("there is no state key {key}"));
+    Failure::Call(orc_client::Error::Problem(Box::new(problem)))
+}

@@ -1,0 +1,210 @@
+//! `orc task`: schedules, lists, shows and cancels tasks without a run.
+//! Knows nothing of how tasks are assigned.
+
+use clap::{Args, Subcommand};
+use orc_client::{
+    Client, TaskStatus,
+    wire::{Priority, Retry, TaskChanged, TaskScheduled, TaskView, TasksQuery},
+};
+
+use super::{
+    Failure, Global, Out,
+    connect::{client, in_time, interrupted},
+    output::{Column, column, note, wide},
+    style, values,
+};
+
+/// Schedules and lists tasks.
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Schedules a task
+    #[command(
+        after_help = "Examples:\n  orc task schedule 'Nightly check' --action check --payload '{\"depth\": 2}'\n  orc task schedule Report --action report --after task_01JD2… --priority high --wait"
+    )]
+    Schedule(Box<ScheduleArgs>),
+    /// Lists tasks, newest first
+    #[command(
+        visible_alias = "ls",
+        after_help = "Example:\n  orc task list --status queued,running --action train_model"
+    )]
+    List(ListArgs),
+    /// Shows a task
+    #[command(after_help = "Example:\n  orc task get task_01JD2… -o json")]
+    Get {
+        /// The task's id
+        id: String,
+    },
+    /// Cancels a task
+    #[command(after_help = "Example:\n  orc task cancel task_01JD2… --reason obsolete")]
+    Cancel {
+        /// The task's id
+        id: String,
+        /// Why, for people
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// What is scheduled.
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// A name for people
+    name: String,
+    /// What a worker must offer; without one the task is an echo
+    #[arg(long, short)]
+    action: Option<String>,
+    /// JSON for the worker; text if it does not read as JSON
+    #[arg(long, short)]
+    payload: Option<String>,
+    /// LOW, NORMAL, HIGH, CRITICAL, URGENT or 1 to 5
+    #[arg(long, value_parser = values::priority)]
+    priority: Option<Priority>,
+    /// Tasks that must complete first
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    after: Vec<String>,
+    /// How long an attempt may take
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    task_timeout: Option<std::time::Duration>,
+    /// How long it may wait for a worker
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    queue_timeout: Option<std::time::Duration>,
+    /// Attempts in all
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// A label that a worker must have
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
+    label: Vec<(String, String)>,
+    /// The same key schedules the task only once
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Waits for the result
+    #[arg(long, short, visible_alias = "watch")]
+    wait: bool,
+}
+
+/// Which tasks are listed.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only these statuses, separated by commas
+    #[arg(long)]
+    status: Option<String>,
+    /// Only tasks of this action
+    #[arg(long)]
+    action: Option<String>,
+    /// Only tasks of this run
+    #[arg(long)]
+    run: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Goes on where a page ended
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+const COLUMNS: [Column<TaskView>; 8] = [
+    column("STATUS", |task, _| style::status(task.status.as_str())),
+    column("TASK", |task, _| task.id.clone()),
+    column("NAME", |task, _| task.name.clone()),
+    column("ACTION", |task, _| task.action.clone()),
+    column("ATTEMPTS", |task, _| task.attempts.to_string()),
+    column("CREATED", |task, out| values::time(Some(task.created_at), out)),
+    column("WORKER", |task, _| values::or_dash(task.component.as_ref())),
+    wide("PRIORITY", |task, _| task.priority.level().to_string()),
+];
+
+/// Does it.
+pub(super) async fn run(global: &Global, out: &Out, command: TaskCommand) -> Result<(), Failure> {
+    let client = client(global)?;
+    match command {
+        TaskCommand::Schedule(args) => schedule(global, out, &client, *args).await,
+        TaskCommand::List(args) => in_time(global, list(out, &client, args)).await,
+        TaskCommand::Get { id } => {
+            let view = in_time(global, async { Ok(client.tasks().get(&id).await?) }).await?;
+            out.item(&view, &view.id, || task_text(out, &view))
+        }
+        TaskCommand::Cancel { id, reason } => {
+            let handle = client.tasks().handle(&id);
+            let status = in_time(global, async { Ok(handle.cancel(reason.as_deref()).await?) }).await?;
+            let changed = TaskChanged { id, status };
+            out.item(&changed, &changed.id, || {
+                format!("Task {} is {}", changed.id, style::status(changed.status.as_str()))
+            })
+        }
+    }
+}
+
+async fn schedule(global: &Global, out: &Out, client: &Client, args: ScheduleArgs) -> Result<(), Failure> {
+    let mut task = client.tasks().schedule(args.name);
+    if let Some(action) = args.action {
+        task = task.action(action);
+    }
+    if let Some(payload) = &args.payload {
+        task = task.payload(values::json_or_text(payload));
+    }
+    if let Some(priority) = args.priority {
+        task = task.priority(priority);
+    }
+    if let Some(timeout) = args.task_timeout {
+        task = task.timeout(timeout);
+    }
+    if let Some(timeout) = args.queue_timeout {
+        task = task.queue_timeout(timeout);
+    }
+    if let Some(limit) = args.attempts {
+        task = task.retry(Retry { limit: Some(limit), ..Retry::default() });
+    }
+    if let Some(key) = args.idempotency_key {
+        task = task.idempotency_key(key);
+    }
+    for id in args.after {
+        task = task.depends_on(id);
+    }
+    for (name, value) in args.label {
+        task = task.label(name, value);
+    }
+    let handle = in_time(global, async { Ok(task.send().await?) }).await?;
+    if !args.wait {
+        let status = handle.get().await.map_or(TaskStatus::Queued, |view| view.status);
+        let scheduled = TaskScheduled { task_id: handle.id().to_owned(), status };
+        return out.item(&scheduled, handle.id(), || format!("Task {} is {}", handle.id(), scheduled.status));
+    }
+    out.hint(&format!("Task {}", style::bold(handle.id())));
+    let ended = tokio::select! {
+        ended = in_time(global, async { Ok(handle.wait().await?) }) => ended,
+        () = interrupted() => {
+            note(&format!("the task goes on: orc task get {}", handle.id()));
+            Err(Failure::Interrupted)
+        }
+    }?;
+    out.item(ended.view(), handle.id(), || task_text(out, ended.view()))?;
+    if *ended.status() == TaskStatus::Completed { Ok(()) } else { Err(Failure::NotCompleted) }
+}
+
+async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure> {
+    let (status, action, run_id) = (args.status, args.action, args.run);
+    let query = TasksQuery { status, action, run_id, limit: Some(args.limit), cursor: args.cursor };
+    let page = client.tasks().list(&query).await?;
+    out.page(&page, &COLUMNS, |task| task.id.clone())
+}
+
+fn task_text(out: &Out, task: &TaskView) -> String {
+    let mut lines = vec![
+        format!("{}  {}  {}", style::bold(&task.id), task.name, style::status(task.status.as_str())),
+        format!("  action {} · priority {} · attempts {}", task.action, task.priority.level(), task.attempts),
+        format!("  created {}", values::time(Some(task.created_at), out)),
+    ];
+    lines.extend(
+        task.run_id.as_ref().map(|run| format!("  step {} of {run}", values::or_dash(task.step_id.as_ref()))),
+    );
+    lines.extend(task.component.as_ref().map(|component| format!("  worker {component}")));
+    lines.extend(
+        task.waiting_for
+            .as_ref()
+            .map(|waiting| format!("  waiting for {}", waiting.detail.as_ref().unwrap_or(&waiting.reason))),
+    );
+    lines.extend(task.error.as_ref().map(|error| format!("  {}: {}", error.code, error.message)));
+    let output = values::short_json(task.output.as_ref(), 2_000);
+    lines.extend((!output.is_empty()).then(|| format!("  output {output}")));
+    lines.join("\n")
+}

@@ -1,0 +1,143 @@
+//! The table of cluster settings: the seed's name of each, its place in [`ClusterConfig`], and what its switch does.
+//! Knows nothing of files or JSON documents.
+
+use std::time::Duration;
+
+use orc_domain::ClusterConfig;
+
+/// One setting of the seed's configuration.
+pub(super) struct Setting {
+    /// The group it stands in; empty for the top level.
+    pub(super) group: &'static str,
+    /// Its name there.
+    pub(super) name: &'static str,
+    /// Where it goes.
+    pub(super) kind: Kind,
+}
+
+/// What a setting is.
+pub(super) enum Kind {
+    /// A number.
+    Count(fn(&mut ClusterConfig) -> &mut u32),
+    /// A duration.
+    Time(fn(&mut ClusterConfig) -> &mut Duration),
+    /// On or off, both honoured.
+    Switch { read: fn(&ClusterConfig) -> bool, write: fn(&mut ClusterConfig, bool) },
+    /// A switch that has one position.
+    Fixed { position: bool, why: &'static str },
+    /// Accepted and without effect; the note says why.
+    Noted(&'static str),
+    /// A setting of single nodes.
+    OfNode(&'static str),
+}
+
+const fn setting(group: &'static str, name: &'static str, kind: Kind) -> Setting {
+    Setting { group, name, kind }
+}
+
+const PER_NODE: &str = "it is a setting of each node: `health-check-interval` in its file or `--set`";
+const ALWAYS: &str = "it is part of how the cluster works and cannot be switched off";
+
+/// Every setting, in the order of the seed.
+pub(super) static SETTINGS: &[Setting] = &[
+    setting("", "maxConcurrentWorkflows", Kind::Count(|config| &mut config.runs_active_max)),
+    setting("", "maxConcurrentTasks", Kind::Count(|config| &mut config.tasks_running_max)),
+    setting("", "maxLiveRuns", Kind::Count(|config| &mut config.runs_live_max)),
+    setting("", "maxLiveTasks", Kind::Count(|config| &mut config.tasks_live_max)),
+    setting("", "healthCheckInterval", Kind::OfNode(PER_NODE)),
+    setting("", "enableMonitoring", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("", "enableErrorRecovery", Kind::Switch { read: recovers, write: set_recovery }),
+    setting("", "retryAttempts", Kind::Count(|config| &mut config.task_retry.limit)),
+    setting("", "retryDelay", Kind::Time(|config| &mut config.task_retry.delay)),
+    setting("", "componentTimeout", Kind::Time(|config| &mut config.component_timeout)),
+    setting("workflow", "stepTimeout", Kind::Time(|config| &mut config.step_timeout)),
+    setting("workflow", "workflowTimeout", Kind::Time(|config| &mut config.run_timeout)),
+    setting("workflow", "enableParallelExecution", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("workflow", "enableRetry", Kind::Switch { read: retries_steps, write: set_step_retries }),
+    setting("workflow", "maxRetryAttempts", Kind::Count(|config| &mut config.step_retry.limit)),
+    setting("workflow", "retryDelay", Kind::Time(|config| &mut config.step_retry.delay)),
+    setting("components", "messageTimeout", Kind::Time(|config| &mut config.message_timeout)),
+    setting("components", "heartbeatInterval", Kind::Time(|config| &mut config.heartbeat_interval)),
+    setting("components", "enableHeartbeat", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("components", "enableMessageQueue", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("components", "maxQueueSize", Kind::Count(|config| &mut config.messages_waiting_max)),
+    setting("components", "disconnectGrace", Kind::Time(|config| &mut config.disconnect_grace)),
+    setting("tasks", "taskTimeout", Kind::Time(|config| &mut config.task_timeout)),
+    setting("tasks", "cancelGrace", Kind::Time(|config| &mut config.cancel_grace)),
+    setting("tasks", "priorityHeadStart", Kind::Time(|config| &mut config.head_start)),
+    setting("tasks", "schedulingInterval", Kind::Noted("tasks are assigned at once, there is no interval")),
+    setting(
+        "tasks",
+        "enablePriorityScheduling",
+        Kind::Switch { read: has_priorities, write: set_priorities },
+    ),
+    setting("tasks", "enableDependencyResolution", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("tasks", "deadlockDetectionInterval", Kind::Noted("the sweep for stuck work runs every 30 s")),
+    setting("state", "enablePersistence", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("state", "enableVersioning", Kind::Switch { read: keeps_versions, write: set_versioning }),
+    setting("state", "enableBackup", Kind::Noted("backups on an interval are not supported yet")),
+    setting("state", "persistenceInterval", Kind::Noted("every acknowledged write is on disk already")),
+    setting("state", "maxVersions", Kind::Count(|config| &mut config.versions_max)),
+    setting("state", "backupInterval", Kind::Noted("backups on an interval are not supported yet")),
+    setting("state", "storageType", Kind::Noted("the storage is always RocksDB on each node")),
+];
+
+impl Setting {
+    /// The dotted name.
+    pub(super) fn path(&self) -> String {
+        if self.group.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.group, self.name) }
+    }
+}
+
+/// The groups, in order.
+pub(super) const GROUPS: [&str; 4] = ["workflow", "components", "tasks", "state"];
+
+fn recovers(config: &ClusterConfig) -> bool {
+    config.task_retry.limit > 1 || config.step_retry.limit > 1
+}
+
+fn set_recovery(config: &mut ClusterConfig, on: bool) {
+    set_limit(&mut config.task_retry.limit, on);
+    set_limit(&mut config.step_retry.limit, on);
+}
+
+fn retries_steps(config: &ClusterConfig) -> bool {
+    config.step_retry.limit > 1
+}
+
+fn set_step_retries(config: &mut ClusterConfig, on: bool) {
+    set_limit(&mut config.step_retry.limit, on);
+}
+
+/// Off is one attempt; on is what it was, or the seed's three.
+fn set_limit(limit: &mut u32, on: bool) {
+    match (on, *limit) {
+        (false, _) => *limit = 1,
+        (true, 0 | 1) => *limit = 3,
+        (true, _) => {}
+    }
+}
+
+fn has_priorities(config: &ClusterConfig) -> bool {
+    !config.head_start.is_zero()
+}
+
+fn set_priorities(config: &mut ClusterConfig, on: bool) {
+    match (on, config.head_start.is_zero()) {
+        (false, _) => config.head_start = Duration::ZERO,
+        (true, true) => config.head_start = ClusterConfig::default().head_start,
+        (true, false) => {}
+    }
+}
+
+fn keeps_versions(config: &ClusterConfig) -> bool {
+    config.versions_max > 1
+}
+
+fn set_versioning(config: &mut ClusterConfig, on: bool) {
+    match (on, config.versions_max) {
+        (false, _) => config.versions_max = 1,
+        (true, 0 | 1) => config.versions_max = ClusterConfig::default().versions_max,
+        (true, _) => {}
+    }
+}

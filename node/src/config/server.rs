@@ -1,0 +1,369 @@
+//! A server's configuration, validated once: units in the types, every mistake at once.
+//! Knows nothing of where the raw settings came from beyond their names.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use orc_domain::{ClusterConfig, NodeId};
+use serde_json::Value;
+
+use super::{ConfigErrors, Layers, Preset, merge_cluster_config};
+use crate::definition::{duration::duration_of_value, suggest::did_you_mean};
+
+/// Everything one node needs to know to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerConfig {
+    /// Which member it is.
+    pub node_id: NodeId,
+    /// Where its data is.
+    pub data_dir: PathBuf,
+    /// The data folder is temporary and goes when the server ends.
+    pub ephemeral: bool,
+    /// Where it serves HTTP.
+    pub listen: SocketAddr,
+    /// Where it serves other nodes.
+    pub peer_listen: SocketAddr,
+    /// `host:port` at which clients reach it.
+    pub advertise_http: String,
+    /// `host:port` at which other nodes reach it.
+    pub advertise_peer: String,
+    /// How it becomes a member.
+    pub start: Start,
+    /// What the cluster's settings are when this node founds it.
+    pub cluster: ClusterConfig,
+    /// Time between health checks.
+    pub health_check_interval: Duration,
+    /// Bounds of its HTTP server.
+    pub limits: Limits,
+    /// Clocks of consensus.
+    pub raft: RaftTimings,
+    /// When the log is cut.
+    pub snapshot: SnapshotPolicy,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// Sentences about settings that have no effect.
+    pub notes: Vec<String>,
+}
+
+/// How a node becomes a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// It founds a cluster, unless its data says that it has one.
+    Bootstrap,
+    /// It asks these peers (`host:port`), unless its data says that it is a member.
+    Join(Vec<String>),
+    /// It is a member already.
+    Existing,
+}
+
+/// Bounds of the HTTP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Time for a request's headers to arrive.
+    pub header_timeout: Duration,
+    /// Time for a request's body to arrive.
+    pub body_timeout: Duration,
+}
+
+/// Clocks of consensus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RaftTimings {
+    /// Between heartbeats of the leader.
+    pub heartbeat: Duration,
+    /// The shortest silence after which a follower stands for election.
+    pub election_min: Duration,
+    /// The longest.
+    pub election_max: Duration,
+}
+
+/// When the log is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotPolicy {
+    /// Log entries between snapshots.
+    pub every_entries: u64,
+    /// Log entries kept behind a snapshot, for followers that lag.
+    pub keep_entries: u64,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl ServerConfig {
+    /// Validates the settings of all layers.
+    pub fn of_layers(layers: &Layers) -> Result<ServerConfig, ConfigErrors> {
+        let mut reader = Reader { layers, errors: Vec::new() };
+        let preset =
+            reader.word("preset", &Preset::ALL.map(|(word, _)| word)).and_then(|word| Preset::of(&word));
+        let preset = preset.unwrap_or_default();
+        let node_id = reader.number("node-id", (1, u64::from(u32::MAX)));
+        if node_id.is_none() && layers.get("node-id").is_none() {
+            reader.errors.push("node-id is not set: give each node its own number, --node-id 1".to_owned());
+        }
+        let (data_dir, ephemeral) = reader.data_dir(preset);
+        let listen = reader.address("listen", ([127, 0, 0, 1], 7420).into());
+        let peer_listen = reader.address("peer-listen", ([127, 0, 0, 1], 7520).into());
+        let advertise = reader.text("advertise");
+        let advertise_http = reader.advertised(advertise.as_deref(), listen, "listen");
+        let advertise_peer = reader.advertised(advertise.as_deref(), peer_listen, "peer-listen");
+        let start = reader.start();
+        let interval = reader.duration("health-check-interval", preset.health_check_interval());
+        let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
+        let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
+            Some("json") => LogFormat::Json,
+            Some(_) | None => LogFormat::Text,
+        };
+        let (cluster, notes) = reader.cluster(preset);
+        if !reader.errors.is_empty() {
+            return Err(ConfigErrors(reader.errors));
+        }
+        Ok(ServerConfig {
+            node_id: NodeId(node_id.unwrap_or(1)),
+            data_dir,
+            ephemeral,
+            listen,
+            peer_listen,
+            advertise_http,
+            advertise_peer,
+            start,
+            cluster,
+            health_check_interval: interval,
+            limits,
+            raft,
+            snapshot,
+            log_format,
+            notes,
+        })
+    }
+}
+
+/// Reads single settings and collects what is wrong.
+struct Reader<'l> {
+    layers: &'l Layers,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn text(&mut self, key: &str) -> Option<String> {
+        let (value, origin) = self.layers.get(key)?;
+        match value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                self.errors.push(format!("{origin}: must be a text, not {value}"));
+                None
+            }
+        }
+    }
+
+    fn word(&mut self, key: &str, known: &[&str]) -> Option<String> {
+        let word = self.text(key)?;
+        if known.contains(&word.as_str()) {
+            return Some(word);
+        }
+        let (_, origin) = self.layers.get(key)?;
+        let meant = did_you_mean(&word, known.iter().copied());
+        self.errors.push(format!("{origin}: `{word}` is none of {}{meant}", known.join(", ")));
+        None
+    }
+
+    fn number(&mut self, key: &str, bounds: (u64, u64)) -> Option<u64> {
+        let (value, origin) = self.layers.get(key)?;
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let number = number.filter(|number| (bounds.0..=bounds.1).contains(number));
+        if number.is_none() {
+            self.errors.push(format!(
+                "{origin}: must be a whole number from {} to {}, not {value}",
+                bounds.0, bounds.1
+            ));
+        }
+        number
+    }
+
+    fn size(&mut self, key: &str, default: usize) -> usize {
+        let Some((value, origin)) = self.layers.get(key) else { return default };
+        let read = match value {
+            Value::String(text) => parse_size(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.as_u64()
+            }
+        };
+        let read = read.filter(|bytes| (1_024..=1 << 30).contains(bytes));
+        if read.is_none() {
+            self.errors.push(format!("{origin}: must be a size from 1KiB to 1GiB such as 1MiB, not {value}"));
+        }
+        read.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default)
+    }
+
+    fn duration(&mut self, key: &str, default: Duration) -> Duration {
+        let Some((value, origin)) = self.layers.get(key) else { return default };
+        match duration_of_value(value) {
+            Ok(duration) if !duration.is_zero() => duration,
+            Ok(_) => {
+                self.errors.push(format!("{origin}: must be more than zero"));
+                default
+            }
+            Err(reason) => {
+                self.errors.push(format!("{origin}: {reason}"));
+                default
+            }
+        }
+    }
+
+    fn address(&mut self, key: &str, default: SocketAddr) -> SocketAddr {
+        let Some(text) = self.text(key) else { return default };
+        let full = if text.starts_with(':') {
+            format!("0.0.0.0{text}")
+        } else {
+            text.replace("localhost:", "127.0.0.1:")
+        };
+        full.parse().unwrap_or_else(|_| {
+            let origin = self.layers.get(key).map_or(key, |(_, origin)| origin);
+            self.errors
+                .push(format!("{origin}: `{text}` is not an address such as 127.0.0.1:{}", default.port()));
+            default
+        })
+    }
+
+    /// Where others reach a listener: the host given, else the address it listens at.
+    fn advertised(&mut self, host: Option<&str>, listen: SocketAddr, key: &str) -> String {
+        match host {
+            Some(host) => format!("{host}:{}", listen.port()),
+            None if listen.ip().is_unspecified() => {
+                let message = format!(
+                    "{key} is {listen}, at which nobody can reach it: name this host with --advertise HOST"
+                );
+                self.errors.push(message);
+                listen.to_string()
+            }
+            None => listen.to_string(),
+        }
+    }
+
+    fn data_dir(&mut self, preset: Preset) -> (PathBuf, bool) {
+        if let Some(folder) = self.text("data-dir") {
+            return (PathBuf::from(folder), false);
+        }
+        if preset == Preset::Testing {
+            return (std::env::temp_dir().join(format!("orc-testing-{}", std::process::id())), true);
+        }
+        if self.layers.get("data-dir").is_none() {
+            self.errors
+                .push("data-dir is not set: say where this node keeps its data, --data-dir D".to_owned());
+        }
+        (PathBuf::new(), false)
+    }
+
+    fn start(&mut self) -> Start {
+        let bootstrap = match self.layers.get("bootstrap") {
+            None => false,
+            Some((Value::Bool(on), _)) => *on,
+            Some((value, origin)) => {
+                self.errors.push(format!("{origin}: must be true or false, not {value}"));
+                false
+            }
+        };
+        let join = self.join();
+        match (bootstrap, join.is_empty()) {
+            (true, false) => {
+                self.errors.push(
+                    "bootstrap and join exclude each other: one node founds the cluster, the others join it"
+                        .to_owned(),
+                );
+                Start::Bootstrap
+            }
+            (true, true) => Start::Bootstrap,
+            (false, false) => Start::Join(join),
+            (false, true) => Start::Existing,
+        }
+    }
+
+    fn join(&mut self) -> Vec<String> {
+        let Some((value, origin)) = self.layers.get("join") else { return Vec::new() };
+        let texts: Vec<String> = match value {
+            Value::String(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            Value::Array(items) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => vec![value.to_string()],
+        };
+        for text in &texts {
+            let port = text
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty())
+                .map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                self.errors.push(format!(
+                    "{origin}: `{text}` is not a member's peer address such as 127.0.0.1:7520"
+                ));
+            }
+        }
+        texts
+    }
+
+    fn limits(&mut self) -> Limits {
+        let connections = self.number("limits.connections", (1, 1_000_000)).unwrap_or(1_024);
+        Limits {
+            connections: usize::try_from(connections).unwrap_or(usize::MAX),
+            body: self.size("limits.body", 1 << 20),
+            header_timeout: self.duration("limits.header-timeout", Duration::from_secs(10)),
+            body_timeout: self.duration("limits.body-timeout", Duration::from_secs(30)),
+        }
+    }
+
+    fn raft(&mut self) -> RaftTimings {
+        let timings = RaftTimings {
+            heartbeat: self.duration("raft.heartbeat", Duration::from_millis(100)),
+            election_min: self.duration("raft.election-min", Duration::from_millis(400)),
+            election_max: self.duration("raft.election-max", Duration::from_millis(800)),
+        };
+        if timings.election_min < timings.heartbeat * 2 || timings.election_max <= timings.election_min {
+            let shown =
+                format!("{:?}, {:?}, {:?}", timings.heartbeat, timings.election_min, timings.election_max);
+            self.errors.push(format!(
+                "raft: heartbeat, election-min, election-max are {shown}: election-min must be at least twice the heartbeat and below election-max"
+            ));
+        }
+        timings
+    }
+
+    fn snapshot(&mut self) -> SnapshotPolicy {
+        SnapshotPolicy {
+            every_entries: self.number("snapshot.every-entries", (10, 100_000_000)).unwrap_or(20_000),
+            keep_entries: self.number("snapshot.keep-entries", (0, 100_000_000)).unwrap_or(10_000),
+        }
+    }
+
+    fn cluster(&mut self, preset: Preset) -> (ClusterConfig, Vec<String>) {
+        match merge_cluster_config(&preset.cluster(), &self.layers.cluster()) {
+            Ok(merged) => (merged.config, merged.notes),
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| format!("cluster.{error}")));
+                (ClusterConfig::default(), Vec::new())
+            }
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    text[..digits].parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,214 @@
+//! The top level of a workflow document, and the way from it to a definition.
+//! Knows the fields of the document; steps, inputs and the graph are read by their own files.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use orc_domain::{Definition, DefinitionId, Json, Labels, Text};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Compiled, Mode,
+    error::{DefinitionErrors, code},
+    graph,
+    inputs::InputSchema,
+    read::Reader,
+    step::{Body, Defaults, Draft, read_steps},
+    suggest::did_you_mean,
+    tree::Node,
+};
+
+const FIELDS: [&str; 13] = [
+    "name",
+    "id",
+    "description",
+    "version",
+    "inputs",
+    "env",
+    "labels",
+    "timeout",
+    "defaults",
+    "mode",
+    "steps",
+    "outputs",
+    "$schema",
+];
+const FIELDS_LATER: [&str; 8] =
+    ["triggers", "concurrency", "secrets", "onFailure", "onCancel", "finally", "retention", "priority"];
+
+/// Reads a whole document.
+pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, DefinitionErrors> {
+    let mut known: Vec<&str> = FIELDS.to_vec();
+    known.sort_unstable();
+    if !reader.fields(root, "a workflow", &known, &FIELDS_LATER) {
+        return Err(DefinitionErrors::of(reader.report));
+    }
+    let name = read_name(&mut reader, root);
+    let workflow = read_slug(&mut reader, root, &name);
+    reader.optional_text(root, "description");
+    let inputs = root.get("inputs").map(|node| InputSchema::read(&mut reader, node)).unwrap_or_default();
+    let labels = reader.labels(root, "labels");
+    let defaults = read_defaults(&mut reader, root);
+    let run_timeout = reader.config.run_timeout;
+    let timeout = reader.time_limit(root, "timeout").unwrap_or(run_timeout);
+    let drafts = match root.get("steps") {
+        Some(steps) => read_steps(&mut reader, steps, "`steps`", &defaults),
+        None => {
+            reader.report.at(root, code::MISSING_FIELD, "a workflow needs `steps`");
+            Vec::new()
+        }
+    };
+    let outputs = read_outputs(&mut reader, root);
+    let mode = read_mode(&mut reader, root, &drafts);
+    check_named_steps(&mut reader, &drafts);
+    let steps_node = root.get("steps").unwrap_or(root);
+    let steps = graph::link(&mut reader.report, drafts, mode, steps_node);
+    let source = root.canonical();
+    let id = digest(&reader, &source);
+    let warnings = reader.report.finish()?;
+    let definition = Definition { id, name, source: Json::from(source), steps, outputs, timeout };
+    Ok(Compiled { definition: Arc::new(definition), workflow, mode, labels, inputs, warnings })
+}
+
+impl DefinitionErrors {
+    fn of(report: super::error::Report) -> DefinitionErrors {
+        report.finish().err().unwrap_or_default()
+    }
+}
+
+fn read_name(reader: &mut Reader<'_>, root: &Node) -> Text {
+    match root.get("name") {
+        Some(node) => reader.name(node, "`name`").unwrap_or_else(|| Text::from("")),
+        None => {
+            reader.report.at(root, code::MISSING_FIELD, "a workflow needs a `name`");
+            Text::from("")
+        }
+    }
+}
+
+/// The workflow's word: its `id`, else `ML Model Training` → `ml-model-training`.
+fn read_slug(reader: &mut Reader<'_>, root: &Node, name: &str) -> String {
+    let Some(node) = root.get("id") else {
+        return super::step::slug(name).map_or_else(|| "workflow".to_owned(), |slug| slug.replace('_', "-"));
+    };
+    let Some(id) = reader.text(node, "`id`") else { return String::new() };
+    if id.parse::<orc_domain::ComponentId>().is_err() {
+        let message =
+            format!("`{id}` cannot be a workflow's id: write [a-z0-9][a-z0-9._-]*, at most 63 characters");
+        reader.report.at(node, code::BAD_VALUE, message);
+    }
+    id.to_owned()
+}
+
+fn read_defaults(reader: &mut Reader<'_>, root: &Node) -> Defaults {
+    let (timeout, retry) = (reader.config.step_timeout, reader.config.step_retry.clone());
+    let env = read_env(reader, root);
+    let plain = Defaults { timeout, retry, labels: Labels::new(), env };
+    let Some(node) = root.get("defaults") else { return plain };
+    if !reader.fields(node, "`defaults`", &["timeout", "retry", "labels", "env"], &[]) {
+        return plain;
+    }
+    let mut env = plain.env;
+    env.extend(read_env(reader, node));
+    Defaults {
+        timeout: reader.time_limit(node, "timeout").unwrap_or(plain.timeout),
+        retry: reader.retry(node, &plain.retry),
+        labels: reader.labels(node, "labels"),
+        env,
+    }
+}
+
+fn read_env(reader: &mut Reader<'_>, parent: &Node) -> Vec<(String, String)> {
+    if let Some(env) = parent.get("env") {
+        reader.templates(env);
+    }
+    reader.text_map(parent, "env")
+}
+
+fn read_outputs(reader: &mut Reader<'_>, root: &Node) -> Vec<(Text, Text)> {
+    let Some(node) = root.get("outputs") else { return Vec::new() };
+    let Some(entries) = node.entries() else {
+        reader.wrong_type(node, "`outputs`", "a map of names and expressions");
+        return Vec::new();
+    };
+    let mut outputs = Vec::new();
+    for entry in entries {
+        if let Some(expression) = reader.expression(&entry.value, &format!("output `{}`", entry.key)) {
+            outputs.push((Text::from(entry.key.as_str()), expression));
+        }
+    }
+    outputs
+}
+
+/// `sequence` unless a step has `needs`, or the mode as given.
+fn read_mode(reader: &mut Reader<'_>, root: &Node, drafts: &[Draft<'_>]) -> Mode {
+    let implied = if any_needs(drafts) { Mode::Graph } else { Mode::Sequence };
+    let Some(node) = root.get("mode") else { return implied };
+    match reader.text(node, "`mode`") {
+        Some("graph") => Mode::Graph,
+        Some("sequence") => {
+            if implied == Mode::Graph {
+                reader.report.at(
+                    node,
+                    code::CONFLICT,
+                    "`mode: sequence` does not go with steps that have `needs`",
+                );
+            }
+            implied
+        }
+        Some(other) => {
+            let meant = did_you_mean(other, ["sequence", "graph"]);
+            reader.report.at(
+                node,
+                code::BAD_VALUE,
+                format!("`mode` must be `sequence` or `graph`, not `{other}`{meant}"),
+            );
+            implied
+        }
+        None => implied,
+    }
+}
+
+fn any_needs(drafts: &[Draft<'_>]) -> bool {
+    drafts
+        .iter()
+        .any(|draft| draft.has_needs || matches!(&draft.body, Body::Group(children) if any_needs(children)))
+}
+
+/// Expressions may name only steps that there are.
+fn check_named_steps(reader: &mut Reader<'_>, drafts: &[Draft<'_>]) {
+    let mut ids = BTreeSet::new();
+    collect_ids(drafts, &mut ids);
+    for (step, node) in std::mem::take(&mut reader.named) {
+        if !ids.contains(step.as_str()) {
+            let meant = did_you_mean(&step, ids.iter().copied());
+            reader.report.at(
+                &node,
+                code::UNKNOWN_STEP,
+                format!("the expression names unknown step `{step}`{meant}"),
+            );
+        }
+    }
+}
+
+fn collect_ids<'d>(drafts: &'d [Draft<'_>], ids: &mut BTreeSet<&'d str>) {
+    for draft in drafts {
+        ids.insert(&draft.id);
+        if let Body::Group(children) = &draft.body {
+            collect_ids(children, ids);
+        }
+    }
+}
+
+/// The definition's identity: its text, and the defaults filled in where the text is silent.
+fn digest(reader: &Reader<'_>, source: &str) -> DefinitionId {
+    let config = reader.config;
+    let mut hash = Sha256::new();
+    hash.update(source.as_bytes());
+    if *config != orc_domain::ClusterConfig::default() {
+        let defaults = (config.step_timeout, config.run_timeout, &config.step_retry);
+        hash.update(format!("\0{defaults:?}").as_bytes());
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    DefinitionId(id)
+}

@@ -1,0 +1,268 @@
+//! What each form of a step does: task, script, HTTP call, condition, group, delay.
+//! Knows the fields of one form at a time, not the steps around it.
+
+use orc_domain::{ActionName, Json, OnFalse, StepKind, Text};
+use serde_json::{Map, Value as JsonValue};
+
+use super::{
+    error::code,
+    read::Reader,
+    step::{Body, Defaults, Form, Options, read_steps},
+    suggest::did_you_mean,
+    template,
+    tree::{Node, Value},
+};
+
+/// The action of a task that names none: built in, returns its config.
+const DEFAULT_ACTION: &str = "echo";
+const ACTION_MAX: usize = 128;
+
+/// Reads what a step of this form does.
+pub(super) fn read_body<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    form: Form,
+    defaults: &Defaults,
+    options: &mut Options,
+) -> Body<'n> {
+    match form {
+        Form::Task => Body::Single(task(reader, node, defaults, options)),
+        Form::Run => Body::Single(run(reader, node, defaults)),
+        Form::Http => Body::Single(http(reader, node)),
+        Form::Condition => Body::Single(condition(reader, node)),
+        Form::Parallel => Body::Group(parallel(reader, node, defaults)),
+        Form::Delay => Body::Single(delay(reader, node)),
+    }
+}
+
+fn task(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults, options: &mut Options) -> StepKind {
+    let config = config_of(reader, node);
+    let inner = config.and_then(|config| config.get("action"));
+    if let (Some(outer), Some(inner)) = (node.get("action"), inner)
+        && outer.value != inner.value
+    {
+        reader.report.at(inner, code::CONFLICT, "the action is given twice: `action` and `config.action`");
+    }
+    let action = node.get("action").or(inner).and_then(|node| action_name(reader, node));
+    let action = action.unwrap_or_else(|| ActionName::from(DEFAULT_ACTION));
+    if let Some(config) = config.filter(|config| config.get("timeout").is_some()) {
+        let inner = reader.time_limit(config, "timeout");
+        match (node.get("timeout"), inner) {
+            (None, Some(timeout)) => options.timeout = timeout,
+            (Some(outer), Some(_)) => {
+                let pointer = &outer.pointer;
+                reader.report.warn(format!(
+                    "{pointer}: both `timeout` and `config.timeout` are given, `timeout` counts"
+                ));
+            }
+            (_, None) => {}
+        }
+    }
+    let templated = config.is_some_and(|config| reader.templates(config));
+    let mut json = config.map_or_else(Map::new, object);
+    if &*action == "run" {
+        let script = config.and_then(|config| config.get("script"));
+        check_script(reader, node, script);
+        let with_env = merge_env(reader, node, defaults, &mut json);
+        return made(&action, json, templated || with_env);
+    }
+    if let Some(env) = node.get("env") {
+        reader.report.at(env, code::CONFLICT, "`env` applies to scripts only, pass values in `config`");
+    }
+    made(&action, json, templated)
+}
+
+fn run(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults) -> StepKind {
+    let config = config_of(reader, node);
+    let mut json = config.map_or_else(Map::new, object);
+    let mut templated = config.is_some_and(|config| reader.templates(config));
+    let inner = config.and_then(|config| config.get("script"));
+    let script = node.get("run");
+    if let (Some(script), Some(_)) = (script, inner) {
+        reader.report.at(script, code::CONFLICT, "the script is given twice: `run` and `config.script`");
+    }
+    check_script(reader, node, script.or(inner));
+    if let Some(text) = script.and_then(Node::text) {
+        json.insert("script".to_owned(), JsonValue::from(text));
+    }
+    for key in ["shell", "workdir"] {
+        let Some(given) = node.get(key) else { continue };
+        templated |= reader.templates(given);
+        if let Some(text) = reader.text(given, &format!("`{key}`")) {
+            json.insert(key.to_owned(), JsonValue::from(text));
+        }
+    }
+    templated |= merge_env(reader, node, defaults, &mut json);
+    made("run", json, templated)
+}
+
+fn http(reader: &mut Reader<'_>, node: &Node) -> StepKind {
+    let request = match (node.get("http"), config_of(reader, node)) {
+        (Some(http), Some(_)) => {
+            reader.report.at(http, code::CONFLICT, "the request is given twice: `http` and `config`");
+            Some(http)
+        }
+        (http, config) => http.or(config),
+    };
+    let Some(request) = request else {
+        reader.report.at(node, code::MISSING_FIELD, "an http step needs `http: { url: … }`");
+        return made("http", Map::new(), false);
+    };
+    if let Some(url) = request.text() {
+        let json = Map::from_iter([("url".to_owned(), JsonValue::from(url))]);
+        return made("http", json, reader.templates(request));
+    }
+    if request.entries().is_none() {
+        reader.wrong_type(request, "`http`", "a map or an address");
+    } else if let Some(url) = request.get("url") {
+        reader.text(url, "`url`");
+    } else {
+        reader.report.at(request, code::MISSING_FIELD, "`http` needs a `url`");
+    }
+    let templated = reader.templates(request);
+    made("http", object(request), templated)
+}
+
+fn condition(reader: &mut Reader<'_>, node: &Node) -> StepKind {
+    let expression = match node.get("condition") {
+        Some(expression) => reader.expression(expression, "the condition"),
+        None => {
+            reader.report.at(node, code::MISSING_FIELD, "a condition step needs a `condition`");
+            None
+        }
+    };
+    let on_false = node.get("onFalse").map_or(OnFalse::Skip, |on_false| on_false_of(reader, on_false));
+    StepKind::Condition { expression: expression.unwrap_or_else(|| Text::from("false")), on_false }
+}
+
+fn on_false_of(reader: &mut Reader<'_>, node: &Node) -> OnFalse {
+    match reader.text(node, "`onFalse`") {
+        Some("fail") => OnFalse::Fail,
+        Some("goto") => {
+            reader.report.at(node, code::NOT_SUPPORTED, "`onFalse: goto` is not supported yet");
+            OnFalse::Skip
+        }
+        Some("skip") | None => OnFalse::Skip,
+        Some(other) => {
+            let meant = did_you_mean(other, ["skip", "fail"]);
+            reader.report.at(
+                node,
+                code::BAD_VALUE,
+                format!("`onFalse` must be `skip` or `fail`, not `{other}`{meant}"),
+            );
+            OnFalse::Skip
+        }
+    }
+}
+
+fn parallel<'n>(reader: &mut Reader<'_>, node: &'n Node, defaults: &Defaults) -> Vec<super::step::Draft<'n>> {
+    match (node.get("parallel"), node.get("steps")) {
+        (Some(children), None) => read_steps(reader, children, "`parallel`", defaults),
+        (None, Some(children)) => read_steps(reader, children, "`steps`", defaults),
+        (Some(_), Some(children)) => {
+            reader.report.at(
+                children,
+                code::CONFLICT,
+                "the children are given twice: `parallel` and `steps`",
+            );
+            Vec::new()
+        }
+        (None, None) => {
+            reader.report.at(node, code::MISSING_FIELD, "a parallel step needs `parallel: [ … ]`");
+            Vec::new()
+        }
+    }
+}
+
+fn delay(reader: &mut Reader<'_>, node: &Node) -> StepKind {
+    let config = config_of(reader, node);
+    if let Some(config) = config {
+        reader.fields(config, "`config` of a delay", &["duration"], &["until", "signal", "event"]);
+    }
+    let given = node
+        .get("delay")
+        .or_else(|| node.get("wait"))
+        .or_else(|| config.and_then(|config| config.get("duration")));
+    let duration = match given {
+        Some(given) => match &given.value {
+            Value::Map(_) => {
+                reader.fields(given, "`wait`", &["duration"], &["until", "signal", "event", "filter"]);
+                reader.duration(given, "duration")
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                reader.duration_at(given, "a delay")
+            }
+        },
+        None => {
+            reader.report.at(node, code::MISSING_FIELD, "a delay step needs `delay: 5s`");
+            None
+        }
+    };
+    StepKind::Delay { duration: duration.unwrap_or_default() }
+}
+
+fn config_of<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<&'n Node> {
+    let config = node.get("config").filter(|config| config.value != Value::Null)?;
+    if config.entries().is_none() {
+        reader.wrong_type(config, "`config`", "a map");
+        return None;
+    }
+    Some(config)
+}
+
+fn action_name(reader: &mut Reader<'_>, node: &Node) -> Option<ActionName> {
+    let text = reader.text(node, "`action`")?;
+    let legal =
+        text.len() <= ACTION_MAX && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '`');
+    if legal && !template::has_any(text) {
+        return Some(ActionName::from(text));
+    }
+    let message = format!("an action is one word of at most {ACTION_MAX} bytes, without expressions");
+    reader.report.at(node, code::BAD_VALUE, message);
+    None
+}
+
+/// A script must be there, and no expression may be pasted into it: values reach it by its environment.
+fn check_script(reader: &mut Reader<'_>, step: &Node, script: Option<&Node>) {
+    let Some(script) = script else {
+        reader.report.at(step, code::MISSING_FIELD, "a run step needs `run:` with a script");
+        return;
+    };
+    if reader.text(script, "`run`").is_some_and(template::has_any) {
+        let message = "`${{ }}` is not allowed inside run:, pass it through env:";
+        reader.report.at(script, code::RUN_INTERPOLATION, message);
+    }
+}
+
+/// Puts the step's environment over the workflow's into `config.env`; whether it holds expressions.
+fn merge_env(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    defaults: &Defaults,
+    json: &mut Map<String, JsonValue>,
+) -> bool {
+    let own = reader.text_map(node, "env");
+    if let Some(env) = node.get("env") {
+        reader.templates(env);
+    }
+    let mut env = Map::new();
+    env.extend(defaults.env.iter().map(|(name, value)| (name.clone(), JsonValue::from(value.as_str()))));
+    if let Some(JsonValue::Object(given)) = json.get("env") {
+        env.extend(given.clone());
+    }
+    env.extend(own.into_iter().map(|(name, value)| (name, JsonValue::from(value))));
+    let templated = env.values().any(|value| value.as_str().is_some_and(template::has_any));
+    if !env.is_empty() {
+        json.insert("env".to_owned(), JsonValue::Object(env));
+    }
+    templated
+}
+
+fn object(node: &Node) -> Map<String, JsonValue> {
+    if let JsonValue::Object(map) = node.to_json() { map } else { Map::new() }
+}
+
+fn made(action: &str, config: Map<String, JsonValue>, templated: bool) -> StepKind {
+    let config = Json::from(JsonValue::Object(config).to_string());
+    StepKind::Task { action: ActionName::from(action), config, templated }
+}

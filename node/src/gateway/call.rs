@@ -1,0 +1,170 @@
+//! One request as a handler sees it: its parts, read by name and refused with a reason.
+//! Knows nothing of connections or of what handlers do.
+
+use std::{str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use orc_client::wire::{self, codes, headers, paths};
+use orc_domain::{BadId, ComponentId, Idempotency, IdempotencyKey, RunId, StateKey, TaskId};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use warp::http::{HeaderMap, Method, header};
+
+use super::{json, listen::Slot, problem::Refusal};
+
+/// A request.
+pub struct Call {
+    /// How.
+    pub method: Method,
+    /// What, still percent-encoded.
+    pub path: String,
+    /// The query string, without its `?`.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The values of the route's placeholders, still percent-encoded.
+    pub params: Vec<(String, String)>,
+    /// Its body.
+    pub body: Bytes,
+    /// What is needed to turn the connection into a WebSocket, if that was asked for.
+    pub upgrade: Option<warp::ws::Ws>,
+    /// Its place among the connections.
+    pub slot: Option<Arc<Slot>>,
+}
+
+/// How new an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// As new as anything acknowledged before the call.
+    Linearizable,
+    /// As this node has it.
+    Stale,
+}
+
+/// Parameters that any read takes; the typed queries do not know them.
+const SHARED: [&str; 3] = ["consistency", "run", "key"];
+
+impl Call {
+    /// The value of a placeholder, decoded.
+    pub fn param(&self, name: &str) -> Result<String, Refusal> {
+        let raw = self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+        let decoded = paths::decode(raw).ok_or_else(|| Refusal::bad_request("the path is not UTF-8"))?;
+        Ok(decoded.into_owned())
+    }
+
+    /// The run that the path names.
+    pub fn run_id(&self) -> Result<RunId, Refusal> {
+        self.id(|error: BadId| Refusal::not_found(format!("there is no such run: {error}")))
+    }
+
+    /// The task that the path names.
+    pub fn task_id(&self) -> Result<TaskId, Refusal> {
+        self.id(|error: BadId| Refusal::not_found(format!("there is no such task: {error}")))
+    }
+
+    /// The component that the path names.
+    pub fn component_id(&self) -> Result<ComponentId, Refusal> {
+        self.id(|error: BadId| Refusal::bad_request(error.to_string()))
+    }
+
+    /// The state key that the path names.
+    pub fn state_key(&self) -> Result<StateKey, Refusal> {
+        self.param("key")?.parse().map_err(|error: BadId| Refusal::bad_request(error.to_string()))
+    }
+
+    fn id<T: FromStr>(&self, refuse: impl FnOnce(T::Err) -> Refusal) -> Result<T, Refusal> {
+        self.param("id")?.parse().map_err(refuse)
+    }
+
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        self.require_json()?;
+        json::read(&self.body)
+    }
+
+    /// The body as JSON, or the default if there is none.
+    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Refusal> {
+        if self.body.is_empty() {
+            return Ok(T::default());
+        }
+        self.require_json()?;
+        json::read_or_default(&self.body)
+    }
+
+    fn require_json(&self) -> Result<(), Refusal> {
+        let Some(given) = self.media_type() else { return Ok(()) };
+        if given == headers::JSON || (given.starts_with("application/") && given.ends_with("+json")) {
+            return Ok(());
+        }
+        let detail = format!("the body is `{given}`, expected `{}`", headers::JSON);
+        Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, detail).hint("send Content-Type: application/json"))
+    }
+
+    /// The body's media type without parameters, in lower case.
+    pub fn media_type(&self) -> Option<String> {
+        let value = self.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
+    }
+
+    /// The query's own parameters.
+    pub fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
+        let name = |pair: &str| pair.split('=').next().unwrap_or(pair).to_owned();
+        let own: Vec<&str> =
+            self.query.split('&').filter(|pair| !pair.is_empty() && !SHARED.contains(&name(pair).as_str())).collect();
+        wire::parse_query(&own.join("&"))
+            .map_err(|error| Refusal::bad_request(format!("in the query: {}", json::with_suggestion(&error))))
+    }
+
+    /// One of the parameters that any read takes.
+    pub fn shared_parameter(&self, name: &str) -> Result<Option<String>, Refusal> {
+        debug_assert!(SHARED.contains(&name), "the typed query would refuse `{name}`");
+        let pairs: Vec<(String, String)> = wire::parse_query(&self.query).map_err(Refusal::bad_request)?;
+        Ok(pairs.into_iter().rev().find(|(known, _)| known == name).map(|(_, value)| value))
+    }
+
+    /// How new the answer must be.
+    pub fn consistency(&self) -> Result<Consistency, Refusal> {
+        match self.shared_parameter("consistency")?.as_deref() {
+            None | Some("default" | "linearizable") => Ok(Consistency::Linearizable),
+            Some("stale") => Ok(Consistency::Stale),
+            Some(other) => {
+                let detail = format!("`consistency` must be `linearizable` or `stale`, not `{other}`");
+                Err(Refusal::bad_request(detail))
+            }
+        }
+    }
+
+    /// The log index that must be applied here before the answer.
+    pub fn min_index(&self) -> Result<Option<u64>, Refusal> {
+        let Some(value) = self.text_header(headers::ORC_MIN_INDEX)? else { return Ok(None) };
+        let number = value.trim().parse().map_err(|_| Refusal::bad_request("Orc-Min-Index must be a log index"))?;
+        Ok(Some(number))
+    }
+
+    /// A header as text.
+    pub fn text_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let Some(value) = self.headers.get(name) else { return Ok(None) };
+        let text = value.to_str().map_err(|_| Refusal::bad_request(format!("the header {name} is not ASCII")))?;
+        Ok(Some(text))
+    }
+
+    /// The caller's idempotency key with the request it stands for.
+    pub fn idempotency(&self) -> Result<Option<Idempotency>, Refusal> {
+        let Some(text) = self.text_header(headers::IDEMPOTENCY_KEY)? else { return Ok(None) };
+        if text.is_empty() || text.len() > 255 {
+            return Err(Refusal::bad_request("an Idempotency-Key has 1 to 255 characters"));
+        }
+        let mut request = Sha256::new();
+        for part in [self.method.as_str().as_bytes(), self.path.as_bytes()] {
+            request.update(part);
+            request.update([0]);
+        }
+        request.update(&self.body);
+        let (key, request) = (Sha256::digest(text), request.finalize());
+        let first = |hash: &[u8]| u64::from_be_bytes(std::array::from_fn(|place| hash[place]));
+        Ok(Some(Idempotency {
+            key: IdempotencyKey(std::array::from_fn(|place| key[place])),
+            request: first(&request),
+        }))
+    }
+}

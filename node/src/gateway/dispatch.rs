@@ -1,0 +1,167 @@
+//! From a request that arrived to its response: routing, body, panics, request id, common headers, metrics.
+//! Knows nothing of what handlers do; whatever they do, the client gets an answer.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures::FutureExt;
+use orc_client::wire::{codes, headers};
+use tracing::{debug, error, warn};
+use uuid::Uuid;
+use warp::{
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use super::{
+    Gateway,
+    body::BodyStream,
+    call::Call,
+    listen::Slot,
+    problem::Refusal,
+    reply::{Answered, Reply},
+    routes::{Found, Handler},
+};
+
+/// A request as the filter takes it apart.
+pub struct Arrived {
+    /// How.
+    pub method: Method,
+    /// What, still percent-encoded.
+    pub path: String,
+    /// Without the `?`.
+    pub query: String,
+    /// As sent.
+    pub headers: HeaderMap,
+    /// What a WebSocket needs.
+    pub upgrade: Option<warp::ws::Ws>,
+    /// Its connection's place.
+    pub slot: Option<Arc<Slot>>,
+    /// Not read yet.
+    pub body: BodyStream,
+}
+
+/// The label of requests for paths that do not exist.
+const UNMATCHED: &str = "unmatched";
+
+impl Gateway {
+    /// Answers any request.
+    pub async fn answer(self: Arc<Self>, arrived: Arrived) -> Response {
+        let started = Instant::now();
+        let (request_id, method, path) =
+            (request_id(&arrived.headers), arrived.method.clone(), arrived.path.clone());
+        let (label, answered) = match self.router.find(&method, &path) {
+            Found::Handler { route, handler, params } => {
+                let call = Prepared { handler, params, request_id: request_id.clone() };
+                (route.template, self.clone().handle(call, arrived).await)
+            }
+            Found::WrongMethod { route, allow } => (route.template, Err(wrong_method(&method, &path, &allow))),
+            Found::Nothing => (UNMATCHED, Err(nothing_there(&path))),
+        };
+        let mut response = match answered {
+            Ok(reply) => self.succeed(reply),
+            Err(refusal) => self.refuse(refusal, &path, &request_id),
+        };
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(HeaderName::from_static(headers::REQUEST_ID), value);
+        }
+        self.metrics.http(label, &method, response.status().as_u16(), started.elapsed());
+        response
+    }
+
+    async fn handle(self: Arc<Self>, prepared: Prepared, arrived: Arrived) -> Answered {
+        let body = self.limits.read(&arrived.headers, arrived.body).await?;
+        let call = Call {
+            method: arrived.method,
+            path: arrived.path,
+            query: arrived.query,
+            headers: arrived.headers,
+            params: prepared.params,
+            body,
+            upgrade: arrived.upgrade,
+            slot: arrived.slot,
+        };
+        let handled = AssertUnwindSafe((prepared.handler)(self, call)).catch_unwind().await;
+        handled.unwrap_or_else(|panic| {
+            let reason = panic_text(panic.as_ref());
+            error!(request = prepared.request_id, reason, "a handler panicked");
+            Err(Refusal::new(codes::INTERNAL, "the server made a mistake").hint("look for the request id in its log"))
+        })
+    }
+
+    fn succeed(&self, reply: Reply) -> Response {
+        let index = reply.index();
+        let mut response = reply.into_response();
+        self.common_headers(response.headers_mut(), index);
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal, path: &str, request_id: &str) -> Response {
+        let (mut problem, own) = refusal.into_parts();
+        problem.instance = path.to_owned();
+        problem.request_id = request_id.to_owned();
+        match problem.status {
+            500.. if problem.code == codes::INTERNAL => {
+                warn!(request = request_id, path, detail = problem.detail, "internal error");
+            }
+            _ => debug!(request = request_id, path, status = problem.status, code = problem.code, "refused"),
+        }
+        let bytes = serde_json::to_vec(&problem).expect("a problem has string keys and memory does not fail");
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = Reply::bytes(headers::PROBLEM_JSON, bytes.into()).status(status).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().extend(own);
+        self.common_headers(response.headers_mut(), None);
+        response
+    }
+
+    /// Who answered, how new the answer is, and whom this node follows.
+    fn common_headers(&self, map: &mut HeaderMap, index: Option<u64>) {
+        let leadership = self.cluster.leadership();
+        let mut put = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                map.insert(HeaderName::from_static(name), value);
+            }
+        };
+        put(headers::ORC_INDEX, index.unwrap_or_else(|| self.cluster.applied()).to_string());
+        put(headers::ORC_NODE, self.cluster.node().to_string());
+        put(headers::ORC_TERM, leadership.term.to_string());
+        if let Some(leader) = leadership.leader {
+            put(headers::ORC_LEADER, leader.to_string());
+        }
+    }
+}
+
+struct Prepared {
+    handler: Handler,
+    params: Vec<(String, String)>,
+    request_id: String,
+}
+
+/// The client's own id if it is a plain word, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |text: &&str| {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+        !text.is_empty() && text.len() <= 128 && text.bytes().all(letter)
+    };
+    given.filter(plain).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned)
+}
+
+fn wrong_method(method: &Method, path: &str, allow: &str) -> Refusal {
+    Refusal::new(codes::METHOD_NOT_ALLOWED, format!("{path} does not take {method}"))
+        .hint(format!("it takes {allow}"))
+        .header(header::ALLOW, allow)
+}
+
+fn nothing_there(path: &str) -> Refusal {
+    let refusal = Refusal::not_found(format!("there is nothing at {path}"));
+    if path.len() > 1 && path.ends_with('/') {
+        return refusal.hint("leave out the slash at the end");
+    }
+    refusal.hint("the API is under /api/v1")
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}

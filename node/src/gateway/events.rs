@@ -1,0 +1,93 @@
+//! `/events`: pages of what has happened, and streams that begin anywhere.
+//! Knows nothing of how events are kept.
+
+use std::sync::Arc;
+
+use orc_actors::Pattern;
+use orc_client::wire::{EventPage, EventsQuery, codes, headers};
+use orc_domain::{Recorded, RunId};
+use orc_raft::store::EventsError;
+
+use super::{
+    Gateway,
+    call::Call,
+    feed::Wanted,
+    names::KnownNames,
+    paging,
+    problem::Refusal,
+    reply::{Answered, Reply},
+};
+
+/// Looks through the kept events for one page.
+const LOOKS_MAX: usize = 32;
+
+/// `GET /events`
+pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: EventsQuery = call.query()?;
+    let limit = paging::limit(query.limit)?;
+    let wanted = Arc::new(wanted(&call, query.types.as_deref())?);
+    gateway.fresh(&call).await?;
+    let last_seq = gateway.cluster.last_seq();
+    let mut after = query.since.unwrap_or_else(|| gateway.cluster.first_seq().saturating_sub(1));
+    let mut found = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let wanted = wanted.clone();
+        let filter = move |recorded: &Recorded| wanted.accepts(&recorded.event);
+        match gateway.cluster.events_since(after, limit - found.len(), filter).await {
+            Ok(page) => {
+                found.extend(page.events);
+                after = page.upto;
+                if !page.more || found.len() >= limit {
+                    break;
+                }
+            }
+            // Compacted between two looks, or never asked for: go on with what there is.
+            Err(EventsError::Compacted { first_seq }) if query.since.is_none() => after = first_seq - 1,
+            Err(EventsError::Compacted { first_seq }) => return Err(compacted(first_seq)),
+            Err(EventsError::Read(error)) => return Err(error.into()),
+        }
+    }
+    let items = gateway.render(&found, &mut KnownNames::default()).await;
+    let first_seq = if last_seq == 0 { 0 } else { gateway.cluster.first_seq() };
+    Ok(Reply::json(&EventPage { items, first_seq, last_seq }))
+}
+
+/// `GET /events/stream`
+pub async fn stream(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: EventsQuery = call.query()?;
+    let wanted = wanted(&call, query.types.as_deref())?;
+    let since = resume(&call, query.since)?;
+    gateway.fresh(&call).await?;
+    let after = since.unwrap_or_else(|| gateway.cluster.last_seq());
+    gateway.feed(wanted, after).await
+}
+
+/// The event after which a stream goes on: what the client saw last wins over what it asked for first.
+pub fn resume(call: &Call, since: Option<u64>) -> Result<Option<u64>, Refusal> {
+    match call.text_header(headers::LAST_EVENT_ID)? {
+        None | Some("") => Ok(since),
+        Some(text) => {
+            let wrong = |_| Refusal::bad_request(format!("Last-Event-ID must be the number of an event, not `{text}`"));
+            text.trim().parse().map(Some).map_err(wrong)
+        }
+    }
+}
+
+/// Reads the filters.
+fn wanted(call: &Call, types: Option<&str>) -> Result<Wanted, Refusal> {
+    let types = paging::words(types).into_iter().map(|word| pattern(if word == "*" { "**" } else { &word }));
+    let run = call.shared_parameter("run")?.map(|text| text.parse::<RunId>());
+    let run = run.transpose().map_err(|error| Refusal::bad_request(format!("in the query: {error}")))?;
+    let key = call.shared_parameter("key")?.map(|text| pattern(&text)).transpose()?;
+    Ok(Wanted { types: types.collect::<Result<_, _>>()?, run, key })
+}
+
+/// Reads a pattern.
+pub fn pattern(text: &str) -> Result<Pattern, Refusal> {
+    text.parse().map_err(|error: orc_actors::BadPattern| Refusal::bad_request(format!("in the query: {error}")))
+}
+
+fn compacted(first_seq: u64) -> Refusal {
+    Refusal::new(codes::EVENTS_COMPACTED, format!("events before {first_seq} are no longer kept"))
+        .hint(format!("go on with ?since={}", first_seq.saturating_sub(1)))
+}

@@ -1,0 +1,235 @@
+//! Streams of events: first what is kept, then what happens, without a gap or a double, on any node alike.
+//! A reader that does not keep up is cut; it resumes by the last id it saw. Knows nothing of routes.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use orc_actors::{Filter, Pattern, SubscribeError, Subscription};
+use orc_client::wire::codes;
+use orc_domain::{Event, Recorded, RunId, Unavailable};
+use orc_raft::store::EventsError;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    Gateway,
+    names::KnownNames,
+    problem::Refusal,
+    render::event::{kind, run_of},
+    reply::Answered,
+    sse,
+};
+
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Events rendered at once.
+const BATCH_MAX: usize = 128;
+/// Pieces that may wait for the reader; each holds a batch or about this many bytes.
+const PIECES_MAX: usize = 4;
+const PIECE_BYTES: usize = 256 * 1024;
+/// A reader that takes nothing for this long is cut.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which events a reader wants. A filter constrains the events that it can apply to; events that no given filter applies
+/// to come only if their type was asked for.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Their types; none: any.
+    pub types: Vec<Pattern>,
+    /// Their run.
+    pub run: Option<RunId>,
+    /// Their state key.
+    pub key: Option<Pattern>,
+}
+
+impl Wanted {
+    /// Whether this event is wanted.
+    pub fn accepts(&self, event: &Event) -> bool {
+        if !self.types.is_empty() && !self.types.iter().any(|pattern| pattern.matches(kind(event))) {
+            return false;
+        }
+        match (self.run, run_of(event), &self.key, event) {
+            (Some(run), Some(of), _, _) => run == of,
+            (_, _, Some(pattern), Event::StateChanged { key, .. }) => pattern.matches(key.as_str()),
+            (run, _, key, _) => !self.types.is_empty() || (run.is_none() && key.is_none()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Answers with a stream of the events after `after`.
+    pub async fn feed(self: Arc<Self>, wanted: Wanted, after: u64) -> Answered {
+        let wanted = Arc::new(wanted);
+        let live = self.subscribe(&wanted).await?;
+        let (pieces, body) = mpsc::channel(PIECES_MAX);
+        let guard = self.metrics.sse_client();
+        let feed = Feed { gateway: self, wanted, after, names: KnownNames::default(), pieces };
+        tokio::spawn(async move {
+            let _guard = guard;
+            feed.run(live).await;
+        });
+        Ok(sse::response(body))
+    }
+
+    async fn subscribe(&self, wanted: &Arc<Wanted>) -> Result<Subscription, Refusal> {
+        let wanted = wanted.clone();
+        let filter = Filter::new(move |event| wanted.accepts(event));
+        self.hands()?.state_manager.subscribe(filter).await.map_err(|error| match error {
+            SubscribeError::TooMany { .. } => {
+                Refusal::new(codes::LIMIT_EXCEEDED, error.to_string()).retry_after(Duration::from_secs(5))
+            }
+            SubscribeError::NoAnswer(_) => Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into(),
+        })
+    }
+}
+
+struct Feed {
+    gateway: Arc<Gateway>,
+    wanted: Arc<Wanted>,
+    /// Everything wanted up to this event was sent.
+    after: u64,
+    names: KnownNames,
+    pieces: mpsc::Sender<Bytes>,
+}
+
+/// The reader is gone or was cut, or the node stops.
+struct Over;
+
+impl Feed {
+    async fn run(mut self, live: Subscription) {
+        let draining = self.gateway.draining();
+        tokio::select! {
+            Over = self.follow(live) => {}
+            () = draining => {}
+        }
+    }
+
+    /// Each round: what is kept, then what happens, until the subscription is cut.
+    async fn follow(&mut self, mut live: Subscription) -> Over {
+        if let Err(over) = self.send(sse::RETRY.to_owned()).await {
+            return over;
+        }
+        loop {
+            if let Err(over) = self.catch_up().await {
+                return over;
+            }
+            if let Err(over) = self.listen(&mut live).await {
+                return over;
+            }
+            live = match self.gateway.subscribe(&self.wanted).await {
+                Ok(live) => live,
+                Err(_) => return Over,
+            };
+        }
+    }
+
+    async fn catch_up(&mut self) -> Result<(), Over> {
+        loop {
+            let wanted = self.wanted.clone();
+            let filter = move |recorded: &Recorded| wanted.accepts(&recorded.event);
+            match self.gateway.cluster.events_since(self.after, BATCH_MAX, filter).await {
+                Ok(page) => {
+                    self.send_events(&page.events).await?;
+                    self.after = self.after.max(page.upto);
+                    if !page.more {
+                        return Ok(());
+                    }
+                }
+                Err(EventsError::Compacted { first_seq }) => {
+                    self.send(sse::reset(first_seq)).await?;
+                    self.after = first_seq.saturating_sub(1);
+                }
+                Err(EventsError::Read(error)) => {
+                    tracing::error!(%error, "a stream of events ends");
+                    return Err(Over);
+                }
+            }
+        }
+    }
+
+    /// Passes on what happens; returns when the subscription was cut.
+    async fn listen(&mut self, live: &mut Subscription) -> Result<(), Over> {
+        let mut beat = Instant::now() + HEARTBEAT;
+        loop {
+            let first = tokio::select! {
+                next = live.next() => match next {
+                    Ok(event) => event,
+                    Err(_cut) => return Ok(()),
+                },
+                () = tokio::time::sleep_until(beat) => {
+                    self.send(sse::heartbeat(self.after)).await?;
+                    beat = Instant::now() + HEARTBEAT;
+                    continue;
+                }
+                () = self.pieces.closed() => return Err(Over),
+            };
+            let mut batch = vec![first];
+            let mut cut = false;
+            while batch.len() < BATCH_MAX && !cut {
+                match futures::FutureExt::now_or_never(live.next()) {
+                    Some(Ok(event)) => batch.push(event),
+                    Some(Err(_cut)) => cut = true,
+                    None => break,
+                }
+            }
+            batch.retain(|event| event.seq > self.after);
+            self.send_events(&batch).await?;
+            self.after = batch.last().map_or(self.after, |event| event.seq);
+            if cut {
+                return Ok(());
+            }
+            beat = Instant::now() + HEARTBEAT;
+        }
+    }
+
+    async fn send_events(&mut self, events: &[Arc<Recorded>]) -> Result<(), Over> {
+        let mut text = String::new();
+        for event in self.gateway.render(events, &mut self.names).await {
+            sse::event(&mut text, &event);
+            if text.len() >= PIECE_BYTES {
+                self.send(std::mem::take(&mut text)).await?;
+            }
+        }
+        if text.is_empty() { Ok(()) } else { self.send(text).await }
+    }
+
+    async fn send(&self, text: String) -> Result<(), Over> {
+        match self.pieces.send_timeout(Bytes::from(text), PATIENCE).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+                tracing::warn!(resume_after = self.after, "a reader of events is too slow: it is cut");
+                Err(Over)
+            }
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Over),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_filter_constrains_what_it_can_apply_to() {
+        let run = |number| RunId(Uuid::from_u128(number));
+        let pattern = |text: &str| text.parse::<Pattern>().expect("a pattern");
+        let started = |number| Event::RunStarted { run: run(number) };
+        let changed = |key: &str| Event::StateChanged {
+            key: key.parse().expect("a key"),
+            old: None,
+            value: None,
+            version: 1,
+            version_min: 1,
+        };
+        let all = Wanted::default();
+        assert!(all.accepts(&started(1)) && all.accepts(&changed("a")));
+        let one = Wanted { run: Some(run(1)), ..Wanted::default() };
+        assert_eq!([one.accepts(&started(1)), one.accepts(&started(2)), one.accepts(&changed("a"))], [true, false, false]);
+        let both = Wanted {
+            types: vec![pattern("workflow.*"), pattern("state.*")],
+            run: Some(run(1)),
+            key: Some(pattern("app.*")),
+        };
+        assert_eq!([both.accepts(&started(1)), both.accepts(&started(2))], [true, false]);
+        assert_eq!([both.accepts(&changed("app.x")), both.accepts(&changed("b"))], [true, false]);
+    }
+}

@@ -1,0 +1,166 @@
+//! The HTTP gateway of a node: translates requests into commands and reads, and outcomes into answers.
+//! Owns routes, bodies' limits and streams; the rules are in the domain, the truth in the replicated state.
+
+mod access;
+mod attempts;
+mod body;
+mod call;
+mod cluster;
+mod components;
+mod config;
+mod definitions;
+mod dispatch;
+mod events;
+mod feed;
+mod filter;
+mod json;
+pub mod listen;
+mod messages;
+mod names;
+mod nodes;
+mod paging;
+mod poll;
+mod problem;
+pub mod render;
+mod reply;
+mod routes;
+mod runs;
+mod runs_start;
+mod session;
+mod session_results;
+mod sse;
+mod state;
+mod state_write;
+mod system;
+mod tasks;
+mod tasks_batch;
+mod tasks_create;
+mod validate;
+mod waiters;
+mod watch;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, StateManagerHandle};
+use orc_domain::Unavailable;
+use tokio::sync::watch as tokio_watch;
+
+use crate::{metrics::Metrics, server::Cluster};
+pub use body::BodyLimits;
+pub use waiters::follow as follow_events;
+use definitions::Definitions;
+use problem::Refusal;
+use routes::Router;
+use waiters::Waiters;
+
+/// What every handler works with.
+pub struct Gateway {
+    /// The replicated state and the other nodes.
+    pub cluster: Cluster,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    router: Router,
+    limits: BodyLimits,
+    waiters: Waiters,
+    definitions: Definitions,
+    hands: OnceLock<Hands>,
+    phase: tokio_watch::Sender<Phase>,
+    started: Instant,
+}
+
+/// The actors as handlers reach them.
+pub struct Hands {
+    /// Proposes commands.
+    pub proposer: ProposerHandle,
+    /// Connects components and sends them messages.
+    pub coordinator: CoordinatorHandle,
+    /// Subscribes to events.
+    pub state_manager: StateManagerHandle,
+    /// Says how the actors are.
+    pub health: HealthHandle,
+}
+
+/// Where the node stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It has not caught up yet.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It takes nothing new; streams and sessions end.
+    Draining,
+    /// Nobody is let in.
+    Closed,
+}
+
+impl Gateway {
+    /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
+    pub fn new(cluster: Cluster, metrics: Arc<Metrics>, limits: BodyLimits) -> Arc<Gateway> {
+        Arc::new(Gateway {
+            cluster,
+            metrics,
+            router: Router::new(),
+            limits,
+            waiters: Waiters::default(),
+            definitions: Definitions::default(),
+            hands: OnceLock::new(),
+            phase: tokio_watch::Sender::new(Phase::Starting),
+            started: Instant::now(),
+        })
+    }
+
+    /// The actors have started.
+    pub fn set_hands(&self, hands: Hands) {
+        if self.hands.set(hands).is_err() {
+            tracing::warn!("the actors were started twice");
+        }
+    }
+
+    /// The node goes on to another phase; there is no way back.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+
+    /// Where the node stands.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Completes once the node takes nothing new.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reached(Phase::Draining)
+    }
+
+    /// Completes once nobody is let in any more.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reached(Phase::Closed)
+    }
+
+    fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + 'static {
+        let mut phases = self.phase.subscribe();
+        async move {
+            // The gateway is gone: that, too, is an end.
+            let _ = phases.wait_for(|now| *now >= phase).await;
+        }
+    }
+
+    /// What the actors have to do, once they have started.
+    pub fn work(&self) -> Option<NodeStatus> {
+        self.hands.get().map(|hands| hands.health.status())
+    }
+
+    /// The actors, once they have started.
+    fn hands(&self) -> Result<&Hands, Refusal> {
+        if self.phase() >= Phase::Draining {
+            return Err(Unavailable::ShuttingDown.into());
+        }
+        self.hands.get().ok_or_else(|| Unavailable::NoLeader.into())
+    }
+}

@@ -1,0 +1,52 @@
+//! The names that events leave out: looked up once for a batch of events, so that rendering never waits.
+//! Knows nothing of streams.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use orc_client::wire;
+use orc_domain::{Definition, Recorded, RunId, StepIx};
+
+use super::{
+    Gateway,
+    render::event::{Names, envelope, run_of},
+};
+
+/// Runs whose definitions are remembered.
+const KNOWN_MAX: usize = 1_024;
+
+/// Definitions of the runs that events speak of.
+#[derive(Default)]
+pub struct KnownNames(BTreeMap<RunId, Arc<Definition>>);
+
+impl Names for KnownNames {
+    fn step(&self, run: RunId, step: StepIx) -> Option<String> {
+        self.0.get(&run)?.steps.get(usize::from(step)).map(|step| step.id.to_string())
+    }
+
+    fn workflow(&self, run: RunId) -> Option<String> {
+        self.0.get(&run).map(|definition| definition.name.to_string())
+    }
+}
+
+impl Gateway {
+    /// Events in their public form. What is not found any more is left out: a fact is told in any case.
+    pub async fn render(&self, events: &[Arc<Recorded>], known: &mut KnownNames) -> Vec<wire::Event> {
+        for run in events.iter().filter_map(|recorded| run_of(&recorded.event)) {
+            if known.0.contains_key(&run) {
+                continue;
+            }
+            if known.0.len() >= KNOWN_MAX {
+                known.0.clear();
+            }
+            if let Some(definition) = self.definition_of(run).await {
+                known.0.insert(run, definition);
+            }
+        }
+        events.iter().map(|recorded| envelope(recorded, known)).collect()
+    }
+
+    async fn definition_of(&self, run: RunId) -> Option<Arc<Definition>> {
+        let run = self.cluster.find_run(run).await.ok()??;
+        self.cluster.find_definition(run.definition).await.ok()?
+    }
+}

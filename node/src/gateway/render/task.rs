@@ -1,0 +1,50 @@
+//! A task and its attempts in their public form.
+//! Knows nothing of how rows are found.
+
+use orc_client::wire::{TaskView, session::TaskOrder};
+use orc_domain::{Task, Token};
+
+use super::{error, priority, raw, task_status, time, waiting::Surroundings};
+
+/// A task; in a list without payload and output.
+pub fn view(task: &Task, surroundings: Option<&Surroundings>, whole: bool) -> TaskView {
+    let step = task.id.step();
+    TaskView {
+        id: task.id.to_string(),
+        name: task.name.to_string(),
+        action: task.action.to_string(),
+        status: task_status(task.status),
+        priority: priority(task.priority),
+        payload: whole.then(|| raw(&task.payload)),
+        output: task.output.as_ref().filter(|_| whole).map(raw),
+        error: task.error.as_ref().map(error),
+        attempts: task.attempts,
+        lost: task.lost,
+        component: task.assignment.as_ref().map(|assignment| assignment.component.to_string()),
+        token: task.assignment.as_ref().map(|assignment| assignment.token.0),
+        waiting_for: surroundings.and_then(|around| around.of_task(task)),
+        created_at: time(task.created_at),
+        started_at: task.started_at.map(time),
+        ended_at: task.ended_at.map(time),
+        dependencies: task.dependencies.iter().map(ToString::to_string).collect(),
+        run_id: step.map(|(run, _)| run.to_string()),
+        step_id: None,
+    }
+}
+
+/// An attempt as the component hears of it; none if that attempt is not the running one any more.
+pub fn order(task: &Task, token: Token, step_id: Option<String>) -> Option<TaskOrder> {
+    let assignment = task.assignment.as_ref().filter(|assignment| assignment.token == token)?;
+    Some(TaskOrder {
+        task_id: task.id.to_string(),
+        token: token.0,
+        attempt: task.attempts,
+        attempts_max: task.retry.limit.saturating_add(task.lost),
+        action: task.action.to_string(),
+        name: task.name.to_string(),
+        payload: raw(&task.payload),
+        deadline: Some(assignment.deadline.0),
+        run_id: task.id.step().map(|(run, _)| run.to_string()),
+        step_id,
+    })
+}

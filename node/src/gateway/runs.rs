@@ -1,0 +1,158 @@
+//! Runs: reading, listing, waiting, steering.
+//! Knows nothing of which change of status is legal; the rules say that.
+
+use std::{sync::Arc, time::Duration};
+
+use orc_client::wire::{Reason, RunChanged, RunSummary, RunView, RunsQuery, StepView, WaitQuery};
+use orc_domain::{Answer, Command, Run, RunId, Text};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Gateway,
+    access::unexpected,
+    call::Call,
+    paging::{self, words},
+    problem::Refusal,
+    render::{
+        self,
+        run::{Shown, summary},
+        waiting::Surroundings,
+    },
+    reply::{Answered, Reply},
+    waiters::Subject,
+};
+
+/// How long a wait lasts if the caller does not say, and at most.
+pub const WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(300));
+
+/// `GET /runs/{id}`
+pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let id = call.run_id()?;
+    gateway.fresh(&call).await?;
+    let run = gateway.run(id).await?;
+    Ok(Reply::json(&gateway.show_run(&run).await?))
+}
+
+/// `GET /runs/{id}/steps`
+pub async fn steps(gateway: Arc<Gateway>, call: Call) -> Answered {
+    #[derive(Serialize)]
+    struct Steps {
+        items: Vec<StepView>,
+    }
+    let id = call.run_id()?;
+    gateway.fresh(&call).await?;
+    let run = gateway.run(id).await?;
+    Ok(Reply::json(&Steps { items: gateway.show_run(&run).await?.steps }))
+}
+
+/// `GET /runs/{id}/wait`: woken by the run's end.
+pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let id = call.run_id()?;
+    let query: WaitQuery = call.query()?;
+    let deadline = Instant::now() + wait_time(query.timeout);
+    gateway.fresh(&call).await?;
+    let mut draining = std::pin::pin!(gateway.draining());
+    loop {
+        let woken = gateway.waiters.listen(Subject::Run(id));
+        let run = gateway.run(id).await?;
+        let waits = async {
+            tokio::select! {
+                () = woken.heard() => true,
+                () = &mut draining => false,
+            }
+        };
+        if run.status.is_terminal() || timeout_at(deadline, waits).await != Ok(true) {
+            return Ok(Reply::json(&gateway.show_run(&run).await?));
+        }
+    }
+}
+
+/// The time that a caller wants to wait, within bounds.
+pub fn wait_time(asked_ms: Option<u64>) -> Duration {
+    asked_ms.map_or(WAIT.0, Duration::from_millis).min(WAIT.1)
+}
+
+/// `GET /runs`: newest first.
+pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: RunsQuery = call.query()?;
+    let limit = paging::limit(query.limit)?;
+    let cursor = paging::cursor::<RunId>(query.cursor.as_deref())?;
+    let statuses = words(query.status.as_deref());
+    gateway.fresh(&call).await?;
+    let wanted = move |run: &Run| {
+        let status = statuses.is_empty() || statuses.iter().any(|word| word == run.shown_status());
+        status && query.workflow.as_ref().is_none_or(|name| **name == *run.workflow)
+    };
+    let found = gateway.cluster.list_runs(wanted, cursor, limit).await?;
+    let now = gateway.cluster.now();
+    Ok(Reply::json(&paging::page(&found.rows, found.next, |run| -> RunSummary { summary(run, now) })))
+}
+
+/// `POST /runs/{id}/cancel`
+pub async fn cancel(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = call.run_id()?;
+    let reason = reason(&call, "cancelled by a user")?;
+    gateway.steer(&call, Command::CancelRun { run, reason }).await
+}
+
+/// `POST /runs/{id}/pause`
+pub async fn pause(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = call.run_id()?;
+    let _: Reason = call.json_or_default()?;
+    gateway.steer(&call, Command::PauseRun { run }).await
+}
+
+/// `POST /runs/{id}/resume`
+pub async fn resume(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = call.run_id()?;
+    let _: Reason = call.json_or_default()?;
+    gateway.steer(&call, Command::ResumeRun { run }).await
+}
+
+/// Why, as the caller says, else the given words.
+pub fn reason(call: &Call, otherwise: &str) -> Result<Text, Refusal> {
+    let body: Reason = call.json_or_default()?;
+    let text = body.reason.unwrap_or_else(|| otherwise.to_owned());
+    if text.len() > 4_096 {
+        return Err(Refusal::invalid("/reason", "a reason has at most 4096 bytes"));
+    }
+    Ok(Text::from(text))
+}
+
+impl Gateway {
+    async fn steer(&self, call: &Call, command: Command) -> Answered {
+        let accepted = self.command(call, command).await?;
+        let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
+        let changed = RunChanged { id: id.to_string(), status: render::run_status(status) };
+        Ok(Reply::json(&changed).rev(accepted.rev).replayed(accepted.replayed))
+    }
+
+    /// A run, live or ended.
+    pub async fn run(&self, id: RunId) -> Result<Arc<Run>, Refusal> {
+        let run = self.cluster.find_run(id).await?;
+        run.ok_or_else(|| {
+            Refusal::not_found(format!("there is no run {id}")).hint("GET /api/v1/runs lists runs")
+        })
+    }
+
+    async fn show_run(&self, run: &Run) -> Result<RunView, Refusal> {
+        let definition = self.cluster.find_definition(run.definition).await?;
+        let surroundings = if run.status.is_terminal() { None } else { Some(self.surroundings().await?) };
+        let task = |id| self.cluster.task(&id);
+        let shown = Shown {
+            run,
+            definition: definition.as_deref(),
+            task: &task,
+            surroundings: surroundings.as_ref(),
+            now: self.cluster.now(),
+        };
+        Ok(shown.view())
+    }
+
+    /// What reasons for waiting are found from.
+    pub async fn surroundings(&self) -> Result<Surroundings, Refusal> {
+        let tasks_running = self.cluster.census().await?.counts.tasks_running;
+        Ok(Surroundings { components: self.cluster.components(), tasks_running, config: self.cluster.config() })
+    }
+}

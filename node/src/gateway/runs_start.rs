@@ -1,0 +1,94 @@
+//! `POST /runs`: the definition is compiled once, the inputs are checked, the run is created.
+//! Knows nothing of what a definition says.
+
+use std::sync::Arc;
+
+use orc_client::wire::{RunStarted, StartRun, codes, paths};
+use orc_domain::{Answer, Command, CreateRun, Labels, Priority, Rejection, RunId, Text};
+use uuid::Uuid;
+
+use super::{
+    Gateway,
+    access::{Accepted, unexpected},
+    call::Call,
+    problem::Refusal,
+    render,
+    reply::{Answered, Reply},
+};
+use crate::definition::{Compiled, DefinitionErrors};
+
+/// Starts a run of the definition in the body.
+pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
+    refuse_named(&call)?;
+    let body: StartRun = call.json()?;
+    let compiled = gateway.definition(&call.body, &body.definition)?;
+    let create = create_run(&compiled, &body)?;
+    let accepted = gateway.create_run(&call, create, &compiled).await?;
+    let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
+    let id = id.to_string();
+    let location = paths::fill(paths::RUN, &id);
+    let started = RunStarted { run_id: id.clone(), workflow_id: id, status: render::run_status(status) };
+    Ok(Reply::json(&started).created(&location).rev(accepted.rev).replayed(accepted.replayed))
+}
+
+/// A stored workflow cannot be named yet; say so before the body is found wanting.
+fn refuse_named(call: &Call) -> Result<(), Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        workflow: Option<serde_json::Value>,
+        definition: Option<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_slice::<Named>(&call.body) {
+        Ok(Named { workflow: Some(_), definition: None }) => {
+            let refusal = Refusal::invalid("/workflow", "stored workflows are not supported in this version");
+            Err(refusal.hint("send the whole workflow as `definition`"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn create_run(compiled: &Compiled, body: &StartRun) -> Result<CreateRun, Refusal> {
+    let given = match &body.inputs {
+        Some(raw) => serde_json::from_str(raw.get()).map_err(|error| Refusal::bad_request(error.to_string()))?,
+        None => serde_json::Value::Null,
+    };
+    let inputs = compiled.inputs.resolve(&given).map_err(|errors| refuse_inputs(errors.under("/inputs")))?;
+    if inputs.as_str().len() > super::tasks_create::PAYLOAD_MAX {
+        let detail = format!("the inputs are longer than {} bytes", super::tasks_create::PAYLOAD_MAX);
+        return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, detail));
+    }
+    let mut labels: Labels = compiled.labels.clone();
+    let own = body.labels.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str())));
+    labels.extend(own);
+    let level = body.priority.map(|priority| u64::from(priority.level()));
+    Ok(CreateRun {
+        id: RunId(Uuid::now_v7()),
+        definition: compiled.definition.id,
+        body: None,
+        inputs,
+        labels,
+        priority: level.and_then(Priority::from_level).unwrap_or_default(),
+    })
+}
+
+fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
+    let detail = errors.to_string();
+    Refusal::new(codes::VALIDATION_FAILED, detail).errors(super::problem::definition_errors(errors))
+}
+
+impl Gateway {
+    /// The definition goes into the log only where the state does not have it.
+    async fn create_run(&self, call: &Call, create: CreateRun, compiled: &Compiled) -> Result<Accepted, Refusal> {
+        let idempotency = call.idempotency()?;
+        let body = Some(compiled.definition.clone());
+        let known = self.cluster.definition(&create.definition).is_some();
+        let first = CreateRun { body: body.clone().filter(|_| !known), ..create.clone() };
+        let outcome = self.propose(idempotency, Command::CreateRun(Box::new(first))).await?;
+        if !matches!(outcome.result, Err(Rejection::DefinitionUnknown { .. })) {
+            return self.accepted(outcome).await;
+        }
+        let whole = CreateRun { body, ..create };
+        let outcome = self.propose(idempotency, Command::CreateRun(Box::new(whole))).await?;
+        self.accepted(outcome).await
+    }
+}

@@ -1,0 +1,59 @@
+//! Writing state keys: plain, or compared with where the caller expects them.
+//! Knows nothing of versions beyond the condition; values stay the bytes they came as.
+
+use std::sync::Arc;
+
+use orc_client::wire::{SetState, StateDeleted, StateEntry, headers};
+use orc_domain::{Answer, Command, Expect, Json};
+use warp::http::header;
+
+use super::{
+    Gateway,
+    access::unexpected,
+    call::Call,
+    problem::Refusal,
+    reply::{Answered, Reply},
+};
+
+/// `PUT /state/keys/{key}`
+pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let key = call.state_key()?;
+    let expect = condition(&call)?;
+    let body: SetState = call.json()?;
+    let command = Command::SetState { key: key.clone(), value: Some(Json::from(body.value.get())), expect };
+    let accepted = gateway.command(&call, command).await?;
+    let Answer::Key { version } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
+    let entry = StateEntry { key: key.to_string(), value: body.value, version, rev: accepted.rev };
+    let reply = Reply::json(&entry).header(header::ETAG, &headers::entity_tag(version));
+    Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
+}
+
+/// `DELETE /state/keys/{key}`
+pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let key = call.state_key()?;
+    let expect = match condition(&call)? {
+        Expect::Absent => return Err(Refusal::bad_request("If-None-Match makes no sense with DELETE")),
+        expect => expect,
+    };
+    let command = Command::SetState { key: key.clone(), value: None, expect };
+    let accepted = gateway.command(&call, command).await?;
+    let Answer::Key { version } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
+    let deleted = StateDeleted { key: key.to_string(), version, rev: accepted.rev };
+    Ok(Reply::json(&deleted).rev(accepted.rev).replayed(accepted.replayed))
+}
+
+fn condition(call: &Call) -> Result<Expect, Refusal> {
+    match (call.text_header(headers::IF_MATCH)?, call.text_header(headers::IF_NONE_MATCH)?) {
+        (None, None) => Ok(Expect::Any),
+        (Some("*"), None) => Ok(Expect::Present),
+        (Some(tag), None) => {
+            let wrong = || Refusal::bad_request(format!("If-Match must be one version such as \"3\", not `{tag}`"));
+            headers::entity_tag_version(tag).map(Expect::Version).ok_or_else(wrong)
+        }
+        (None, Some("*")) => Ok(Expect::Absent),
+        (None, Some(other)) => {
+            Err(Refusal::bad_request(format!("If-None-Match can only be `*` when writing, not `{other}`")))
+        }
+        (Some(_), Some(_)) => Err(Refusal::bad_request("give If-Match or If-None-Match, not both")),
+    }
+}

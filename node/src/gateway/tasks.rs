@@ -1,0 +1,109 @@
+//! Tasks: reading, listing, waiting, cancelling.
+//! Knows nothing of how they are created or assigned.
+
+use std::sync::Arc;
+
+use orc_client::wire::{TaskChanged, TaskView, TasksQuery, WaitQuery};
+use orc_domain::{Answer, Command, RunId, Task, TaskId};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Gateway,
+    access::unexpected,
+    call::Call,
+    paging::{self, words},
+    problem::Refusal,
+    render::{self, task::view},
+    reply::{Answered, Reply},
+    runs::{reason, wait_time},
+    waiters::Subject,
+};
+
+/// `GET /tasks/{id}`
+pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let id = call.task_id()?;
+    gateway.fresh(&call).await?;
+    let task = gateway.task(id).await?;
+    Ok(Reply::json(&gateway.show_task(&task).await?))
+}
+
+/// `GET /tasks/{id}/wait`: woken by the task's end.
+pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let id = call.task_id()?;
+    let query: WaitQuery = call.query()?;
+    let deadline = Instant::now() + wait_time(query.timeout);
+    gateway.fresh(&call).await?;
+    let mut draining = std::pin::pin!(gateway.draining());
+    loop {
+        let woken = gateway.waiters.listen(Subject::Task(id));
+        let task = gateway.task(id).await?;
+        let waits = async {
+            tokio::select! {
+                () = woken.heard() => true,
+                () = &mut draining => false,
+            }
+        };
+        if task.status.is_terminal() || timeout_at(deadline, waits).await != Ok(true) {
+            return Ok(Reply::json(&gateway.show_task(&task).await?));
+        }
+    }
+}
+
+/// `GET /tasks`: newest first.
+pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: TasksQuery = call.query()?;
+    let limit = paging::limit(query.limit)?;
+    let cursor = paging::cursor::<TaskId>(query.cursor.as_deref())?;
+    let run = query.run_id.as_deref().map(str::parse::<RunId>).transpose();
+    let run = run.map_err(|error| Refusal::bad_request(format!("in the query: {error}")))?;
+    let statuses = words(query.status.as_deref());
+    gateway.fresh(&call).await?;
+    let wanted = move |task: &Task| {
+        let status = statuses.is_empty() || statuses.iter().any(|word| word == task.status.name());
+        let action = query.action.as_ref().is_none_or(|action| **action == *task.action);
+        status && action && run.is_none_or(|run| task.id.step().is_some_and(|(of, _)| of == run))
+    };
+    let found = gateway.cluster.list_tasks(wanted, cursor, limit).await?;
+    let surroundings = gateway.surroundings().await?;
+    let show = |task: &Arc<Task>| -> TaskView { view(task, Some(&surroundings), false) };
+    Ok(Reply::json(&paging::page(&found.rows, found.next, show)))
+}
+
+/// `POST /tasks/{id}/cancel`
+pub async fn cancel(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let task = call.task_id()?;
+    let reason = reason(&call, "cancelled by a user")?;
+    let accepted = gateway.command(&call, Command::CancelTask { task, reason }).await?;
+    let Answer::Tasks(tasks) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
+    let Some((id, status)) = tasks.first() else { return Err(unexpected(&accepted.answer)) };
+    let changed = TaskChanged { id: id.to_string(), status: render::task_status(*status) };
+    Ok(Reply::json(&changed).rev(accepted.rev).replayed(accepted.replayed))
+}
+
+impl Gateway {
+    /// A task, live or ended; a step's task that has ended is gone, its step keeps the result.
+    pub async fn task(&self, id: TaskId) -> Result<Arc<Task>, Refusal> {
+        if let Some(task) = self.cluster.find_task(id).await? {
+            return Ok(task);
+        }
+        let refusal = Refusal::not_found(format!("there is no task {id}"));
+        Err(match id.step() {
+            Some((run, _)) => refusal.hint(format!("a step's task ends with its step: GET /api/v1/runs/{run}")),
+            None => refusal.hint("GET /api/v1/tasks lists tasks"),
+        })
+    }
+
+    async fn show_task(&self, task: &Task) -> Result<TaskView, Refusal> {
+        let surroundings = if task.status.is_terminal() { None } else { Some(self.surroundings().await?) };
+        let mut view = view(task, surroundings.as_ref(), true);
+        view.step_id = self.step_name(task.id);
+        Ok(view)
+    }
+
+    /// The id of the step that a task stands for.
+    pub fn step_name(&self, task: TaskId) -> Option<String> {
+        let (run, step) = task.step()?;
+        let definition = self.cluster.definition(&self.cluster.run(&run)?.definition)?;
+        definition.steps.get(usize::from(step)).map(|step| step.id.to_string())
+    }
+}

@@ -1,0 +1,148 @@
+//! Who waits for the end of which run or task: woken by the event, never by polling.
+//! Holds nothing that a read of the state cannot give back; whoever is woken reads again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use orc_domain::{Event, Recorded, RunId, TaskId};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, oneshot};
+
+use super::Gateway;
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A run's end.
+    Run(RunId),
+    /// A task's end.
+    Task(TaskId),
+}
+
+type Waiting = BTreeMap<Subject, Vec<oneshot::Sender<()>>>;
+
+/// Those who wait on this node.
+#[derive(Default)]
+pub struct Waiters(Arc<Mutex<Waiting>>);
+
+/// A place among those who wait.
+pub struct Ear {
+    subject: Subject,
+    hears: Option<oneshot::Receiver<()>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Waiters {
+    /// Listens from now on: read the state after this call, then wait.
+    pub fn listen(&self, subject: Subject) -> Ear {
+        let (tell, hears) = oneshot::channel();
+        self.0.lock().entry(subject).or_default().push(tell);
+        Ear { subject, hears: Some(hears), waiting: self.0.clone() }
+    }
+
+    fn wake(&self, subject: Subject) {
+        for waiting in self.0.lock().remove(&subject).into_iter().flatten() {
+            // It stopped waiting.
+            let _ = waiting.send(());
+        }
+    }
+
+    fn wake_all(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Wakes whoever waits for what this event ends.
+    pub fn tell(&self, event: &Event) {
+        match event {
+            Event::RunEnded { run, .. } => self.wake(Subject::Run(*run)),
+            Event::TaskEnded { task, .. } => self.wake(Subject::Task(*task)),
+            Event::StepEnded { run, step, .. } => self.wake(Subject::Task(TaskId::Step(*run, *step))),
+            Event::DefinitionAdded(_)
+            | Event::RunCreated(_)
+            | Event::RunStarted { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed { .. }
+            | Event::RunCancelRequested { .. }
+            | Event::RunTimedOut { .. }
+            | Event::EvaluationAwaited { .. }
+            | Event::StepDecided { .. }
+            | Event::StepStarted { .. }
+            | Event::TaskCreated(_)
+            | Event::DependencyCompleted { .. }
+            | Event::TaskRequeued { .. }
+            | Event::TaskAssigned { .. }
+            | Event::AttemptFailed { .. }
+            | Event::TaskCancelRequested { .. }
+            | Event::ComponentRegistered(_)
+            | Event::ComponentConnected { .. }
+            | Event::SessionEnded { .. }
+            | Event::ComponentDisconnected { .. }
+            | Event::ComponentDraining { .. }
+            | Event::ComponentDeregistered { .. }
+            | Event::StateChanged { .. }
+            | Event::Configured(_) => {}
+        }
+    }
+}
+
+impl Ear {
+    /// Waits until it is worth reading again.
+    pub async fn heard(mut self) {
+        if let Some(hears) = self.hears.take() {
+            // Told, or everybody was woken.
+            let _ = hears.await;
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        drop(self.hears.take());
+        let mut waiting = self.waiting.lock();
+        if let Some(others) = waiting.get_mut(&self.subject) {
+            others.retain(|other| !other.is_closed());
+            if others.is_empty() {
+                waiting.remove(&self.subject);
+            }
+        }
+    }
+}
+
+/// Follows the events of this node: wakes those who wait and counts what ends. Ends with the state.
+pub async fn follow(gateway: Arc<Gateway>, mut events: broadcast::Receiver<Arc<[Arc<Recorded>]>>) {
+    loop {
+        match events.recv().await {
+            Ok(news) => {
+                for recorded in news.iter() {
+                    gateway.waiters.tell(&recorded.event);
+                    gateway.metrics.event(&recorded.event);
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(_)) => gateway.waiters.wake_all(),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orc_domain::{Conclusion, Json, RunStatus};
+    use uuid::Uuid;
+
+    fn ended(run: RunId) -> Event {
+        let (status, conclusion) = (RunStatus::Completed, Conclusion::Success);
+        Event::RunEnded { run, status, conclusion, outputs: Json::null(), failure: None }
+    }
+
+    #[tokio::test]
+    async fn only_those_who_wait_for_it_are_woken() {
+        let waiters = Waiters::default();
+        let (one, other) = (RunId(Uuid::from_u128(1)), RunId(Uuid::from_u128(2)));
+        let (first, second) = (waiters.listen(Subject::Run(one)), waiters.listen(Subject::Run(other)));
+        waiters.tell(&ended(one));
+        first.heard().await;
+        assert_eq!(waiters.0.lock().len(), 1);
+        drop(second);
+        assert!(waiters.0.lock().is_empty(), "who stops waiting leaves nothing behind");
+    }
+}

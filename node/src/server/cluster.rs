@@ -1,0 +1,250 @@
+//! The replicated state and the other nodes, as the gateway of one node uses them.
+//! Knows nothing of HTTP; the only file beside `seams` that calls the replica's readers.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use orc_domain::{
+    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, KeyRecord, NodeId, Recorded, Run, RunId, StateKey,
+    Task, TaskId, Timestamp, Unavailable, VersionRecord,
+};
+use orc_raft::{
+    error::ReadError,
+    replica::{Leadership, Replica},
+    store::{EventPage, Events, EventsError, Page, StateReader},
+    types::LogId,
+};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+/// How long a caller may wait until what it has seen elsewhere is applied here.
+const APPLIED_WITHIN: Duration = Duration::from_secs(5);
+/// How old a count may be.
+const CENSUS_AGE_MAX: Duration = Duration::from_millis(100);
+/// Versions of a key that are shown.
+const VERSIONS_MAX: usize = 10_000;
+
+/// The replicated state and the other nodes; cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    replica: Replica,
+    leadership: watch::Receiver<Leadership>,
+    applied: watch::Receiver<Option<LogId>>,
+    census: Arc<Mutex<Option<(Instant, Arc<Census>)>>>,
+}
+
+/// How much there is of what, at one moment.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// Of the whole cluster.
+    pub counts: Counts,
+    running_on: BTreeMap<ComponentId, u32>,
+}
+
+impl Census {
+    /// Tasks that a component works on.
+    pub fn running_on(&self, component: &ComponentId) -> u32 {
+        self.running_on.get(component).copied().unwrap_or(0)
+    }
+}
+
+impl Cluster {
+    /// Of a running node.
+    pub fn new(replica: Replica) -> Cluster {
+        let (leadership, applied) = (replica.leadership(), replica.reader().applied());
+        Cluster { replica, leadership, applied, census: Arc::default() }
+    }
+
+    /// The node itself.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.replica.node()
+    }
+
+    /// Who leads, as this node sees it.
+    pub fn leadership(&self) -> Leadership {
+        *self.leadership.borrow()
+    }
+
+    /// The last log index applied here.
+    pub fn applied(&self) -> u64 {
+        self.applied.borrow().map_or(0, |id| id.index)
+    }
+
+    /// The log index of the newest snapshot on this node.
+    pub async fn snapshot_index(&self) -> Option<u64> {
+        self.replica.node_status().await.snapshot
+    }
+
+    /// The clock that a leader stamps with.
+    pub fn now(&self) -> Timestamp {
+        self.replica.now()
+    }
+
+    /// After this, a local read sees everything that was acknowledged anywhere before the call.
+    pub async fn read_barrier(&self) -> Result<(), Unavailable> {
+        self.replica.read_barrier().await.map(|_| ())
+    }
+
+    /// Waits until `rev` is applied here.
+    pub async fn wait_applied(&self, rev: u64) -> Result<(), Unavailable> {
+        if self.applied() >= rev {
+            return Ok(());
+        }
+        self.replica.wait_applied(rev, APPLIED_WITHIN).await
+    }
+
+    fn reader(&self) -> &StateReader {
+        self.replica.reader()
+    }
+
+    /// The cluster's settings.
+    pub fn config(&self) -> Arc<ClusterConfig> {
+        self.reader().config()
+    }
+
+    /// How much there is of what; counted at most ten times a second.
+    pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
+        if let Some((at, census)) = &*self.census.lock()
+            && at.elapsed() < CENSUS_AGE_MAX
+        {
+            return Ok(census.clone());
+        }
+        let count = |state: &orc_domain::State| {
+            let mut running_on = BTreeMap::new();
+            for (_, task) in state.tasks.iter() {
+                if let Some(assignment) = &task.assignment {
+                    *running_on.entry(assignment.component.clone()).or_default() += 1;
+                }
+            }
+            Census { counts: state.counts(), running_on }
+        };
+        let census = Arc::new(self.reader().inspect(count).await?);
+        *self.census.lock() = Some((Instant::now(), census.clone()));
+        Ok(census)
+    }
+}
+
+/// Rows.
+impl Cluster {
+    /// A live run, or one that has just ended.
+    pub fn run(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.reader().run(id)
+    }
+
+    /// A live task, or one that has just ended.
+    pub fn task(&self, id: &TaskId) -> Option<Arc<Task>> {
+        self.reader().task(id)
+    }
+
+    /// A definition in use.
+    pub fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
+        self.reader().definition(id)
+    }
+
+    /// A registered component.
+    pub fn component(&self, id: &ComponentId) -> Option<Arc<Component>> {
+        self.reader().component(id)
+    }
+
+    /// Every registered component, by name.
+    pub fn components(&self) -> Vec<Arc<Component>> {
+        self.reader().components()
+    }
+
+    /// A state key; a deleted one is there without a value.
+    pub fn key(&self, key: &StateKey) -> Option<Arc<KeyRecord>> {
+        self.reader().key(key)
+    }
+
+    /// State keys in order, after `after`.
+    pub fn keys(
+        &self,
+        prefix: &str,
+        after: Option<&StateKey>,
+        limit: usize,
+        filter: impl Fn(&KeyRecord) -> bool,
+    ) -> Vec<Arc<KeyRecord>> {
+        self.reader().keys(prefix, after, limit, filter)
+    }
+
+    /// A run, live or ended.
+    pub async fn find_run(&self, id: RunId) -> Result<Option<Arc<Run>>, ReadError> {
+        self.reader().find_run(id).await
+    }
+
+    /// A task, live or ended.
+    pub async fn find_task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ReadError> {
+        self.reader().find_task(id).await
+    }
+
+    /// A definition, in use or not.
+    pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
+        self.reader().find_definition(id).await
+    }
+
+    /// Kept versions of a state key, the newest first.
+    pub async fn versions(&self, key: StateKey) -> Result<Vec<Arc<VersionRecord>>, ReadError> {
+        Ok(self.reader().list_versions(key, None, VERSIONS_MAX).await?.rows)
+    }
+
+    /// A kept version of a state key.
+    pub async fn version(&self, key: StateKey, version: u64) -> Result<Option<Arc<VersionRecord>>, ReadError> {
+        self.reader().find_version(key, version).await
+    }
+
+    /// Runs that pass the filter, the newest first.
+    pub async fn list_runs(
+        &self,
+        filter: impl Fn(&Run) -> bool + Send + 'static,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Page<RunId, Run>, ReadError> {
+        self.reader().list_runs(before, limit, filter).await
+    }
+
+    /// Tasks that pass the filter, the newest first.
+    pub async fn list_tasks(
+        &self,
+        filter: impl Fn(&Task) -> bool + Send + 'static,
+        before: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Page<TaskId, Task>, ReadError> {
+        self.reader().list_tasks(before, limit, filter).await
+    }
+}
+
+/// What has happened.
+impl Cluster {
+    /// Events from now on, one message per log record.
+    pub fn events(&self) -> broadcast::Receiver<Events> {
+        self.reader().events()
+    }
+
+    /// Events after number `after` that pass the filter.
+    pub async fn events_since(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: impl Fn(&Recorded) -> bool + Send + 'static,
+    ) -> Result<EventPage, EventsError> {
+        self.reader().events_since(after, limit, filter).await
+    }
+
+    /// Number of the last event.
+    pub fn last_seq(&self) -> u64 {
+        self.reader().last_seq()
+    }
+
+    /// Number of the first event that is still kept.
+    pub fn first_seq(&self) -> u64 {
+        self.reader().first_seq()
+    }
+}

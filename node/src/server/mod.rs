@@ -1,0 +1,166 @@
+//! One node from start to end: replica, HTTP, actors, readiness; then the same in reverse.
+//! Knows the order and the deadlines; every part does its own work.
+
+mod cluster;
+mod error;
+mod founding;
+mod seams;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use orc_actors::{Handles, Options, Orchestrator};
+use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+pub use cluster::Cluster;
+pub use error::ServerError;
+
+use crate::{
+    config::{ServerConfig, Start},
+    gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen},
+    metrics::Metrics,
+};
+use seams::Seams;
+
+/// Time for requests that are under way when the node stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+/// Between looks whether the node is ready.
+const READY_LOOK: Duration = Duration::from_millis(20);
+
+/// Runs a node until `shutdown` completes, then stops it in order.
+pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    // Bound first: an address in use is told before anything is written.
+    let address = config.listen;
+    let socket = listen::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+    let starting = Replica::start(replica_options(&config));
+    let replica = tokio::select! {
+        started = starting => started.map_err(ServerError::Replica)?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let node = Node::start(&config, replica, socket)?;
+    announce(&config, &node);
+    let ended = tokio::select! {
+        founded = node.become_ready(&config) => match founded {
+            Ok(()) => {
+                shutdown.await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        () = &mut shutdown => Ok(()),
+    };
+    node.stop().await;
+    ended
+}
+
+fn replica_options(config: &ServerConfig) -> ReplicaOptions {
+    let mode = match &config.start {
+        Start::Bootstrap => Mode::Bootstrap,
+        Start::Join(addresses) => Mode::Join(addresses.clone()),
+        Start::Existing => Mode::Restart,
+    };
+    let mut options = ReplicaOptions::new(config.node_id, config.data_dir.clone(), mode);
+    options.peer_listen = config.peer_listen;
+    options.peer_advertise = Some(config.advertise_peer.clone());
+    options.http_addr = config.advertise_http.clone();
+    options.timings = Timings {
+        heartbeat: config.raft.heartbeat,
+        election_min: config.raft.election_min,
+        election_max: config.raft.election_max,
+        ..Timings::default()
+    };
+    options.limits = Limits {
+        snapshot_every: config.snapshot.every_entries,
+        records_kept: config.snapshot.keep_entries,
+        ..Limits::default()
+    };
+    options
+}
+
+fn announce(config: &ServerConfig, node: &Node) {
+    let (id, replica) = (config.node_id, node.gateway.cluster.replica());
+    println!("{id}: http://{}, peers {}, cluster {}", node.address, replica.peer_address(), replica.cluster());
+}
+
+/// The parts of a running node.
+struct Node {
+    gateway: Arc<Gateway>,
+    handles: Handles,
+    address: std::net::SocketAddr,
+    http: JoinHandle<()>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    fn start(config: &ServerConfig, replica: Replica, socket: TcpListener) -> Result<Node, ServerError> {
+        let address = socket.local_addr().unwrap_or(config.listen);
+        let cluster = Cluster::new(replica.clone());
+        let metrics = Arc::new(Metrics::new());
+        let limits = BodyLimits {
+            length_max: config.limits.body,
+            total_max: config.limits.body_timeout,
+            ..BodyLimits::default()
+        };
+        let gateway = Gateway::new(cluster, metrics.clone(), limits);
+        let connections = listen::ConnectionLimits {
+            total_max: config.limits.connections,
+            header_timeout: config.limits.header_timeout,
+            ..listen::ConnectionLimits::default()
+        };
+        let helpers = vec![
+            tokio::spawn(follow_events(gateway.clone(), gateway.cluster.events())),
+            tokio::spawn(metrics.follow_leadership(replica.leadership())),
+        ];
+        let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
+        let seams = Seams::new(replica);
+        let options = Options {
+            health_check_interval: config.health_check_interval,
+            ..Options::new(tokio::runtime::Handle::current())
+        };
+        let handles = Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
+        seams.answer_with(handles.coordinator.clone());
+        gateway.set_hands(Hands {
+            proposer: handles.proposer.clone(),
+            coordinator: handles.coordinator.clone(),
+            state_manager: handles.state_manager.clone(),
+            health: handles.health.clone(),
+        });
+        Ok(Node { gateway, handles, address, http, helpers })
+    }
+
+    /// Waits until the node has caught up, sets up a cluster that it founds, and lets callers in.
+    async fn become_ready(&self, config: &ServerConfig) -> Result<(), ServerError> {
+        let replica = self.gateway.cluster.replica();
+        while let Err(reason) = replica.ready() {
+            tracing::trace!(%reason, "not ready yet");
+            sleep(READY_LOOK).await;
+        }
+        if config.start == Start::Bootstrap {
+            founding::configure(&self.gateway.cluster, &self.handles.proposer, &config.cluster).await?;
+        }
+        self.gateway.enter(Phase::Ready);
+        info!(node = %config.node_id, "ready");
+        Ok(())
+    }
+
+    /// Takes nothing new, says goodbye to components, hands over leadership, lets requests end, stops.
+    async fn stop(self) {
+        let Node { gateway, handles, http, helpers, .. } = self;
+        info!("shutting down");
+        gateway.enter(Phase::Draining);
+        handles.shutdown().await;
+        gateway.enter(Phase::Closed);
+        let requests = timeout(DRAIN_WITHIN, http);
+        let (drained, ()) = tokio::join!(requests, gateway.cluster.replica().shutdown());
+        if drained.is_err() {
+            warn!("requests were still under way and are cut");
+        }
+        helpers.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,123 @@
+//! The actors' view of the replica: the two seams of `orc-actors` over `orc-raft`.
+//! Translates and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
+use orc_domain::{
+    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run, RunId, Task, TaskId,
+    Timestamp, Unavailable, outstanding,
+};
+use orc_raft::replica::Replica;
+use tokio::sync::{broadcast, watch};
+
+/// The replica as the actors see it.
+pub struct Seams {
+    replica: Replica,
+    leadership: watch::Receiver<Leadership>,
+}
+
+impl Seams {
+    /// Over a running node; a task follows who leads for as long as the node runs.
+    pub fn new(replica: Replica) -> Arc<Seams> {
+        let mut theirs = replica.leadership();
+        let translate = |leadership: &orc_raft::replica::Leadership| Leadership {
+            leader: leadership.leader,
+            term: leadership.term,
+            is_leader: leadership.is_leader,
+        };
+        let (ours, leadership) = watch::channel(translate(&theirs.borrow_and_update()));
+        tokio::spawn(async move {
+            while theirs.changed().await.is_ok() {
+                ours.send_replace(translate(&theirs.borrow_and_update()));
+            }
+        });
+        Arc::new(Seams { replica, leadership })
+    }
+
+    /// Lets other nodes ask the components connected here.
+    pub fn answer_with(&self, coordinator: CoordinatorHandle) {
+        self.replica.set_ask_handler(Arc::new(move |_, request| {
+            let coordinator = coordinator.clone();
+            Box::pin(async move { coordinator.handle_ask(&request).await })
+        }));
+    }
+}
+
+impl ReplicatedState for Seams {
+    fn node(&self) -> NodeId {
+        self.replica.node()
+    }
+
+    fn submit(&self, proposals: Vec<Proposal>) -> BoxFuture<'static, Vec<Result<Outcome, Unavailable>>> {
+        self.replica.submit(proposals)
+    }
+
+    fn effects(&self) -> broadcast::Receiver<Effects> {
+        self.replica.reader().effects()
+    }
+
+    fn events(&self) -> broadcast::Receiver<Events> {
+        self.replica.reader().events()
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.replica.reader().next_due()
+    }
+
+    fn outstanding(&self) -> BoxFuture<'static, Vec<Effect>> {
+        let replica = self.replica.clone();
+        // A node that stops owes the world nothing.
+        Box::pin(async move { replica.reader().inspect(|state| outstanding(state).collect()).await.unwrap_or_default() })
+    }
+
+    fn stuck(&self) -> BoxFuture<'static, Vec<String>> {
+        let replica = self.replica.clone();
+        // A node that stops cannot say.
+        Box::pin(async move { replica.reader().inspect(orc_domain::State::stuck).await.unwrap_or_default() })
+    }
+
+    fn run(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.replica.reader().run(id)
+    }
+
+    fn task(&self, id: &TaskId) -> Option<Arc<Task>> {
+        self.replica.reader().task(id)
+    }
+
+    fn component(&self, id: &ComponentId) -> Option<Arc<Component>> {
+        self.replica.reader().component(id)
+    }
+
+    fn components(&self) -> Vec<Arc<Component>> {
+        self.replica.reader().components()
+    }
+
+    fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
+        self.replica.reader().definition(id)
+    }
+
+    fn config(&self) -> Arc<ClusterConfig> {
+        self.replica.reader().config()
+    }
+
+    fn silent_nodes(&self, longer_than: Duration) -> Vec<NodeId> {
+        self.replica.silent_nodes(longer_than)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.replica.now()
+    }
+}
+
+impl Peers for Seams {
+    fn ask(&self, node: NodeId, request: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, Unavailable>> {
+        let replica = self.replica.clone();
+        Box::pin(async move { replica.ask(node, request).await })
+    }
+}

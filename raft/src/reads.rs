@@ -1,0 +1,87 @@
+//! Linearizable reads: many callers share one proof that the leader still leads. A proof begins after its callers have
+//! asked and is never used again.
+//! Knows nothing of what is read afterwards.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use orc_domain::Unavailable;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::sleep,
+};
+
+use crate::{gate::Gate, types::Raft};
+
+/// How long callers are gathered for one proof.
+const WINDOW: Duration = Duration::from_millis(1);
+const IN_FLIGHT_MAX: usize = 4;
+const WAITING_MAX: usize = 8_192;
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// A log index, or why there is none.
+pub type ReadIndex = Result<u64, Unavailable>;
+
+/// Callers gathered for one piece of work; a cheap handle.
+#[derive(Clone)]
+pub struct Gathering {
+    queue: mpsc::Sender<oneshot::Sender<ReadIndex>>,
+}
+
+impl Gathering {
+    /// The handle, and the task that does `work` once for all callers of a moment.
+    pub fn new<W, F>(work: W) -> (Gathering, impl Future<Output = ()> + Send)
+    where
+        W: Fn() -> F + Send + 'static,
+        F: Future<Output = ReadIndex> + Send + 'static,
+    {
+        let (queue, callers) = mpsc::channel(WAITING_MAX);
+        (Gathering { queue }, gather(callers, work))
+    }
+
+    /// The result of work that begins after this call.
+    pub async fn get(&self) -> ReadIndex {
+        let (reply, result) = oneshot::channel();
+        if self.queue.try_send(reply).is_err() {
+            return Err(Unavailable::Overloaded { retry_after: RETRY_AFTER });
+        }
+        result.await.unwrap_or(Err(Unavailable::ShuttingDown))
+    }
+}
+
+async fn gather<W, F>(mut callers: mpsc::Receiver<oneshot::Sender<ReadIndex>>, work: W)
+where
+    W: Fn() -> F + Send + 'static,
+    F: Future<Output = ReadIndex> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    while let Some(first) = callers.recv().await {
+        sleep(WINDOW).await;
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let mut gathered = vec![first];
+        while let Ok(caller) = callers.try_recv() {
+            gathered.push(caller);
+        }
+        let result = work();
+        tokio::spawn(async move {
+            let result = result.await;
+            drop(place);
+            for caller in gathered {
+                let _ = caller.send(result.clone());
+            }
+        });
+    }
+}
+
+/// Proves that this node leads; returns the index up to which a read must be applied.
+pub async fn prove_leadership(raft: &Raft, gate: &Gate) -> ReadIndex {
+    if gate.is_closed() {
+        return Err(Unavailable::NoLeader);
+    }
+    match raft.get_read_log_id().await {
+        Ok((read, _applied)) => Ok(read.map_or(0, |id| id.index)),
+        Err(error) => {
+            tracing::debug!(%error, "no proof of leadership");
+            Err(Unavailable::NoLeader)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How a node without a cluster finds one and is admitted, and how a member that has moved tells the others.
+//! Knows nothing of what admission changes; that is the leader's.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    StartFailure,
+    core::{Core, Way},
+};
+use crate::{
+    membership::{Change, MembershipError},
+    transport::{
+        CallError, Local, Refusal, ask_once,
+        message::{Joiner, Request, Response},
+    },
+};
+
+const TRY_EVERY: Duration = Duration::from_millis(250);
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
+const ADMIT_PATIENCE: Duration = Duration::from_secs(15);
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Which cluster the nodes at these addresses belong to; refuses at once if it knows this id already.
+pub(super) async fn discover(
+    addresses: &[String],
+    node: u64,
+    patience: Duration,
+) -> Result<Uuid, StartFailure> {
+    let nobody = Local { node, incarnation: Uuid::nil(), cluster: None };
+    let until = Instant::now() + patience;
+    let mut last = String::from("no address was given");
+    loop {
+        for address in addresses {
+            match ask_once(address, nobody, &Request::Cluster { node }, ASK_PATIENCE).await {
+                Ok(Response::Cluster { known: true, .. }) => {
+                    return Err(StartFailure::Refused(MembershipError::IdInUse { node }));
+                }
+                Ok(Response::Cluster { cluster, known: false }) => return Ok(cluster),
+                Ok(_) => last = format!("{address} gave a strange answer"),
+                Err(error) => last = format!("{address}: {}", reason(error)),
+            }
+        }
+        if Instant::now() >= until {
+            return Err(StartFailure::NotJoined(last));
+        }
+        sleep(TRY_EVERY).await;
+    }
+}
+
+/// Asks the nodes at these addresses to be admitted, until one does or the time is over.
+pub(super) async fn join(core: &Core, addresses: &[String], patience: Duration) -> Result<(), StartFailure> {
+    let node = core.node.0;
+    let request = Request::Join(Joiner { node, member: core.me.clone() });
+    let until = Instant::now() + patience;
+    let mut last = String::from("no address was given");
+    loop {
+        for address in addresses {
+            match ask_once(address, core.peers.local(), &request, ADMIT_PATIENCE).await {
+                Ok(Response::Changed(Ok(()))) => return Ok(()),
+                Ok(Response::Changed(Err(error @ MembershipError::IdInUse { .. }))) => {
+                    return Err(StartFailure::Refused(error));
+                }
+                Ok(Response::Changed(Err(error))) => last = format!("{address}: {error}"),
+                Ok(_) => last = format!("{address} gave a strange answer"),
+                Err(CallError::Refused { refusal: Refusal::WrongIncarnation, .. }) => {
+                    return Err(StartFailure::Refused(MembershipError::IdInUse { node }));
+                }
+                Err(error) => last = format!("{address}: {}", reason(error)),
+            }
+        }
+        if Instant::now() >= until {
+            return Err(StartFailure::NotJoined(last));
+        }
+        sleep(TRY_EVERY).await;
+    }
+}
+
+fn reason(error: CallError) -> String {
+    match error {
+        CallError::Unreachable { reason, .. } => reason,
+        CallError::Refused { refusal, .. } => refusal.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Tells the cluster where this member is now, until the membership says so.
+pub(super) async fn announce(core: Arc<Core>) {
+    let node = core.node.0;
+    let joiner = Joiner { node, member: core.me.clone() };
+    loop {
+        sleep(ANNOUNCE_EVERY).await;
+        match core.members.get(node) {
+            Some(known) if known == core.me => return,
+            // Not a member any more, or not yet: not for this node to change.
+            None => continue,
+            Some(_) => {}
+        }
+        if core.way() == Way::Here {
+            let _ = core.members.change(Change::Add(joiner.clone())).await;
+            continue;
+        }
+        for peer in core.members.others(node).into_keys() {
+            let answer = core.peers.call(peer, &Request::Join(joiner.clone()), ADMIT_PATIENCE).await;
+            if matches!(answer, Ok(Response::Changed(Ok(())))) {
+                break;
+            }
+        }
+    }
+}

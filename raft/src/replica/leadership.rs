@@ -1,0 +1,90 @@
+//! Who leads, as this node may act on it: confirmed, and not while the quorum gate is closed.
+//! Knows nothing of what leaders do.
+
+use std::collections::BTreeSet;
+
+use openraft::ServerState;
+use orc_domain::NodeId;
+use tokio::sync::watch;
+
+use crate::{
+    gate::Gate,
+    transport::Peers,
+    types::{LogId, Raft},
+};
+
+/// Who leads, as this node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leadership {
+    /// The leader, if one is known and this node is not cut off from the majority.
+    pub leader: Option<NodeId>,
+    /// Its term.
+    pub term: u64,
+    /// This node leads, and has applied everything committed before its term.
+    pub is_leader: bool,
+}
+
+/// Keeps leadership and the addresses of the peers up to date until consensus ends.
+pub(super) struct Observer {
+    pub raft: Raft,
+    pub gate: Gate,
+    pub peers: Peers,
+    pub applied: watch::Receiver<Option<LogId>>,
+    pub leadership: watch::Sender<Leadership>,
+}
+
+impl Observer {
+    pub(super) async fn run(mut self) {
+        let mut server = self.raft.server_metrics();
+        let mut gate = self.gate.watch();
+        loop {
+            server.mark_unchanged();
+            gate.mark_unchanged();
+            self.place_peers();
+            let (now, confirmed) = self.look();
+            self.leadership.send_if_modified(|known| std::mem::replace(known, now) != now);
+            let ended = tokio::select! {
+                changed = server.changed() => changed.is_err(),
+                changed = gate.changed() => changed.is_err(),
+                changed = self.applied.changed(), if !confirmed => changed.is_err(),
+            };
+            if ended {
+                self.leadership.send_replace(Leadership { term: now.term, ..Leadership::default() });
+                return;
+            }
+        }
+    }
+
+    /// What holds now, and whether nothing more has to be applied for it to hold.
+    fn look(&mut self) -> (Leadership, bool) {
+        let (state, term, leader) = {
+            let server = self.raft.server_metrics();
+            let metrics = server.borrow();
+            (metrics.state, metrics.vote.leader_id.term, metrics.current_leader)
+        };
+        if self.gate.is_closed() {
+            return (Leadership { term, ..Leadership::default() }, true);
+        }
+        if state != ServerState::Leader {
+            let me = self.peers.local().node;
+            let leader = leader.filter(|leader| *leader != me).map(NodeId);
+            return (Leadership { leader, term, is_leader: false }, true);
+        }
+        // A leader's first record is blank; what it has applied of its own term comes after all that was committed before.
+        let is_leader =
+            self.applied.borrow_and_update().is_some_and(|applied| applied.leader_id.term == term);
+        (Leadership { leader: leader.map(NodeId), term, is_leader }, is_leader)
+    }
+
+    fn place_peers(&self) {
+        let membership = self.raft.server_metrics().borrow().membership_config.clone();
+        let me = self.peers.local().node;
+        for (node, member) in membership.nodes().filter(|(node, _)| **node != me) {
+            self.peers.place(*node, &member.peer_addr);
+        }
+        let members: BTreeSet<u64> = membership.nodes().map(|(node, _)| *node).collect();
+        if !members.is_empty() {
+            self.peers.keep(&members);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The one thread that writes the state's database: it takes what changed from the apply thread and writes it in one
+//! batch, on a beat or on demand. One batch is in flight at most; changes wait in memory meanwhile.
+//! Knows nothing of rules; a failed write ends the node.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use rocksdb::checkpoint::Checkpoint;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    apply::{Job, Replacement, Standing},
+    disk::{Loaded, StateDisk},
+    encoder::{Changes, Encoder},
+    guard::PanicGuard,
+    published::Published,
+};
+use crate::{
+    codec::Position,
+    error::{Fatal, FatalHandler, ReadError},
+    types::LogId,
+};
+
+/// Orders that may wait.
+const ORDERS_MAX: usize = 256;
+
+/// Something for the thread to do.
+pub enum Order {
+    /// Write what changed.
+    Drain(oneshot::Sender<Position>),
+    /// Write what changed and make it durable.
+    Sync(oneshot::Sender<Position>),
+    /// Write what changed and copy the database into a new folder.
+    Checkpoint(PathBuf, oneshot::Sender<Position>),
+    /// Go on with another database and state: a snapshot's.
+    Replace(Box<(Arc<StateDisk>, Loaded)>, oneshot::Sender<()>),
+}
+
+/// The thread's own things.
+pub struct Worker {
+    /// The database; readers share the slot.
+    pub disk: Arc<RwLock<Arc<StateDisk>>>,
+    /// What it has.
+    pub encoder: Encoder,
+    /// The way to the state.
+    pub jobs: mpsc::Sender<Job>,
+    /// Where it says what is on the disk.
+    pub published: Arc<Published>,
+    /// Told of failures.
+    pub fatal: FatalHandler,
+    /// The longest time a change waits.
+    pub interval: Duration,
+    /// Events kept on the disk.
+    pub events_kept: u64,
+}
+
+/// The thread has to end: the apply thread has, or a write failed.
+struct Stop;
+
+impl Worker {
+    /// Starts the thread; it ends when every sender is gone.
+    pub fn start(self) -> std::io::Result<(SyncSender<Order>, JoinHandle<()>)> {
+        let (orders, waiting) = sync_channel(ORDERS_MAX);
+        let thread = thread::Builder::new().name("orc-drain".to_owned()).spawn(move || self.run(&waiting))?;
+        Ok((orders, thread))
+    }
+
+    fn run(mut self, waiting: &Receiver<Order>) {
+        let _guard = PanicGuard::new("drain", self.fatal.clone());
+        loop {
+            let result = match waiting.recv_timeout(self.interval) {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => self.drain(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(Stop) = result {
+                return;
+            }
+        }
+    }
+
+    /// Whoever gave an order may have stopped waiting, so a failed send is nothing.
+    fn obey(&mut self, order: Order) -> Result<(), Stop> {
+        match order {
+            Order::Drain(done) => {
+                self.drain()?;
+                let _ = done.send(self.encoder.position().clone());
+            }
+            Order::Sync(done) => {
+                self.drain()?;
+                let disk = self.disk.read().clone();
+                self.written(disk.db.flush_wal(true))?;
+                self.durable();
+                let _ = done.send(self.encoder.position().clone());
+            }
+            Order::Checkpoint(folder, done) => {
+                self.drain()?;
+                let disk = self.disk.read().clone();
+                let made =
+                    Checkpoint::new(&disk.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder));
+                self.written(made)?;
+                // A checkpoint flushes memory to synced tables first.
+                self.durable();
+                let _ = done.send(self.encoder.position().clone());
+            }
+            Order::Replace(other, done) => {
+                let (disk, loaded) = *other;
+                self.replace(disk, loaded)?;
+                let _ = done.send(());
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), Stop> {
+        if *self.published.applied.borrow() == self.encoder.position().applied() {
+            return Ok(());
+        }
+        let changes = self.take()?;
+        let disk = self.disk.read().clone();
+        let batch = match self.encoder.encode(&disk, &changes, self.events_kept) {
+            Ok(batch) => batch,
+            Err(error) => {
+                match error {
+                    ReadError::Disk(source) => (self.fatal)(&Fatal::Read(source)),
+                    ReadError::Corrupt(source) => (self.fatal)(&Fatal::Corrupt(source)),
+                    ReadError::Stopped => {}
+                }
+                return Err(Stop);
+            }
+        };
+        self.written(disk.db.write(batch))?;
+        self.settle(&changes);
+        Ok(())
+    }
+
+    fn take(&self) -> Result<Changes, Stop> {
+        let (answer, changes) = oneshot::channel();
+        self.jobs.blocking_send(Job::Take(answer)).map_err(|_| Stop)?;
+        changes.blocking_recv().map_err(|_| Stop)
+    }
+
+    fn written(&self, result: Result<(), rocksdb::Error>) -> Result<(), Stop> {
+        result.map_err(|error| {
+            (self.fatal)(&Fatal::State(error));
+            Stop
+        })
+    }
+
+    fn durable(&self) {
+        self.published.durable.send_replace(self.encoder.position().applied());
+    }
+
+    fn settle(&self, changes: &Changes) {
+        let view = &self.published.view;
+        view.runs.settle(&changes.runs);
+        view.tasks.settle(&changes.tasks);
+        view.components.settle(&changes.components);
+        view.keys.settle(&changes.keys);
+        view.versions.settle(&changes.versions);
+        view.definitions.settle(&changes.definitions);
+        self.published.ring.write().stored(changes.meta.seq + 1);
+        self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
+    }
+
+    fn replace(&mut self, disk: Arc<StateDisk>, loaded: Loaded) -> Result<(), Stop> {
+        let Loaded { state, encoder } = loaded;
+        let position = encoder.position();
+        let standing = Standing { applied: position.applied(), membership: position.membership() };
+        let replacement = Replacement { state, standing, events_first: encoder.events_first() };
+        // Readers that still hold the old view find its rows in the old database or not at all.
+        *self.disk.write() = disk;
+        self.encoder = encoder;
+        let (done, replaced) = oneshot::channel();
+        self.jobs.blocking_send(Job::Replace(Box::new(replacement), done)).map_err(|_| Stop)?;
+        replaced.blocking_recv().map_err(|_| Stop)
+    }
+}
+
+/// The way to the thread; clones share it.
+#[derive(Clone)]
+pub struct Drainer {
+    core: Arc<super::Core>,
+}
+
+impl Drainer {
+    pub(super) fn new(core: Arc<super::Core>) -> Drainer {
+        Drainer { core }
+    }
+
+    /// Has the thread obey; none once the node is stopping.
+    pub(super) async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        let mut order = order(done);
+        loop {
+            match self.core.orders().try_send(order) {
+                Ok(()) => return answer.await.ok(),
+                Err(TrySendError::Full(back)) => order = back,
+                Err(TrySendError::Disconnected(_)) => return None,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits at most this long until the record of an index is applied, makes the state durable up to there, and says
+    /// where it stands; none if it is not applied.
+    pub async fn durable(&self, index: u64, wait: Duration) -> Option<LogId> {
+        let reached = |id: &Option<LogId>| id.is_some_and(|id| id.index >= index);
+        let published = &self.core.published;
+        let mut applied = published.applied.subscribe();
+        if !reached(&applied.borrow()) {
+            tokio::time::timeout(wait, applied.wait_for(reached)).await.ok()?.ok()?;
+        }
+        let durable = *published.durable.borrow();
+        if reached(&durable) {
+            return durable;
+        }
+        self.order(Order::Sync).await?.applied()
+    }
+}

@@ -1,0 +1,239 @@
+//! Turns what changed into one write of the state's database, and keeps the sum of row hashes by which replicas compare.
+//! Knows nothing of threads. Events and answers do not count in the sum: nodes cut and trim them on their own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use orc_domain::{
+    AnswerRecord, Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Meta, Recorded, Run,
+    RunId, State, StateKey, Task, TaskId, VersionRecord,
+};
+use rocksdb::WriteBatch;
+
+use super::{
+    disk::StateDisk,
+    hash::row_hash,
+    keys::{self, RowKey, Rows},
+};
+use crate::{
+    codec::{self, AnswerRow, EventRow, Position, Stored},
+    error::ReadError,
+    types::{LogId, StoredMembership},
+};
+
+/// Events or answers in one row.
+const ROW_MAX: usize = 512;
+/// Events or log indexes by which retention lags, so that it deletes seldom.
+const TRIM_STEP: u64 = 16_384;
+
+/// What changed since the last write, between two log records.
+pub struct Changes {
+    pub runs: Vec<Change<RunId, Run>>,
+    pub tasks: Vec<Change<TaskId, Task>>,
+    pub components: Vec<Change<ComponentId, Component>>,
+    pub keys: Vec<Change<StateKey, KeyRecord>>,
+    pub versions: Vec<Change<(StateKey, u64), VersionRecord>>,
+    pub definitions: Vec<Change<DefinitionId, Definition>>,
+    pub events: Vec<Arc<Recorded>>,
+    pub answers: Vec<AnswerRecord>,
+    pub meta: Meta,
+    pub answers_rev_min: u64,
+    pub applied: Option<LogId>,
+    pub membership: StoredMembership,
+}
+
+impl Changes {
+    /// Takes the changes out of a state that stands at `applied`.
+    pub fn take(state: &mut State, applied: Option<LogId>, membership: StoredMembership) -> Changes {
+        Changes {
+            runs: state.runs.drain(),
+            tasks: state.tasks.drain(),
+            components: state.components.drain(),
+            keys: state.keys.drain(),
+            versions: state.versions.drain(),
+            definitions: state.definitions.drain(),
+            events: std::mem::take(&mut state.journal.events),
+            answers: std::mem::take(&mut state.journal.answers),
+            meta: state.meta.clone(),
+            answers_rev_min: state.answers_rev_min(),
+            applied,
+            membership,
+        }
+    }
+}
+
+/// Turns changes into writes.
+pub struct Encoder {
+    position: Position,
+    /// Of every live row on the disk, by its whole key.
+    hashes: HashMap<Vec<u8>, u64>,
+    /// Number of the first stored event.
+    events_first: u64,
+    answers_first: u64,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Encoder {
+    /// For a database that stands at `position` and has live rows of these hashes.
+    pub fn new(position: Position, hashes: HashMap<Vec<u8>, u64>, events_first: u64) -> Encoder {
+        Encoder { position, hashes, events_first, answers_first: 0, key: Vec::new(), value: Vec::new() }
+    }
+
+    /// Where the database stands once everything encoded is written.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Everything the database has now came from a snapshot.
+    pub fn mark_installed(&mut self) {
+        self.position.installed = self.position.applied().map(|id| id.index);
+    }
+
+    /// Number of the first event that stays.
+    pub fn events_first(&self) -> u64 {
+        self.events_first
+    }
+
+    /// One write that brings the database up to date.
+    pub fn encode(
+        &mut self,
+        disk: &StateDisk,
+        changes: &Changes,
+        events_kept: u64,
+    ) -> Result<WriteBatch, ReadError> {
+        let mut batch = WriteBatch::default();
+        self.table(disk, &mut batch, keys::RUNS, &changes.runs)?;
+        self.table(disk, &mut batch, keys::TASKS, &changes.tasks)?;
+        self.table(disk, &mut batch, keys::COMPONENTS, &changes.components)?;
+        self.table(disk, &mut batch, keys::KEYS, &changes.keys)?;
+        self.table(disk, &mut batch, keys::VERSIONS, &changes.versions)?;
+        self.table(disk, &mut batch, keys::DEFINITIONS, &changes.definitions)?;
+        self.key.clear();
+        self.key.extend_from_slice(&keys::META);
+        self.put_live(&mut batch, &changes.meta);
+        self.journal(&mut batch, changes);
+        self.trim_events(disk, &mut batch, changes.meta.seq, events_kept)?;
+        self.trim_answers(&mut batch, changes.answers_rev_min);
+        self.position.advance(changes.applied, &changes.membership);
+        codec::encode_into(&self.position, &mut self.value);
+        batch.put(keys::POSITION, &self.value);
+        Ok(batch)
+    }
+
+    fn table<K: RowKey, V: Stored>(
+        &mut self,
+        disk: &StateDisk,
+        batch: &mut WriteBatch,
+        rows: Rows,
+        changes: &[Change<K, V>],
+    ) -> Result<(), rocksdb::Error> {
+        // A key that ended and was used again comes as both: what is live now has the last word.
+        let is_put = |change: &&Change<K, V>| matches!(change, Change::Put(..));
+        for change in changes.iter().filter(|change| !is_put(change)).chain(changes.iter().filter(is_put)) {
+            match change {
+                Change::Put(key, row) => {
+                    self.set_key(rows.live, key);
+                    self.put_live(batch, &**row);
+                }
+                Change::Delete(key) => self.delete_live(batch, rows, key),
+                Change::Archive { key, row, was_stored: _ } => {
+                    self.delete_live(batch, rows, key);
+                    self.set_key(rows.archive, key);
+                    self.forget_stored(disk)?;
+                    codec::encode_into(&**row, &mut self.value);
+                    self.count(row_hash(&self.key, &self.value));
+                    batch.put(&self.key, &self.value);
+                }
+                Change::Forget(key) => {
+                    self.set_key(rows.archive, key);
+                    self.forget_stored(disk)?;
+                    batch.delete(&self.key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_key<K: RowKey>(&mut self, prefix: u8, key: &K) {
+        self.key.clear();
+        self.key.push(prefix);
+        key.write(&mut self.key);
+    }
+
+    fn put_live<V: Stored>(&mut self, batch: &mut WriteBatch, row: &V) {
+        codec::encode_into(row, &mut self.value);
+        let hash = row_hash(&self.key, &self.value);
+        let before = match self.hashes.get_mut(&self.key) {
+            Some(slot) => std::mem::replace(slot, hash),
+            None => {
+                self.hashes.insert(self.key.clone(), hash);
+                0
+            }
+        };
+        self.uncount(before);
+        self.count(hash);
+        batch.put(&self.key, &self.value);
+    }
+
+    /// Nothing where the disk has no such row.
+    fn delete_live<K: RowKey>(&mut self, batch: &mut WriteBatch, rows: Rows, key: &K) {
+        self.set_key(rows.live, key);
+        if let Some(before) = self.hashes.remove(&self.key) {
+            self.uncount(before);
+            batch.delete(&self.key);
+        }
+    }
+
+    /// Ended rows are not in memory: their old form is looked up.
+    fn forget_stored(&mut self, disk: &StateDisk) -> Result<(), rocksdb::Error> {
+        let before = disk.bytes(&self.key)?.map_or(0, |value| row_hash(&self.key, &value));
+        self.uncount(before);
+        Ok(())
+    }
+
+    fn count(&mut self, hash: u64) {
+        self.position.hash = self.position.hash.wrapping_add(hash);
+    }
+
+    fn uncount(&mut self, hash: u64) {
+        self.position.hash = self.position.hash.wrapping_sub(hash);
+    }
+
+    fn journal(&mut self, batch: &mut WriteBatch, changes: &Changes) {
+        for events in changes.events.chunks(ROW_MAX) {
+            codec::encode_into(&EventRow(events.to_vec()), &mut self.value);
+            batch.put(keys::events_key(events[0].seq), &self.value);
+        }
+        for (part, answers) in (0..).zip(changes.answers.chunks(ROW_MAX)) {
+            let last_rev = answers[answers.len() - 1].rev;
+            codec::encode_into(&AnswerRow(answers.to_vec()), &mut self.value);
+            batch.put(keys::answers_key(last_rev, part), &self.value);
+        }
+    }
+
+    /// Deletes whole rows, so a few more events than asked for may go.
+    fn trim_events(
+        &mut self,
+        disk: &StateDisk,
+        batch: &mut WriteBatch,
+        seq: u64,
+        events_kept: u64,
+    ) -> Result<(), ReadError> {
+        let wanted = (seq + 1).saturating_sub(events_kept);
+        if wanted < self.events_first + TRIM_STEP.min(events_kept.max(1)) {
+            return Ok(());
+        }
+        // None: every stored event goes, those of this write stay.
+        let Some(first) = disk.events_first(wanted)? else { return Ok(()) };
+        batch.delete_range(keys::events_key(self.events_first), keys::events_key(first));
+        self.events_first = first;
+        Ok(())
+    }
+
+    fn trim_answers(&mut self, batch: &mut WriteBatch, rev_min: u64) {
+        if rev_min >= self.answers_first + TRIM_STEP {
+            batch.delete_range(keys::answers_key(self.answers_first, 0), keys::answers_key(rev_min, 0));
+            self.answers_first = rev_min;
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The layout of `state/`: which key every row has. Keys sort like what they stand for, ids by time.
+//! Knows nothing of values.
+
+use orc_domain::{ComponentId, DefinitionId, RunId, StateKey, TaskId};
+use uuid::Uuid;
+
+/// Where `state/` stands.
+pub const POSITION: [u8; 1] = [0x00];
+/// The small facts.
+pub const META: [u8; 1] = [0x01];
+/// Rows of events by the number of their first.
+pub const EVENTS: u8 = b'e';
+/// Rows of answers by the log index of their last.
+pub const ANSWERS: u8 = b'a';
+
+/// The prefixes of one table.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Of live rows.
+    pub live: u8,
+    /// Of rows that have ended.
+    pub archive: u8,
+}
+
+/// Runs.
+pub const RUNS: Rows = Rows { live: b'r', archive: b'R' };
+/// Tasks.
+pub const TASKS: Rows = Rows { live: b't', archive: b'T' };
+/// Components.
+pub const COMPONENTS: Rows = Rows { live: b'c', archive: b'C' };
+/// State keys.
+pub const KEYS: Rows = Rows { live: b'k', archive: b'K' };
+/// Versions of state keys.
+pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V' };
+/// Definitions.
+pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D' };
+
+/// The key of a row within its table.
+pub trait RowKey: Ord + Clone + Send + Sync + 'static {
+    /// Appends its form on the disk.
+    fn write(&self, out: &mut Vec<u8>);
+    /// The key of a form on the disk.
+    fn read(bytes: &[u8]) -> Option<Self>;
+    /// Any number that differs between keys that are in use together.
+    fn spread(&self) -> usize;
+}
+
+/// The whole key of a row.
+pub fn row_key<K: RowKey>(prefix: u8, key: &K) -> Vec<u8> {
+    let mut out = vec![prefix];
+    key.write(&mut out);
+    out
+}
+
+/// The whole key of a row of events.
+pub fn events_key(first_seq: u64) -> [u8; 9] {
+    numbered(EVENTS, first_seq)
+}
+
+/// The number in the key of a row of events.
+pub fn events_seq(key: &[u8]) -> Option<u64> {
+    key.strip_prefix(&[EVENTS])?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The whole key of a row of answers; `part` tells rows of one log index apart.
+pub fn answers_key(last_rev: u64, part: u32) -> [u8; 13] {
+    let mut out = [0; 13];
+    out[..9].copy_from_slice(&numbered(ANSWERS, last_rev));
+    out[9..].copy_from_slice(&part.to_be_bytes());
+    out
+}
+
+fn numbered(prefix: u8, number: u64) -> [u8; 9] {
+    let mut out = [prefix; 9];
+    out[1..].copy_from_slice(&number.to_be_bytes());
+    out
+}
+
+fn uuid_of(bytes: &[u8]) -> Option<Uuid> {
+    Uuid::from_slice(bytes).ok()
+}
+
+/// The last bytes of an id are random.
+fn uuid_spread(id: &Uuid) -> usize {
+    usize::from(id.as_bytes()[15])
+}
+
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn text_spread(text: &str) -> usize {
+    text.bytes().fold(0, |sum, byte| (sum ^ usize::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+impl RowKey for RunId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        uuid_of(bytes).map(RunId)
+    }
+
+    fn spread(&self) -> usize {
+        uuid_spread(&self.0)
+    }
+}
+
+impl RowKey for TaskId {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            TaskId::Single(id) => out.extend_from_slice(id.as_bytes()),
+            TaskId::Step(run, step) => {
+                run.write(out);
+                out.extend_from_slice(&step.to_be_bytes());
+            }
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (id, step) = bytes.split_at_checked(16)?;
+        let id = uuid_of(id)?;
+        match step {
+            [] => Some(TaskId::Single(id)),
+            [high, low] => Some(TaskId::Step(RunId(id), u16::from_be_bytes([*high, *low]))),
+            [_] | [_, _, _, ..] => None,
+        }
+    }
+
+    fn spread(&self) -> usize {
+        match self {
+            TaskId::Single(id) => uuid_spread(id),
+            TaskId::Step(run, step) => run.spread() + usize::from(*step),
+        }
+    }
+}
+
+impl RowKey for ComponentId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_str().as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        text_of(bytes)?.parse().ok()
+    }
+
+    fn spread(&self) -> usize {
+        text_spread(self.as_str())
+    }
+}
+
+impl RowKey for StateKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_str().as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        text_of(bytes)?.parse().ok()
+    }
+
+    fn spread(&self) -> usize {
+        text_spread(self.as_str())
+    }
+}
+
+/// A zero byte, which no state key has, ends the key: versions of one key stand together.
+impl RowKey for (StateKey, u64) {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+        out.push(0);
+        out.extend_from_slice(&self.1.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (rest, version) = bytes.split_last_chunk::<8>()?;
+        let key = rest.strip_suffix(&[0])?;
+        Some((StateKey::read(key)?, u64::from_be_bytes(*version)))
+    }
+
+    fn spread(&self) -> usize {
+        self.0.spread()
+    }
+}
+
+impl RowKey for DefinitionId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(DefinitionId)
+    }
+
+    fn spread(&self) -> usize {
+        usize::from(self.0[15])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<K: RowKey + std::fmt::Debug>(ascending: &[K]) {
+        let stored: Vec<Vec<u8>> = ascending.iter().map(|key| row_key(b'x', key)).collect();
+        assert!(stored.is_sorted(), "{ascending:?}");
+        for (key, stored) in ascending.iter().zip(&stored) {
+            assert_eq!(K::read(&stored[1..]).as_ref(), Some(key));
+        }
+    }
+
+    fn key(text: &str) -> StateKey {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn keys_sort_like_what_they_stand_for() {
+        let id = |number| Uuid::from_u128(number);
+        check(&[RunId(id(1)), RunId(id(2)), RunId(id(u128::MAX))]);
+        check(&[
+            TaskId::Single(id(1)),
+            TaskId::Step(RunId(id(1)), 0),
+            TaskId::Step(RunId(id(1)), 256),
+            TaskId::Single(id(2)),
+        ]);
+        check(&[
+            (key("a"), 1),
+            (key("a"), 255),
+            (key("a"), 256),
+            (key("a-b"), 1),
+            (key("a.b"), 1),
+            (key("b"), 0),
+        ]);
+        check(&[key("a"), key("a.b"), key("b")]);
+        assert_eq!(events_seq(&events_key(7)), Some(7));
+        assert!(answers_key(7, 1) < answers_key(8, 0));
+    }
+
+    #[test]
+    fn foreign_bytes_are_no_keys() {
+        assert_eq!(TaskId::read(&[0; 17]), None);
+        assert_eq!(<(StateKey, u64)>::read(&[1; 9]), None);
+        assert_eq!(StateKey::read(b"\xff"), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! The state on this node: applied by one thread, written by another, read by anybody, copied as snapshots.
+//! Knows nothing of elections or of other nodes. [`open`] is the only way in.
+
+mod apply;
+mod disk;
+mod drain;
+mod encoder;
+mod events;
+pub(crate) mod files;
+mod folders;
+pub(crate) mod guard;
+mod hash;
+mod keys;
+mod lists;
+mod machine;
+mod open;
+mod published;
+mod reader;
+pub(crate) mod rocks;
+mod snapshot;
+mod view;
+
+use std::{
+    sync::{Arc, mpsc::SyncSender},
+    thread::JoinHandle,
+};
+
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+
+pub use self::{
+    drain::Drainer,
+    events::{EventPage, EventsError},
+    lists::Page,
+    machine::{SnapshotBuilder, StateMachine},
+    open::{OpenOptions, Opened, open},
+    published::{Effects, Events},
+    reader::StateReader,
+    snapshot::{MANIFEST, verify_snapshot},
+};
+
+/// The folder of the only Raft group there is now.
+pub const GROUP: &str = "group-0";
+
+/// What every handle shares. Dropping the last one ends the threads; what was not drained is applied again from the log.
+struct Core {
+    published: Arc<published::Published>,
+    disk: Arc<RwLock<Arc<disk::StateDisk>>>,
+    jobs: Option<mpsc::Sender<apply::Job>>,
+    orders: Option<SyncSender<drain::Order>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Core {
+    fn jobs(&self) -> &mpsc::Sender<apply::Job> {
+        self.jobs.as_ref().expect("taken only when dropped")
+    }
+
+    fn orders(&self) -> &SyncSender<drain::Order> {
+        self.orders.as_ref().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        drop(self.jobs.take());
+        for thread in self.threads.drain(..) {
+            // The last handle may go on one of the threads; a panic was reported by its guard.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the apply thread shows to everybody else: rows, events, effects, how far it is.
+//! Knows nothing of who looks; it never waits for anybody.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use orc_domain::{ClusterConfig, Effect, Recorded, State, Timestamp};
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, watch};
+
+use super::{events::Ring, view::View};
+use crate::types::LogId;
+
+/// Effects of one log record, in order. An empty one comes after a snapshot was installed.
+pub type Effects = Arc<[Effect]>;
+/// Events of one log record, in order. An empty one comes after a snapshot was installed.
+pub type Events = Arc<[Arc<Recorded>]>;
+
+/// Records whose effects or events a receiver may lag behind.
+const LAG_MAX: usize = 4_096;
+
+/// What everybody sees.
+pub struct Published {
+    /// Rows in memory.
+    pub view: View,
+    /// The latest events.
+    pub ring: RwLock<Ring>,
+    /// Number of the first event that can still be read.
+    pub events_first: AtomicU64,
+    /// Events as they happen.
+    pub events: broadcast::Sender<Events>,
+    /// Effects as they arise.
+    pub effects: broadcast::Sender<Effects>,
+    /// The last record applied.
+    pub applied: watch::Sender<Option<LogId>>,
+    /// Up to here the state survives a power cut.
+    pub durable: watch::Sender<Option<LogId>>,
+    /// When time alone changes the state next.
+    pub next_due: watch::Sender<Option<Timestamp>>,
+    /// The cluster's settings.
+    pub config: RwLock<Arc<ClusterConfig>>,
+    /// Rows, events and answers that wait for the disk.
+    pub waiting: AtomicUsize,
+}
+
+impl Published {
+    /// Shows a state as it was loaded.
+    pub fn new(state: &State, applied: Option<LogId>, events_first: u64) -> Published {
+        let published = Published {
+            view: View::default(),
+            ring: RwLock::new(Ring::new(state.meta.seq + 1)),
+            events_first: AtomicU64::new(events_first),
+            events: broadcast::Sender::new(LAG_MAX),
+            effects: broadcast::Sender::new(LAG_MAX),
+            applied: watch::Sender::new(applied),
+            durable: watch::Sender::new(applied),
+            next_due: watch::Sender::new(state.next_due()),
+            config: RwLock::new(state.config().clone()),
+            waiting: AtomicUsize::new(0),
+        };
+        published.view.replace(state);
+        published
+    }
+
+    /// Shows what one record led to; rows first, so that whoever hears of an effect finds them.
+    pub(super) fn show(
+        &self,
+        state: &mut State,
+        applied: LogId,
+        news: &[Arc<Recorded>],
+        effects: Vec<Effect>,
+    ) {
+        self.view.refresh(state);
+        if !news.is_empty() {
+            self.ring.write().push(news);
+            if self.events.receiver_count() > 0 {
+                // Nobody listens any more: fine.
+                let _ = self.events.send(news.into());
+            }
+        }
+        self.show_facts(state, applied);
+        if !effects.is_empty() && self.effects.receiver_count() > 0 {
+            let _ = self.effects.send(effects.into());
+        }
+    }
+
+    /// Shows another state altogether; receivers of events and effects find that they lag.
+    pub(super) fn replace(&self, state: &State, applied: LogId, events_first: u64) {
+        self.view.replace(state);
+        *self.ring.write() = Ring::new(state.meta.seq + 1);
+        self.events_first.store(events_first, Ordering::Release);
+        self.durable.send_replace(Some(applied));
+        self.show_facts(state, applied);
+        for _ in 0..=LAG_MAX {
+            let _ = self.events.send(Arc::new([]));
+            let _ = self.effects.send(Arc::new([]));
+        }
+    }
+
+    fn show_facts(&self, state: &State, applied: LogId) {
+        self.waiting.store(state.waiting(), Ordering::Relaxed);
+        let config = state.config();
+        if !Arc::ptr_eq(config, &self.config.read()) {
+            *self.config.write() = config.clone();
+        }
+        self.applied.send_replace(Some(applied));
+        let due = state.next_due();
+        self.next_due.send_if_modified(|shown| {
+            let changed = *shown != due;
+            *shown = due;
+            changed
+        });
+    }
+}

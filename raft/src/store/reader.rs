@@ -1,0 +1,292 @@
+//! The state as the rest of the node reads it: rows, lists, events, and how far it is. Cheap to clone.
+//! Knows nothing of HTTP or of other nodes; reads are local, so whoever needs the latest asks the leader first.
+
+use std::{
+    ops::Bound,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
+
+use orc_domain::{
+    ClusterConfig, Component, ComponentId, Definition, DefinitionId, KeyRecord, Recorded, Run, RunId, State,
+    StateKey, Task, TaskId, Timestamp, VersionRecord,
+};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::{
+    Core,
+    apply::Job,
+    disk::StateDisk,
+    drain::{Drainer, Order},
+    events::{self, EventPage, EventsError},
+    keys::{self, RowKey, Rows},
+    lists::{self, Page},
+    published::{Effects, Events},
+    snapshot::Snapshots,
+    view::{Shards, Span, View},
+};
+use crate::{
+    codec::{Position, Stored},
+    error::ReadError,
+    types::LogId,
+};
+
+/// The state as the rest of the node reads it.
+#[derive(Clone)]
+pub struct StateReader {
+    pub(super) core: Arc<Core>,
+    pub(super) snapshots: Arc<Snapshots>,
+}
+
+/// Rows in memory: these never wait.
+impl StateReader {
+    /// A live run, or one that has just ended.
+    pub fn run(&self, id: &RunId) -> Option<Arc<Run>> {
+        self.view().runs.get(id)
+    }
+
+    /// A live task, or one that has just ended.
+    pub fn task(&self, id: &TaskId) -> Option<Arc<Task>> {
+        self.view().tasks.get(id)
+    }
+
+    /// A registered component.
+    pub fn component(&self, id: &ComponentId) -> Option<Arc<Component>> {
+        self.view().components.get(id)
+    }
+
+    /// Every registered component, by name.
+    pub fn components(&self) -> Vec<Arc<Component>> {
+        let all = self.view().components.first(Bound::Unbounded, usize::MAX);
+        all.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// A definition in use.
+    pub fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
+        self.view().definitions.get(id)
+    }
+
+    /// A state key; a deleted one is there without a value.
+    pub fn key(&self, key: &StateKey) -> Option<Arc<KeyRecord>> {
+        self.view().keys.get(key)
+    }
+
+    /// At most `limit` state keys that begin with `prefix` and pass the filter, in order, after `after`. Deleted ones are
+    /// there without a value.
+    pub fn keys(
+        &self,
+        prefix: &str,
+        after: Option<&StateKey>,
+        limit: usize,
+        filter: impl Fn(&KeyRecord) -> bool,
+    ) -> Vec<Arc<KeyRecord>> {
+        lists::keys(&self.view().keys, prefix, after, limit, &filter)
+    }
+
+    /// The cluster's settings.
+    pub fn config(&self) -> Arc<ClusterConfig> {
+        self.core.published.config.read().clone()
+    }
+
+    fn view(&self) -> &View {
+        &self.core.published.view
+    }
+}
+
+/// Rows that may be on the disk only: read on a blocking thread.
+impl StateReader {
+    /// A run, live or ended.
+    pub async fn find_run(&self, id: RunId) -> Result<Option<Arc<Run>>, ReadError> {
+        self.find(|view| &view.runs, keys::RUNS, id).await
+    }
+
+    /// A task, live or ended.
+    pub async fn find_task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ReadError> {
+        self.find(|view| &view.tasks, keys::TASKS, id).await
+    }
+
+    /// A definition, in use or not.
+    pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
+        self.find(|view| &view.definitions, keys::DEFINITIONS, id).await
+    }
+
+    /// A kept version of a state key.
+    pub async fn find_version(
+        &self,
+        key: StateKey,
+        version: u64,
+    ) -> Result<Option<Arc<VersionRecord>>, ReadError> {
+        match self.key(&key) {
+            Some(record) if record.version_min <= version => {
+                self.find(|view| &view.versions, keys::VERSIONS, (key, version)).await
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Runs, the newest first: those before `before` that pass the filter.
+    pub async fn list_runs(
+        &self,
+        before: Option<RunId>,
+        limit: usize,
+        filter: impl Fn(&Run) -> bool + Send + 'static,
+    ) -> Result<Page<RunId, Run>, ReadError> {
+        self.list(|view| &view.runs, keys::RUNS, Span { lower: None, upper: before }, (limit, filter)).await
+    }
+
+    /// Tasks, the newest first: those before `before` that pass the filter.
+    pub async fn list_tasks(
+        &self,
+        before: Option<TaskId>,
+        limit: usize,
+        filter: impl Fn(&Task) -> bool + Send + 'static,
+    ) -> Result<Page<TaskId, Task>, ReadError> {
+        self.list(|view| &view.tasks, keys::TASKS, Span { lower: None, upper: before }, (limit, filter)).await
+    }
+
+    /// Kept versions of a state key, the newest first: those before `before`.
+    pub async fn list_versions(
+        &self,
+        key: StateKey,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<(StateKey, u64), VersionRecord>, ReadError> {
+        let Some(record) = self.key(&key) else { return Ok(Page { rows: Vec::new(), next: None }) };
+        let span = Span {
+            lower: Some((key.clone(), record.version_min)),
+            upper: Some((key, before.unwrap_or(u64::MAX))),
+        };
+        self.list(|view| &view.versions, keys::VERSIONS, span, (limit, |_: &VersionRecord| true)).await
+    }
+
+    /// Events after number `after`, oldest first: at most `limit` that pass the filter.
+    pub async fn events_since(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: impl Fn(&Recorded) -> bool + Send + 'static,
+    ) -> Result<EventPage, EventsError> {
+        self.blocking(move |core, disk| events::page(&core.published, disk, after, limit, &filter)).await?
+    }
+
+    async fn find<K: RowKey, V: Stored + Clone + Send + Sync + 'static>(
+        &self,
+        shards: fn(&View) -> &Shards<K, V>,
+        rows: Rows,
+        key: K,
+    ) -> Result<Option<Arc<V>>, ReadError> {
+        if let Some(row) = shards(self.view()).get(&key) {
+            return Ok(Some(row));
+        }
+        let found = self.blocking(move |_, disk| disk.archived::<K, V>(rows, &key)).await??;
+        Ok(found.map(Arc::new))
+    }
+
+    async fn list<K: RowKey, V: Stored + Clone + Send + Sync + 'static>(
+        &self,
+        shards: fn(&View) -> &Shards<K, V>,
+        rows: Rows,
+        span: Span<K>,
+        (limit, filter): (usize, impl Fn(&V) -> bool + Send + 'static),
+    ) -> Result<Page<K, V>, ReadError> {
+        let read = move |core: &Core, disk: &StateDisk| {
+            lists::page((shards(&core.published.view), disk, rows), span, limit, &filter)
+        };
+        self.blocking(read).await?
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Core, &StateDisk) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let core = self.core.clone();
+        let work = move || {
+            let disk = core.disk.read().clone();
+            read(&core, &disk)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ReadError::Stopped)
+    }
+}
+
+/// News, and how far the state is.
+impl StateReader {
+    /// Effects from now on, one message per record; whoever lags, or gets an empty one, reads the state.
+    pub fn effects(&self) -> broadcast::Receiver<Effects> {
+        self.core.published.effects.subscribe()
+    }
+
+    /// Events from now on, one message per record; whoever lags asks [`StateReader::events_since`].
+    pub fn events(&self) -> broadcast::Receiver<Events> {
+        self.core.published.events.subscribe()
+    }
+
+    /// Number of the last event.
+    pub fn last_seq(&self) -> u64 {
+        self.core.published.ring.read().next() - 1
+    }
+
+    /// Number of the first event that can be read.
+    pub fn first_seq(&self) -> u64 {
+        self.core.published.events_first.load(Ordering::Acquire)
+    }
+
+    /// The last record applied.
+    pub fn applied(&self) -> watch::Receiver<Option<LogId>> {
+        self.core.published.applied.subscribe()
+    }
+
+    /// Up to here the state survives a power cut without the log.
+    pub fn durable_applied(&self) -> Option<LogId> {
+        *self.core.published.durable.borrow()
+    }
+
+    /// When time alone changes the state next.
+    pub fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.core.published.next_due.subscribe()
+    }
+
+    /// Rows, events and answers that wait for the disk.
+    pub fn waiting(&self) -> usize {
+        self.core.published.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the whole state between two records; keep it short, `apply` waits.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (answer, answered) = oneshot::channel();
+        let look = Box::new(move |state: &State| {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(look(state));
+        });
+        self.core.jobs().send(Job::Inspect(look)).await.map_err(|_| ReadError::Stopped)?;
+        answered.await.map_err(|_| ReadError::Stopped)
+    }
+
+    /// Writes what changed; everything applied before the call is then in the database.
+    pub async fn drain(&self) -> Result<Position, ReadError> {
+        self.drainer().order(Order::Drain).await.ok_or(ReadError::Stopped)
+    }
+
+    /// Writes what changed and syncs it; a node calls it before it ends, so that the next start is quick.
+    pub async fn sync(&self) -> Result<Position, ReadError> {
+        self.drainer().order(Order::Sync).await.ok_or(ReadError::Stopped)
+    }
+
+    /// Log index and hash of all rows that replicas have in common: equal on all nodes at equal index.
+    pub async fn state_hash(&self) -> Result<(u64, u64), ReadError> {
+        let position = self.drain().await?;
+        Ok((position.index(), position.hash))
+    }
+
+    /// The folder of the newest finished snapshot.
+    pub fn snapshot_folder(&self) -> Option<PathBuf> {
+        self.snapshots.current().map(|snapshot| snapshot.snapshot.path)
+    }
+
+    /// The way to the thread that writes the state.
+    pub(crate) fn drainer(&self) -> Drainer {
+        Drainer::new(self.core.clone())
+    }
+}

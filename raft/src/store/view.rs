@@ -1,0 +1,202 @@
+//! What readers see of the rows in memory: live ones, and ended ones until the disk has them.
+//! Knows nothing of the disk; every lock is held for a few rows only, so `apply` never waits for a reader.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use orc_domain::{
+    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Row, Run, RunId, State, StateKey,
+    Table, Task, TaskId, VersionRecord,
+};
+use parking_lot::RwLock;
+
+use super::keys::RowKey;
+
+const SHARDS: usize = 16;
+
+/// One table as readers see it.
+#[derive(Debug)]
+pub struct Shards<K, V> {
+    shards: [RwLock<BTreeMap<K, Arc<V>>>; SHARDS],
+}
+
+impl<K, V> Default for Shards<K, V> {
+    fn default() -> Self {
+        Shards { shards: std::array::from_fn(|_| RwLock::new(BTreeMap::new())) }
+    }
+}
+
+/// Keys from `lower` on and before `upper`.
+#[derive(Debug, Clone)]
+pub struct Span<K> {
+    /// The first key, if there is one.
+    pub lower: Option<K>,
+    /// The key after the last one, if there is one.
+    pub upper: Option<K>,
+}
+
+impl<K: RowKey> Span<K> {
+    fn bounds(&self) -> (Bound<&K>, Bound<&K>) {
+        let lower = self.lower.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        (lower, self.upper.as_ref().map_or(Bound::Unbounded, Bound::Excluded))
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
+    }
+}
+
+impl<K: RowKey, V: Clone> Shards<K, V> {
+    /// A row.
+    pub fn get(&self, key: &K) -> Row<V> {
+        self.shard(key).read().get(key).cloned()
+    }
+
+    /// The first `count` rows from a bound on, in the order of their keys.
+    pub fn first(&self, from: Bound<&K>, count: usize) -> Vec<(K, Arc<V>)> {
+        let mut rows = Vec::new();
+        for shard in &self.shards {
+            rows.extend(shard.read().range((from, Bound::Unbounded)).take(count).map(shared));
+        }
+        rows.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        rows.truncate(count);
+        rows
+    }
+
+    /// The last `count` rows of a span, the last one first.
+    pub fn last(&self, span: &Span<K>, count: usize) -> Vec<(K, Arc<V>)> {
+        let mut rows = Vec::new();
+        if span.is_empty() {
+            return rows;
+        }
+        for shard in &self.shards {
+            rows.extend(shard.read().range(span.bounds()).rev().take(count).map(shared));
+        }
+        rows.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        rows.truncate(count);
+        rows
+    }
+
+    /// Shows rows as they are now.
+    pub(super) fn set(&self, fresh: Vec<(K, Row<V>)>) {
+        for (key, row) in fresh {
+            let mut shard = self.shard(&key).write();
+            match row {
+                Some(row) => shard.insert(key, row),
+                None => shard.remove(&key),
+            };
+        }
+    }
+
+    /// The disk has these changes: ended rows leave, unless the key has a newer row.
+    pub(super) fn settle(&self, changes: &[Change<K, V>]) {
+        for change in changes {
+            if let Change::Archive { key, row, was_stored: _ } = change {
+                let mut shard = self.shard(key).write();
+                if shard.get(key).is_some_and(|seen| Arc::ptr_eq(seen, row)) {
+                    shard.remove(key);
+                }
+            }
+        }
+    }
+
+    fn replace(&self, table: &Table<K, V>) {
+        let mut shards: [BTreeMap<K, Arc<V>>; SHARDS] = std::array::from_fn(|_| BTreeMap::new());
+        for (key, _) in table.iter() {
+            let row = table.share(key).expect("the key was just seen");
+            shards[key.spread() % SHARDS].insert(key.clone(), row);
+        }
+        for (shard, rows) in self.shards.iter().zip(shards) {
+            *shard.write() = rows;
+        }
+    }
+
+    fn shard(&self, key: &K) -> &RwLock<BTreeMap<K, Arc<V>>> {
+        &self.shards[key.spread() % SHARDS]
+    }
+}
+
+fn shared<K: Clone, V>((key, row): (&K, &Arc<V>)) -> (K, Arc<V>) {
+    (key.clone(), row.clone())
+}
+
+/// Every table as readers see it.
+#[derive(Debug, Default)]
+pub struct View {
+    /// Runs.
+    pub runs: Shards<RunId, Run>,
+    /// Tasks.
+    pub tasks: Shards<TaskId, Task>,
+    /// Components.
+    pub components: Shards<ComponentId, Component>,
+    /// State keys, deleted ones too.
+    pub keys: Shards<StateKey, KeyRecord>,
+    /// Versions that the disk does not have yet.
+    pub versions: Shards<(StateKey, u64), VersionRecord>,
+    /// Definitions in use.
+    pub definitions: Shards<DefinitionId, Definition>,
+}
+
+impl View {
+    /// Shows what changed since the last call.
+    pub(super) fn refresh(&self, state: &mut State) {
+        self.runs.set(state.runs.take_fresh());
+        self.tasks.set(state.tasks.take_fresh());
+        self.components.set(state.components.take_fresh());
+        self.keys.set(state.keys.take_fresh());
+        self.versions.set(state.versions.take_fresh());
+        self.definitions.set(state.definitions.take_fresh());
+    }
+
+    /// Shows another state altogether.
+    pub(super) fn replace(&self, state: &State) {
+        self.runs.replace(&state.runs);
+        self.tasks.replace(&state.tasks);
+        self.components.replace(&state.components);
+        self.keys.replace(&state.keys);
+        self.versions.replace(&state.versions);
+        self.definitions.replace(&state.definitions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn id(number: u128) -> RunId {
+        RunId(Uuid::from_u128(number))
+    }
+
+    fn shards(ids: impl Iterator<Item = u128>) -> Shards<RunId, u128> {
+        let shards = Shards::default();
+        shards.set(ids.map(|number| (id(number), Some(Arc::new(number)))).collect());
+        shards
+    }
+
+    fn numbers(rows: Vec<(RunId, Arc<u128>)>) -> Vec<u128> {
+        rows.into_iter().map(|(_, row)| *row).collect()
+    }
+
+    #[test]
+    fn pages_follow_the_keys_over_all_shards() {
+        let shards = shards(0..100);
+        let all = Span { lower: None, upper: None };
+        assert_eq!(numbers(shards.first(Bound::Excluded(&id(4)), 3)), [5, 6, 7]);
+        assert_eq!(numbers(shards.last(&all, 3)), [99, 98, 97]);
+        let some = Span { lower: Some(id(10)), upper: Some(id(12)) };
+        assert_eq!(numbers(shards.last(&some, 9)), [11, 10]);
+        let none = Span { lower: Some(id(12)), upper: Some(id(12)) };
+        assert!(shards.last(&none, 9).is_empty());
+    }
+
+    #[test]
+    fn an_ended_row_stays_until_the_disk_has_it() {
+        let shards = shards(0..1);
+        let row = shards.get(&id(0)).unwrap();
+        let other = Change::Archive { key: id(0), row: Arc::new(0), was_stored: true };
+        shards.settle(&[other]);
+        assert!(shards.get(&id(0)).is_some(), "a newer row of the same key");
+        shards.settle(&[Change::Archive { key: id(0), row, was_stored: true }]);
+        assert!(shards.get(&id(0)).is_none());
+    }
+}

@@ -1,0 +1,235 @@
+//! What a crash, a torn write or a damaged disk leaves behind, and what the next start makes of it.
+//! Knows nothing of snapshots.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use openraft::{
+    RaftLogReader,
+    storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
+};
+use orc_raft::{
+    error::StartError,
+    store::open,
+    types::{Batch, LogEntry, Payload, Vote},
+};
+use parking_lot::Mutex;
+
+use crate::node::{Node, entry, options, place, set};
+
+fn wal_of(log: &Path) -> PathBuf {
+    let files = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
+}
+
+fn refused(data: &Path) -> StartError {
+    match open(data, options(1)) {
+        Ok(_) => panic!("the folder was opened"),
+        Err(error) => {
+            assert_eq!(error.exit_code(), 74, "{error}");
+            error
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_drained_is_applied_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 4).await;
+    node.reader.drain().await.unwrap();
+    let drained = node.reader.applied().borrow().unwrap().index;
+    node.live_a_little(4, 4).await;
+    let applied = *node.reader.applied().borrow();
+    // The hash without a drain on this node's disk: from another node.
+    let other_folder = tempfile::tempdir().unwrap();
+    let mut other = Node::open(other_folder.path()).await;
+    let all = node.log.try_get_log_entries(1..).await.unwrap();
+    other.machine.apply(all).await.unwrap();
+    drop(node);
+
+    let opened = open(folder.path(), options(1)).unwrap();
+    assert_eq!(opened.reader.applied().borrow().unwrap().index, drained);
+    drop(opened);
+    let mut node = Node::open(folder.path()).await;
+    node.catch_up().await;
+    assert_eq!(*node.reader.applied().borrow(), applied);
+    assert_eq!(node.reader.state_hash().await.unwrap(), other.reader.state_hash().await.unwrap());
+}
+
+#[tokio::test]
+async fn the_hash_does_not_depend_on_when_it_was_drained() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mut seldom = Node::open(folders[0].path()).await;
+    seldom.live_a_little(0, 12).await;
+    let entries = seldom.log.try_get_log_entries(1..).await.unwrap();
+
+    let mut often = Node::open(folders[1].path()).await;
+    let mut restarted = Node::open(folders[2].path()).await;
+    for entry in entries {
+        let index = entry.log_id.index;
+        often.machine.apply([entry.clone()]).await.unwrap();
+        often.reader.drain().await.unwrap();
+        restarted.log.blocking_append([entry.clone()]).await.unwrap();
+        restarted.machine.apply([entry]).await.unwrap();
+        if index.is_multiple_of(10) {
+            restarted.reader.drain().await.unwrap();
+            drop(restarted);
+            restarted = Node::open(folders[2].path()).await;
+            restarted.catch_up().await;
+        }
+    }
+    let expected = seldom.reader.state_hash().await.unwrap();
+    assert_eq!(often.reader.state_hash().await.unwrap(), expected);
+    assert_eq!(restarted.reader.state_hash().await.unwrap(), expected);
+    seldom.commit(&[set("a.key", 0)]).await;
+    assert_ne!(seldom.reader.state_hash().await.unwrap().1, expected.1);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 10).await;
+    drop(node);
+    let wal = wal_of(&folder.path().join("group-0/log"));
+    let whole = fs::read(&wal).unwrap();
+    for part in 1..8 {
+        let mut damaged = whole.clone();
+        let place = whole.len() / 8 * part;
+        damaged[place] ^= 0x10;
+        fs::write(&wal, damaged).unwrap();
+        let error = refused(folder.path());
+        assert!(error.to_string().contains("orc cluster remove"), "{error}");
+    }
+    fs::write(&wal, whole).unwrap();
+    Node::open(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_torn_record_that_nobody_was_told_of_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 2).await;
+    let applied = node.reader.applied().borrow().unwrap();
+    node.reader.sync().await.unwrap();
+    node.append(&[set("a.torn", 1)]).await;
+    drop(node);
+    let wal = wal_of(&folder.path().join("group-0/log"));
+    let length = fs::metadata(&wal).unwrap().len();
+    fs::File::options().write(true).open(&wal).unwrap().set_len(length - 7).unwrap();
+
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.log.get_log_state().await.unwrap().last_log_id, Some(applied));
+    node.commit(&[set("a.key", 9)]).await;
+}
+
+#[tokio::test]
+async fn a_lost_record_that_was_applied_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 2).await;
+    node.reader.sync().await.unwrap();
+    drop(node);
+    let wal = wal_of(&folder.path().join("group-0/log"));
+    let length = fs::metadata(&wal).unwrap().len();
+    fs::File::options().write(true).open(&wal).unwrap().set_len(length - 7).unwrap();
+    assert!(matches!(refused(folder.path()), StartError::LogShort { what: "applied", .. }));
+}
+
+#[tokio::test]
+async fn a_vote_and_a_log_without_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.log.save_vote(&Vote::new(7, 1)).await.unwrap();
+    node.commit(&[set("a.key", 1)]).await;
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.log.read_vote().await.unwrap(), Some(Vote::new(7, 1)));
+    drop(node);
+    fs::remove_dir_all(folder.path().join("group-0/log")).unwrap();
+    assert!(matches!(refused(folder.path()), StartError::LogMissing { .. }));
+}
+
+#[tokio::test]
+async fn a_bad_pointer_is_refused_and_leftovers_are_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    Node::open(folder.path()).await.live_a_little(0, 1).await;
+    let group = folder.path().join("group-0");
+    for leftover in ["state-9", "snapshots/tmp-1", "snapshots/incoming-2", "snapshots/snap-3"] {
+        fs::create_dir(group.join(leftover)).unwrap();
+        fs::write(group.join(leftover).join("half"), "x").unwrap();
+    }
+    Node::open(folder.path()).await;
+    assert_eq!(fs::read_dir(group.join("snapshots")).unwrap().count(), 0);
+    assert!(!group.join("state-9").exists());
+    for damaged in ["", "state-77\n", "../elsewhere\n"] {
+        fs::write(group.join("CURRENT-STATE"), damaged).unwrap();
+        assert!(matches!(refused(folder.path()), StartError::Pointer { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_used_by_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let _node = Node::open(folder.path()).await;
+    let Err(error) = open(folder.path(), options(1)) else { panic!("it was opened twice") };
+    assert!(matches!(error, StartError::InUse { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), 75);
+}
+
+#[tokio::test]
+async fn records_leave_the_log_only_when_the_state_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 3).await;
+    let last = node.reader.applied().borrow().unwrap();
+    assert_eq!(node.reader.durable_applied(), None);
+    node.log.purge(place(5)).await.unwrap();
+    assert_eq!(node.reader.durable_applied(), Some(last));
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.log.get_log_state().await.unwrap().last_purged_log_id, Some(place(5)));
+
+    // A snapshot that is still being installed: hidden at once, on the disk until it is there.
+    node.log.purge(place(last.index + 50)).await.unwrap();
+    assert!(node.log.try_get_log_entries(0..1_000).await.unwrap().is_empty());
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.log.get_log_state().await.unwrap().last_log_id, Some(last));
+    assert_eq!(node.log.try_get_log_entries(0..1_000).await.unwrap().len() as u64, last.index - 5);
+}
+
+#[tokio::test]
+async fn truncated_records_do_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    let first = node.append(&[set("a.key", 1)]).await.log_id;
+    for value in 2..6 {
+        node.append(&[set("a.key", value)]).await;
+    }
+    node.log.truncate(place(first.index + 1)).await.unwrap();
+    node.log.blocking_append([entry(first.index + 1, &[set("a.key", 7)])]).await.unwrap();
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    let entries = node.log.try_get_log_entries(first.index..).await.unwrap();
+    assert_eq!(entries, [entry(first.index, &[set("a.key", 1)]), entry(first.index + 1, &[set("a.key", 7)])]);
+}
+
+#[tokio::test]
+async fn holes_and_unknown_commands_are_fatal() {
+    let folder = tempfile::tempdir().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let mut options = options(1);
+    let ears = heard.clone();
+    options.fatal = Arc::new(move |fatal| ears.lock().push(fatal.to_string()));
+    let mut node = Node::open_with(folder.path(), options).await.unwrap();
+    node.log.blocking_append([entry(40, &[])]).await.unwrap_err();
+    let unknown = Batch::from_bytes(vec![1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 250].into());
+    let entry = LogEntry { log_id: place(1), payload: Payload::Normal(unknown) };
+    node.machine.apply([entry]).await.unwrap_err();
+    assert_eq!(*heard.lock(), ["log record 40 was appended after 0", "stored data cannot be understood"]);
+}

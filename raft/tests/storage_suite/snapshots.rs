@@ -1,0 +1,194 @@
+//! Snapshots: built on one node, installed on another, refused where they do not belong.
+//! Knows nothing of how they travel.
+
+use std::{fs, path::Path, sync::Arc};
+
+use openraft::{
+    RaftSnapshotBuilder,
+    storage::{RaftLogStorage, RaftStateMachine},
+};
+use orc_domain::State;
+use orc_raft::{
+    error::{Chain, SnapshotError},
+    store::{MANIFEST, verify_snapshot},
+    types::{LogId, Snapshot, SnapshotFolder},
+};
+use parking_lot::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::node::{Node, options, place, set};
+
+async fn build(node: &mut Node) -> Snapshot {
+    node.machine.get_snapshot_builder().await.build_snapshot().await.unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+async fn receive(node: &mut Node, snapshot: &Snapshot) -> Box<SnapshotFolder> {
+    let folder = node.machine.begin_receiving_snapshot().await.unwrap();
+    copy(&snapshot.snapshot.path, &folder.path);
+    folder
+}
+
+fn rows(state: &State) -> String {
+    let keys = state.keys.iter().collect::<Vec<_>>();
+    format!(
+        "{:?} {:?} {:?} {keys:?}",
+        state.meta,
+        state.tasks.iter().collect::<Vec<_>>(),
+        state.components.iter().collect::<Vec<_>>()
+    )
+}
+
+#[tokio::test]
+async fn an_installed_snapshot_is_the_same_state() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut leader = Node::open(folders[0].path()).await;
+    leader.live_a_little(0, 6).await;
+    let snapshot = build(&mut leader).await;
+    let expected = leader.reader.state_hash().await.unwrap();
+
+    let mut follower = Node::open(folders[1].path()).await;
+    follower.commit(&[set("a.other", 1)]).await;
+    let mut effects = follower.reader.effects();
+    let mut events = follower.reader.events();
+    let folder = receive(&mut follower, &snapshot).await;
+    let received = folder.path.clone();
+    assert_eq!(verify_snapshot(&received).unwrap().meta(), snapshot.meta);
+    follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap();
+
+    assert_eq!(follower.reader.state_hash().await.unwrap(), expected);
+    assert_eq!(follower.reader.inspect(rows).await.unwrap(), leader.reader.inspect(rows).await.unwrap());
+    assert_eq!(
+        follower.machine.applied_state().await.unwrap(),
+        leader.machine.applied_state().await.unwrap()
+    );
+    assert_eq!(follower.machine.get_current_snapshot().await.unwrap().unwrap().meta, snapshot.meta);
+    assert_eq!(follower.reader.durable_applied(), snapshot.meta.last_log_id);
+    assert!(matches!(effects.recv().await, Err(RecvError::Lagged(_))));
+    assert!(matches!(events.recv().await, Err(RecvError::Lagged(_))));
+    assert!(!received.exists() && !folders[1].path().join("group-0/state-0").exists());
+    let mut history = Vec::new();
+    for node in [&leader, &follower] {
+        history.push(node.reader.events_since(0, 10_000, |_| true).await.unwrap().events);
+    }
+    assert_eq!(history[0], history[1]);
+    let key = "a.key".parse().unwrap();
+    assert_eq!(follower.reader.key(&key), leader.reader.key(&key));
+    assert_eq!(follower.reader.key(&"a.other".parse().unwrap()), None);
+
+    // Raft purges, goes on, and a restart finds the same.
+    let last = snapshot.meta.last_log_id.unwrap();
+    follower.log.purge(last).await.unwrap();
+    drop(follower);
+    let mut follower = Node::open(folders[1].path()).await;
+    assert_eq!(follower.reader.state_hash().await.unwrap(), expected);
+    for node in [&mut leader, &mut follower] {
+        node.live_a_little(6, 3).await;
+    }
+    assert_eq!(follower.reader.state_hash().await.unwrap(), leader.reader.state_hash().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_crash_between_installing_and_purging_is_survived() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut leader = Node::open(folders[0].path()).await;
+    leader.live_a_little(0, 3).await;
+    let snapshot = build(&mut leader).await;
+    let last = snapshot.meta.last_log_id.unwrap();
+    let mut follower = Node::open(folders[1].path()).await;
+    // Raft hides the records it replaces before the snapshot is installed.
+    follower.log.purge(last).await.unwrap();
+    let folder = receive(&mut follower, &snapshot).await;
+    follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap();
+    drop(follower);
+    let mut follower = Node::open(folders[1].path()).await;
+    assert_eq!(follower.log.get_log_state().await.unwrap().last_purged_log_id, Some(last));
+    assert_eq!(follower.reader.state_hash().await.unwrap(), leader.reader.state_hash().await.unwrap());
+}
+
+#[tokio::test]
+async fn records_that_follow_a_snapshot_replace_those_before_it() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut leader = Node::open(folders[0].path()).await;
+    leader.live_a_little(0, 3).await;
+    let snapshot = build(&mut leader).await;
+    let last = snapshot.meta.last_log_id.unwrap();
+    let mut follower = Node::open(folders[1].path()).await;
+    follower.log.purge(last).await.unwrap();
+    let next = crate::node::entry(last.index + 1, &[set("a.key", 5)]);
+    let mut log = follower.log.clone();
+    let appended = tokio::spawn({
+        let next = next.clone();
+        async move { openraft::storage::RaftLogStorageExt::blocking_append(&mut log, [next]).await }
+    });
+    let folder = receive(&mut follower, &snapshot).await;
+    follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap();
+    appended.await.unwrap().unwrap();
+    drop(follower);
+    let mut follower = Node::open(folders[1].path()).await;
+    let state = follower.log.get_log_state().await.unwrap();
+    assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(last), Some(next.log_id)));
+}
+
+#[tokio::test]
+async fn old_and_damaged_snapshots_are_refused() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let mut with_ears = options(1);
+    let ears = heard.clone();
+    with_ears.fatal = Arc::new(move |fatal| ears.lock().push(Chain(fatal).to_string()));
+    let mut leader = Node::open(folders[0].path()).await;
+    leader.live_a_little(0, 3).await;
+    let snapshot = build(&mut leader).await;
+    let mut follower = Node::open_with(folders[1].path(), with_ears).await.unwrap();
+
+    let folder = receive(&mut follower, &snapshot).await;
+    let table = fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().path());
+    let table = table.into_iter().find(|path| path.extension().is_some_and(|end| end == "sst")).unwrap();
+    let mut bytes = fs::read(&table).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    assert!(matches!(verify_snapshot(&folder.path), Err(SnapshotError::Mismatch { .. })));
+    fs::remove_file(table).unwrap();
+    assert!(matches!(verify_snapshot(&folder.path), Err(SnapshotError::Mismatch { .. })));
+    let folder = receive(&mut follower, &snapshot).await;
+    fs::write(folder.path.join("extra"), "x").unwrap();
+    assert!(matches!(verify_snapshot(&folder.path), Err(SnapshotError::Mismatch { .. })));
+    fs::write(folder.path.join(MANIFEST), "x").unwrap();
+    assert!(matches!(verify_snapshot(&folder.path), Err(SnapshotError::Corrupt(_))));
+
+    let index = |id: Option<LogId>| id.unwrap().index;
+    follower.live_a_little(0, 8).await;
+    assert!(index(*follower.reader.applied().borrow()) > index(snapshot.meta.last_log_id));
+    let expected = follower.reader.state_hash().await.unwrap();
+    let folder = receive(&mut follower, &snapshot).await;
+    follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap_err();
+    assert!(heard.lock()[0].contains("does not follow"), "{:?}", heard.lock());
+    assert_eq!(follower.reader.state_hash().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_two_newest_snapshots_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    let mut metas = Vec::new();
+    for round in 0..4 {
+        node.live_a_little(round, 1).await;
+        metas.push(build(&mut node).await.meta);
+    }
+    let kept = fs::read_dir(folder.path().join("group-0/snapshots")).unwrap();
+    let mut kept: Vec<_> = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    kept.sort();
+    assert_eq!(kept, [metas[2].snapshot_id.clone(), metas[3].snapshot_id.clone()]);
+    node.log.purge(place(3)).await.unwrap();
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.machine.get_current_snapshot().await.unwrap().unwrap().meta, metas[3]);
+}
