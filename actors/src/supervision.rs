@@ -143,8 +143,21 @@ impl<A: Actor> Door<A> {
         A::Context: ToEnvelope<A, M>,
     {
         let _place = self.places.try_acquire().map_err(|_| NoAnswer)?;
-        let address = self.address.read().clone().ok_or(NoAnswer)?;
-        let answer = tokio::time::timeout(within, address.send(message)).await;
-        answer.map_err(|_| NoAnswer)?.map_err(|_| NoAnswer)
+        let answer = async {
+            let address = self.opened().await;
+            address.send(message).await.map_err(|_| NoAnswer)
+        };
+        tokio::time::timeout(within, answer).await.map_err(|_| NoAnswer)?
+    }
+
+    /// The actor, once it runs.
+    async fn opened(&self) -> Addr<A> {
+        loop {
+            let address = self.address.read().clone();
+            if let Some(address) = address.filter(Addr::connected) {
+                return address;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

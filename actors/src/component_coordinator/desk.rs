@@ -85,7 +85,8 @@ impl Desk {
             Effect::DeliverTask { component, task, token } => self.deliver(component, *task, *token),
             Effect::CancelAttempt { component, task, token, reason } => self.cancel(component, (*task, *token), reason),
             Effect::CloseSession { component, session } => {
-                if let Some(session) = self.sessions.lock().get(*session) {
+                let known = self.sessions.lock().get(*session);
+                if let Some(session) = known {
                     let forgotten = self.state.component(component).is_none();
                     self.dismiss(&session, if forgotten { Goodbye::Deregistered } else { Goodbye::Superseded });
                 }

@@ -72,18 +72,17 @@ fn the_seeds_pipeline_keeps_its_actions_times_and_condition() {
             {"name": "Model Deployment", "type": "task", "config": {"action": "deploy_model"}},
         ]
     });
-    let config = ClusterConfig::default();
-    let compiler = Compiler { config: &config, check_expression: &check_expression };
-    let by_value = compiler.value(&document).expect("it compiles");
-    let steps = &by_value.definition.steps;
+    let pretty = compiled(&serde_json::to_string_pretty(&document).expect("writes"));
+    let steps = &pretty.definition.steps;
     assert_eq!(task(&steps[1]).0, "train_model");
     assert_eq!(steps[1].timeout, Duration::from_secs(3_600));
-    assert_eq!(steps[0].timeout, config.step_timeout);
+    assert_eq!(steps[0].timeout, ClusterConfig::default().step_timeout);
     let condition = StepKind::Condition { expression: "accuracy > 0.85".into(), on_false: OnFalse::Skip };
     assert_eq!(steps[2].kind, condition);
-    let by_text =
-        compiler.text(&serde_json::to_string_pretty(&document).expect("writes")).expect("it compiles");
-    assert_eq!(by_text.definition, by_value.definition, "JSON text and JSON value are the same document");
+    let tabs = serde_json::to_string_pretty(&document).expect("writes").replace("  ", "\t");
+    for text in [document.to_string(), tabs] {
+        assert_eq!(compiled(&text).definition, pretty.definition, "any layout of JSON is the same document");
+    }
 }
 
 #[test]

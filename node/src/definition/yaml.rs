@@ -24,11 +24,14 @@ pub(super) fn parse(text: &str, depth_max: usize, report: &mut Report) -> Option
             Err(error) => Err(of_scan(&error)),
         };
         if let Err((place, kind, message)) = result {
+            // JSON may be laid out in ways that YAML does not allow, such as with tabs.
             let readable_json = serde_json::from_str(text).ok().filter(|_| kind == code::SYNTAX);
-            if let Some(json) = readable_json {
-                return Some(Node::of_json(&json));
+            let readable_json = readable_json.map(|json| Node::of_json(&json));
+            match readable_json {
+                Some(root) if root.depth() <= depth_max => return Some(root),
+                Some(_) => builder.report.at_place(None, code::LIMIT, too_deep(depth_max)),
+                None => builder.report.at_place(place, kind, message),
             }
-            builder.report.at_place(place, kind, message);
             return None;
         }
     }
@@ -46,6 +49,10 @@ type Stop = (Option<Place>, &'static str, String);
 fn of_scan(error: &ScanError) -> Stop {
     let place = Place { line: narrow(error.marker().line()), column: narrow(error.marker().col() + 1) };
     (Some(place), code::SYNTAX, format!("this is not valid YAML: {}", error.info()))
+}
+
+fn too_deep(depth_max: usize) -> String {
+    format!("values nest more than {depth_max} deep")
 }
 
 fn narrow(number: usize) -> u32 {
@@ -102,7 +109,7 @@ impl Builder<'_> {
 
     fn open(&mut self, value: Value, place: Option<Place>, anchor: usize) -> Result<(), Stop> {
         if self.stack.len() >= self.depth_max {
-            return Err((place, code::LIMIT, format!("values nest more than {} deep", self.depth_max)));
+            return Err((place, code::LIMIT, too_deep(self.depth_max)));
         }
         self.stack.push(Open { node: Node::new(value, place), anchor, key: None, keys: HashSet::new() });
         Ok(())
@@ -130,7 +137,7 @@ impl Builder<'_> {
         }
         let node = node.clone();
         if self.stack.len() + node.depth() > self.depth_max {
-            return Err((place, code::LIMIT, format!("values nest more than {} deep", self.depth_max)));
+            return Err((place, code::LIMIT, too_deep(self.depth_max)));
         }
         self.add(node)
     }

@@ -87,7 +87,7 @@ pub fn message_order(message: &orc_actors::Message) -> MessageOrder {
     MessageOrder {
         message_id: message.id.to_string(),
         message_type: message.kind.to_string(),
-        payload: render::raw(&message.payload),
+        payload: render::one_line(&message.payload),
         reply_before: message.reply_before.0,
     }
 }

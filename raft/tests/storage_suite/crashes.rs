@@ -18,7 +18,7 @@ use orc_raft::{
 };
 use parking_lot::Mutex;
 
-use crate::node::{Node, entry, options, place, set};
+use crate::node::{Node, cancel_run, create_run, entry, options, place, set};
 
 fn wal_of(log: &Path) -> PathBuf {
     let files = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
@@ -97,9 +97,9 @@ async fn a_flipped_bit_in_the_log_is_refused() {
     drop(node);
     let wal = wal_of(&folder.path().join("group-0/log"));
     let whole = fs::read(&wal).unwrap();
-    for part in 1..8 {
+    let places = (1..8).map(|part| whole.len() / 8 * part).chain([whole.len() - 5]);
+    for place in places {
         let mut damaged = whole.clone();
-        let place = whole.len() / 8 * part;
         damaged[place] ^= 0x10;
         fs::write(&wal, damaged).unwrap();
         let error = refused(folder.path());
@@ -150,8 +150,41 @@ async fn a_vote_and_a_log_without_each_other_are_refused() {
     let mut node = Node::open(folder.path()).await;
     assert_eq!(node.log.read_vote().await.unwrap(), Some(Vote::new(7, 1)));
     drop(node);
-    fs::remove_dir_all(folder.path().join("group-0/log")).unwrap();
+    let log = folder.path().join("group-0/log");
+    fs::remove_dir_all(&log).unwrap();
     assert!(matches!(refused(folder.path()), StartError::LogMissing { .. }));
+    let other = tempfile::tempdir().unwrap();
+    drop(Node::open(other.path()).await);
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(other.path().join("group-0/log"), &log).unwrap();
+    assert!(matches!(refused(folder.path()), StartError::LogMissing { .. }), "the log of another node");
+}
+
+#[tokio::test]
+async fn a_definition_used_again_at_once_is_still_in_use_after_a_restart() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut node = Node::open(folders[0].path()).await;
+    let mut often = Node::open(folders[1].path()).await;
+    node.commit(&[create_run(1)]).await;
+    node.reader.drain().await.unwrap();
+    node.commit(&[cancel_run(1)]).await;
+    node.commit(&[create_run(2)]).await;
+    node.commit(&[cancel_run(2)]).await;
+    node.commit(&[create_run(3)]).await;
+    for entry in node.log.try_get_log_entries(1..).await.unwrap() {
+        often.machine.apply([entry]).await.unwrap();
+        often.reader.drain().await.unwrap();
+    }
+    assert_eq!(node.reader.state_hash().await.unwrap(), often.reader.state_hash().await.unwrap());
+    let in_use = async |node: &Node| node.reader.inspect(|state| state.definitions.len()).await;
+    assert_eq!(in_use(&node).await.unwrap(), 1);
+    drop(node);
+    let node = Node::open(folders[0].path()).await;
+    assert_eq!(in_use(&node).await.unwrap(), 1);
+    assert_eq!(node.reader.state_hash().await.unwrap(), often.reader.state_hash().await.unwrap());
+    let runs = node.reader.list_runs(None, 10, |_| true).await.unwrap();
+    let seen: Vec<_> = runs.rows.iter().map(|run| (run.id.0.as_u128(), run.status.is_terminal())).collect();
+    assert_eq!(seen, [(3, false), (2, true), (1, true)]);
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use openraft::{
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
 };
 use orc_domain::{
-    Command, Expect, HeldAttempt, Json, NewTask, NodeId, Outcome, Priority, Proposal, RegisterComponent,
-    SessionId, TaskId, Timestamp, Token,
+    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, HeldAttempt, Json, NewTask, NodeId,
+    Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId, Timestamp,
+    Token,
 };
 use orc_raft::{
     codec::encode_proposal,
@@ -164,4 +165,37 @@ fn task(number: u128) -> NewTask {
         queue_timeout: None,
         retry: None,
     }
+}
+
+/// A run of a workflow that waits.
+pub fn create_run(number: u128) -> Command {
+    let id = DefinitionId([1; 16]);
+    let step = StepDef {
+        id: "wait".into(),
+        name: "Wait".into(),
+        needs: vec![],
+        followers: vec![],
+        only_if: None,
+        kind: StepKind::Delay { duration: Duration::from_secs(3_600) },
+        timeout: Duration::from_secs(60),
+        queue_timeout: None,
+        retry: ClusterConfig::default().step_retry,
+        continue_on_error: false,
+        labels: Default::default(),
+        priority: None,
+    };
+    let (name, source, timeout) = ("flow".into(), Json::from("{}"), Duration::from_secs(7_200));
+    let definition = Definition { id, name, source, steps: vec![step], outputs: vec![], timeout };
+    Command::CreateRun(Box::new(CreateRun {
+        id: RunId(Uuid::from_u128(number)),
+        definition: id,
+        body: Some(Arc::new(definition)),
+        inputs: Json::from("{}"),
+        labels: Default::default(),
+        priority: Priority::Normal,
+    }))
+}
+
+pub fn cancel_run(number: u128) -> Command {
+    Command::CancelRun { run: RunId(Uuid::from_u128(number)), reason: "enough".into() }
 }

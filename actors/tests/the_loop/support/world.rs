@@ -30,7 +30,7 @@ pub(crate) struct World {
     applied: watch::Sender<u64>,
     history: Mutex<Vec<Arc<Recorded>>>,
     commands: Mutex<Vec<Command>>,
-    /// Calls of `submit` wait while this is set.
+    /// Answers of `submit` wait while this is set.
     pub(crate) held: watch::Sender<bool>,
     /// Effects are lost: receivers lag instead.
     pub(crate) forgets: watch::Sender<bool>,
@@ -104,7 +104,11 @@ impl World {
     /// Waits until something holds of the state.
     pub(crate) async fn until(&self, holds: impl Fn(&State) -> bool) {
         let mut applied = self.applied.subscribe();
-        let wait = applied.wait_for(|_| holds(&self.state.lock()));
+        let wait = async {
+            while !self.read(&holds) {
+                applied.changed().await.expect("the world lives");
+            }
+        };
         let waited = tokio::time::timeout(PATIENCE, wait).await;
         assert!(waited.is_ok(), "it never held; events: {:#?}", self.history.lock());
     }
@@ -150,12 +154,13 @@ impl ReplicatedState for View {
     fn submit(&self, proposals: Vec<Proposal>) -> BoxFuture<'static, Vec<Result<Outcome, Unavailable>>> {
         let world = self.world.clone();
         Box::pin(async move {
-            let mut held = world.held.subscribe();
-            held.wait_for(|held| !held).await.expect("the world lives");
             if world.leadership.lock().leader.is_none() {
                 return proposals.iter().map(|_| Err(Unavailable::NoLeader)).collect();
             }
-            proposals.into_iter().map(|proposal| Ok(world.apply(proposal))).collect()
+            let outcomes = proposals.into_iter().map(|proposal| Ok(world.apply(proposal))).collect();
+            let mut held = world.held.subscribe();
+            held.wait_for(|held| !held).await.expect("the world lives");
+            outcomes
         })
     }
 

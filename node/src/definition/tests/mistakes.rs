@@ -1,11 +1,9 @@
 //! Tables of mistakes: each kind with its place and sentence, limits, and inputs that do not fit.
 //! Knows the compiler by its public face only.
 
-use orc_domain::ClusterConfig;
 use serde_json::{Value, json};
 
-use super::super::{Compiler, resolve_inputs};
-use super::{check_expression, compile, compiled, steps, task, workflow};
+use super::{compile, compiled, steps, task, workflow};
 
 /// The mistakes of a document, each as `line:column code message`, in order.
 fn check(text: &str, expected: &[&str]) {
@@ -159,6 +157,8 @@ fn limits_have_sentences() {
     check_steps(&many, &["3:3 limit 1001 steps are more than the 1000 allowed"]);
     let deep = format!("name: W\nx: {}1{}", "[".repeat(70), "]".repeat(70));
     assert_eq!(compile(&deep).expect_err("too deep").0[0].code, "limit");
+    let deep_with_tabs = format!("{{\t\"x\":{}1{}}}", "[".repeat(70), "]".repeat(70));
+    assert_eq!(compile(&deep_with_tabs).expect_err("too deep").0[0].code, "limit");
     let long = workflow(&format!("- {{ id: a, if: '{}' }}", "x".repeat(5_000)));
     assert_eq!(compile(&long).expect_err("too long").0[0].message, "`if` is longer than 4096 bytes");
     let large = workflow(&format!("- {{ id: a, config: {{ x: '{}' }} }}", "x".repeat(300_000)));
@@ -179,18 +179,15 @@ fn every_mistake_is_told_at_once_in_the_form_of_a_compiler() {
         "bad.yaml:3:12 error: unknown field `typ`, did you mean `type`?\n\
          bad.yaml:4:17 error: `${{ }}` is not allowed inside run:, pass it through env: [run-interpolation]\n2 errors\n"
     );
-    let config = ClusterConfig::default();
-    let compiler = Compiler { config: &config, check_expression: &check_expression };
-    let errors =
-        compiler.value(&json!({"name": "W", "steps": [{"id": "a", "typ": 1}]})).expect_err("a mistake");
+    let errors = compile(r#"{"name": "W", "steps": [{"id": "a", "typ": 1}]}"#).expect_err("a mistake");
     assert_eq!(errors.under("/definition").0[0].pointer, "/definition/steps/0/typ");
 }
 
 #[test]
 fn inputs_are_checked_and_filled_in() {
     let text = "name: W\ninputs:\n  epochs: { type: integer, default: 3 }\n  mode: { type: string, enum: [fast, slow] }\n  key: { type: string, required: true }\nsteps: [{ id: a }]";
-    let source = compiled(text).definition.source.clone();
-    let resolve = |given: Value| match resolve_inputs(&source, &given) {
+    let schema = compiled(text).inputs;
+    let resolve = |given: Value| match schema.resolve(&given) {
         Ok(json) => Ok(serde_json::from_str::<Value>(json.as_str()).expect("JSON")),
         Err(errors) => Err(errors.0.into_iter().map(|error| error.message).collect::<Vec<_>>()),
     };
@@ -204,12 +201,12 @@ fn inputs_are_checked_and_filled_in() {
         Err(vec![
             "unknown input `epoch`, did you mean `epochs`?".to_owned(),
             "input `epochs` must be of type integer, not \"5\"".to_owned(),
-            "input `key` is required".to_owned(),
             "input `mode` must be one of \"fast\", \"slow\"".to_owned(),
+            "input `key` is required".to_owned(),
         ])
     );
-    let free = compiled("name: W\nsteps: [{ id: a }]").definition.source.clone();
-    assert!(resolve_inputs(&free, &json!({"anything": 1})).is_ok(), "no schema accepts anything");
+    let free = compiled("name: W\nsteps: [{ id: a }]").inputs;
+    assert!(free.resolve(&json!({"anything": 1})).is_ok(), "no schema accepts anything");
     check(
         "name: W\ninputs: { n: { type: integer, default: x } }\nsteps: [{ id: a }]",
         &["2:40 wrong-type the default does not fit: input `n` must be of type integer, not \"x\""],

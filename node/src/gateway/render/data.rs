@@ -1,4 +1,4 @@
-//! The data of an event: plain values, and JSON that is passed through as it is.
+//! The data of an event: plain values, and JSON that is passed through on one line.
 //! Knows nothing of which event has which data.
 
 use orc_client::wire::{self, Raw};
@@ -6,7 +6,7 @@ use orc_domain::{Failure, Json};
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{error, raw};
+use super::{error, one_line};
 
 /// Data in the making.
 #[derive(Default)]
@@ -35,9 +35,9 @@ impl Data {
         }
     }
 
-    /// Adds JSON as it is, if there is some.
+    /// Adds JSON as it is but for line breaks, if there is some.
     pub(super) fn carry(mut self, name: &'static str, json: Option<&Json>) -> Data {
-        self.carried.extend(json.map(|json| (name, raw(json))));
+        self.carried.extend(json.map(|json| (name, one_line(json))));
         self
     }
 

@@ -20,6 +20,15 @@ pub fn raw(json: &Json) -> Raw {
     RawValue::from_string(json.as_str().to_owned()).unwrap_or_else(|_| wire::raw_null())
 }
 
+/// JSON text on one line, as sessions and streams need it: a line break in JSON is always between values.
+pub fn one_line(json: &Json) -> Raw {
+    let text = json.as_str();
+    if !text.contains(['\n', '\r']) {
+        return raw(json);
+    }
+    RawValue::from_string(text.replace(['\n', '\r'], " ")).unwrap_or_else(|_| wire::raw_null())
+}
+
 /// A time in its public form.
 pub fn time(at: Timestamp) -> wire::Timestamp {
     wire::Timestamp(at.0)
@@ -54,4 +63,19 @@ pub fn task_status(status: TaskStatus) -> wire::TaskStatus {
 pub fn duration_ms(started: Option<Timestamp>, ended: Option<Timestamp>, now: Timestamp) -> Option<u64> {
     let passed = ended.unwrap_or(now).since(started?);
     u64::try_from(passed.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_of_many_lines_fits_on_one() {
+        let json = Json::from("{\n  \"a\": \"x\\ny\",\r\n  \"b\": 1\n}");
+        let line = one_line(&json);
+        assert_eq!(line.get().lines().count(), 1);
+        let value: serde_json::Value = serde_json::from_str(line.get()).expect("it is still JSON");
+        assert_eq!(value, serde_json::json!({"a": "x\ny", "b": 1}));
+        assert_eq!(raw(&json).get(), json.as_str(), "elsewhere the bytes stay as they came");
+    }
 }

@@ -4,7 +4,7 @@
 use orc_client::wire::{TaskView, session::TaskOrder};
 use orc_domain::{Task, Token};
 
-use super::{error, priority, raw, task_status, time, waiting::Surroundings};
+use super::{error, one_line, priority, raw, task_status, time, waiting::Surroundings};
 
 /// A task; in a list without payload and output.
 pub fn view(task: &Task, surroundings: Option<&Surroundings>, whole: bool) -> TaskView {
@@ -42,7 +42,7 @@ pub fn order(task: &Task, token: Token, step_id: Option<String>) -> Option<TaskO
         attempts_max: task.retry.limit.saturating_add(task.lost),
         action: task.action.to_string(),
         name: task.name.to_string(),
-        payload: raw(&task.payload),
+        payload: one_line(&task.payload),
         deadline: Some(assignment.deadline.0),
         run_id: task.id.step().map(|(run, _)| run.to_string()),
         step_id,
