@@ -12,7 +12,9 @@ pub(crate) enum Heard<T> {
     Missed(u64),
 }
 
-pub(crate) fn following<T: Clone + Send + 'static>(receiver: Receiver<T>) -> impl Stream<Item = Heard<T>> + 'static {
+pub(crate) fn following<T: Clone + Send + 'static>(
+    receiver: Receiver<T>,
+) -> impl Stream<Item = Heard<T>> + 'static {
     let next = |mut receiver: Receiver<T>| async move {
         match receiver.recv().await {
             Ok(item) => Some((Heard::Next(item), receiver)),

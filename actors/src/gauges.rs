@@ -13,7 +13,7 @@ pub struct Gauges {
     pub(crate) subscriptions_cut: AtomicU64,
 }
 
-/// [`Gauges`] at one moment.
+/// What the actors of a node have done since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Steps and outputs evaluated.

@@ -87,7 +87,11 @@ impl ProposerHandle {
 
     /// Proposes again until somebody decides; none if `goes_on` says no before, or the node shuts down.
     /// Only for commands that the rules refuse or ignore the second time.
-    pub(crate) async fn decide(&self, proposal: impl Into<Proposal>, goes_on: impl Fn() -> bool) -> Option<Outcome> {
+    pub(crate) async fn decide(
+        &self,
+        proposal: impl Into<Proposal>,
+        goes_on: impl Fn() -> bool,
+    ) -> Option<Outcome> {
         let proposal = proposal.into();
         let mut pause = Duration::from_millis(20);
         while goes_on() {
@@ -130,7 +134,10 @@ pub(crate) struct ProposerParts {
     options: Options,
 }
 
-pub(crate) fn proposer(state: Arc<dyn ReplicatedState>, options: &Options) -> (ProposerHandle, ProposerParts) {
+pub(crate) fn proposer(
+    state: Arc<dyn ReplicatedState>,
+    options: &Options,
+) -> (ProposerHandle, ProposerParts) {
     let (sender, queue) = mpsc::channel(options.proposals_waiting_max);
     let shared = Shared {
         queue: sender,
@@ -188,7 +195,8 @@ async fn submit_what_waits(parts: ProposerParts) {
         }
         // Whoever stopped waiting hears nothing, so nothing has to be done.
         let waiting = batch.drain(..).filter(|waiting| !waiting.answer.is_closed());
-        let (proposals, callers): (Vec<_>, Vec<_>) = waiting.map(|waiting| (waiting.proposal, waiting.answer)).unzip();
+        let (proposals, callers): (Vec<_>, Vec<_>) =
+            waiting.map(|waiting| (waiting.proposal, waiting.answer)).unzip();
         if proposals.is_empty() {
             continue;
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Recorded, Run, RunId, Task,
-    TaskId, Timestamp, Unavailable,
+    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal,
+    Recorded, Run, RunId, Task, TaskId, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 

@@ -73,7 +73,11 @@ impl Member {
         if !alive {
             if self.link.is_some() {
                 self.restarts += 1;
-                tracing::error!(actor = self.name, restarts = self.restarts, "an actor died: starting it again");
+                tracing::error!(
+                    actor = self.name,
+                    restarts = self.restarts,
+                    "an actor died: starting it again"
+                );
             }
             self.link = Some((self.start)());
             self.told = None;

@@ -154,6 +154,18 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// A database cannot be read or written; nothing says that its data is damaged.
+    #[error(
+        "the database in {path} cannot be read or written: free some space, check the disk and the permissions, and start again; \
+         only if the disk has lost files: {REJOIN}"
+    )]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// What RocksDB says.
+        #[source]
+        source: rocksdb::Error,
+    },
     /// The folder belongs to another node.
     #[error(
         "the data folder {path} belongs to node-{stored}, this is node-{given}: start with `--node-id {stored}`, or give node-{given} a folder of its own"
@@ -283,6 +295,7 @@ impl StartError {
         match self {
             StartError::InUse { .. } => EXIT_IN_USE,
             StartError::File { .. }
+            | StartError::Database { .. }
             | StartError::OtherNode { .. }
             | StartError::OtherCluster { .. }
             | StartError::Format { .. }

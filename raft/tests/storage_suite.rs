@@ -1,6 +1,8 @@
 //! The storage half of the crate against real disks: openraft's own suite, crashes, damage, snapshots and queries.
 //! Knows nothing of the network.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "storage_suite/crashes.rs"]
 mod crashes;
 #[path = "storage_suite/node.rs"]

@@ -68,15 +68,14 @@ impl Desk {
         }
         let (desk, session) = (self.clone(), session.clone());
         self.options.runtime.spawn(async move {
-            let effects = desk.state.outstanding().await;
-            let is_its = |effect: &&Effect| match effect {
+            let is_its = |effect: &Effect| match effect {
                 Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
                     *component == session.component
                 }
                 Effect::Evaluate { .. } | Effect::CloseSession { .. } => false,
             };
-            if effects.iter().any(|effect| is_its(&effect)) {
-                effects.iter().filter(is_its).for_each(|effect| desk.carry_out(effect));
+            let is_free = desk.look_again().await.is_ok_and(|effects| !effects.iter().any(is_its));
+            if !is_free {
                 session.busy.store(false, Ordering::Release);
                 return;
             }

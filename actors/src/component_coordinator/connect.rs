@@ -6,7 +6,8 @@ use std::{
 };
 
 use orc_domain::{
-    Command, ComponentId, HeldAttempt, Outcome, RegisterComponent, Rejection, SessionEnd, SessionId, Unavailable,
+    Command, ComponentId, HeldAttempt, Outcome, RegisterComponent, Rejection, SessionEnd, SessionId,
+    Unavailable,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -164,7 +165,8 @@ impl Desk {
 
     async fn decided(&self, command: Command) -> Result<(), ConnectError> {
         let decided = self.proposer.decide(command, || !self.is_closing());
-        let outcome = tokio::time::timeout(CONNECT_WITHIN, decided).await.map_err(|_| Unavailable::Unknown)?;
+        let outcome =
+            tokio::time::timeout(CONNECT_WITHIN, decided).await.map_err(|_| Unavailable::Unknown)?;
         outcome.ok_or(Unavailable::ShuttingDown)?.result?;
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use orc_domain::{Command, ComponentId, Effect, SessionEnd, TaskId, Text, Token};
+use orc_domain::{Command, ComponentId, Effect, SessionEnd, TaskId, Text, Token, Unavailable};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -26,6 +27,19 @@ use crate::{
     seam::{Peers, ReplicatedState},
 };
 
+/// Time a look may take; the actor that looks may have to be recreated first.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+
+/// What was outstanding at a look at the state. Looks are shared: each costs the state a walk over all that is live.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    /// Looks begun so far.
+    pub(super) begun: u64,
+    /// The number of the look that found this.
+    pub(super) ended: u64,
+    pub(super) effects: Arc<[Effect]>,
+}
+
 pub(crate) struct Desk {
     pub(super) state: Arc<dyn ReplicatedState>,
     pub(super) peers: Arc<dyn Peers>,
@@ -39,6 +53,8 @@ pub(crate) struct Desk {
     pub(super) ready: watch::Sender<bool>,
     /// What is outstanding should be looked at.
     pub(super) look: Notify,
+    /// The latest look.
+    pub(super) looks: watch::Sender<Look>,
     pub(super) closing: AtomicBool,
 }
 
@@ -61,12 +77,25 @@ impl Desk {
             seats: Seats::default(),
             ready: watch::Sender::new(false),
             look: Notify::new(),
+            looks: watch::Sender::default(),
             closing: AtomicBool::new(false),
         }
     }
 
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// What is outstanding, looked at after this call; it is carried out by then, too.
+    pub(super) async fn look_again(&self) -> Result<Arc<[Effect]>, Unavailable> {
+        let mut looks = self.looks.subscribe();
+        let begun = looks.borrow().begun;
+        self.look.notify_one();
+        let look = tokio::time::timeout(LOOK_WITHIN, looks.wait_for(|look| look.ended > begun)).await;
+        match look {
+            Ok(Ok(look)) => Ok(look.effects.clone()),
+            Ok(Err(_)) | Err(_) => Err(Unavailable::ShuttingDown),
+        }
     }
 
     /// The component's session, if its live one is here.
@@ -76,19 +105,26 @@ impl Desk {
         }
         let row = self.state.component(component)?;
         let live = row.live_session().filter(|live| live.node == self.state.node())?;
-        self.sessions.lock().get(live.id)
+        let session = self.sessions.lock().get(live.id)?;
+        session.confirmed.store(true, Ordering::Release);
+        Some(session)
     }
 
     /// Carries out what of an effect concerns a component connected here.
     pub(super) fn carry_out(self: &Arc<Self>, effect: &Effect) {
         match effect {
             Effect::DeliverTask { component, task, token } => self.deliver(component, *task, *token),
-            Effect::CancelAttempt { component, task, token, reason } => self.cancel(component, (*task, *token), reason),
+            Effect::CancelAttempt { component, task, token, reason } => {
+                self.cancel(component, (*task, *token), reason)
+            }
             Effect::CloseSession { component, session } => {
                 let known = self.sessions.lock().get(*session);
                 if let Some(session) = known {
                     let forgotten = self.state.component(component).is_none();
-                    self.dismiss(&session, if forgotten { Goodbye::Deregistered } else { Goodbye::Superseded });
+                    self.dismiss(
+                        &session,
+                        if forgotten { Goodbye::Deregistered } else { Goodbye::Superseded },
+                    );
                 }
             }
             Effect::Evaluate { .. } => {}

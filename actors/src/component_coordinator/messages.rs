@@ -100,7 +100,11 @@ impl Drop for Place<'_> {
 }
 
 impl Desk {
-    pub(super) async fn send(&self, component: &ComponentId, message: Outgoing) -> Result<Json, MessageError> {
+    pub(super) async fn send(
+        &self,
+        component: &ComponentId,
+        message: Outgoing,
+    ) -> Result<Json, MessageError> {
         let disconnected = || MessageError::ComponentDisconnected { component: component.clone() };
         let row = self.state.component(component);
         let row = row.ok_or_else(|| MessageError::ComponentUnknown { component: component.clone() })?;
@@ -118,7 +122,11 @@ impl Desk {
     }
 
     /// Sends to a component connected here.
-    pub(super) async fn send_here(&self, component: &ComponentId, message: Outgoing) -> Result<Json, MessageError> {
+    pub(super) async fn send_here(
+        &self,
+        component: &ComponentId,
+        message: Outgoing,
+    ) -> Result<Json, MessageError> {
         let disconnected = || MessageError::ComponentDisconnected { component: component.clone() };
         let full = || MessageError::QueueFull { component: component.clone() };
         let session = self.session_of(component).ok_or_else(disconnected)?;
@@ -149,14 +157,18 @@ impl Desk {
     }
 
     /// Sends to every connected component; one entry each.
-    pub(super) async fn broadcast(&self, message: Outgoing) -> BTreeMap<ComponentId, Result<Json, MessageError>> {
+    pub(super) async fn broadcast(
+        &self,
+        message: Outgoing,
+    ) -> BTreeMap<ComponentId, Result<Json, MessageError>> {
         let mut by_node: BTreeMap<NodeId, Vec<ComponentId>> = BTreeMap::new();
         for row in self.state.components() {
             if let Some(session) = row.live_session() {
                 by_node.entry(session.node).or_default().push(row.id.clone());
             }
         }
-        let of_nodes = by_node.into_iter().map(|(node, components)| self.send_at(node, components, message.clone()));
+        let of_nodes =
+            by_node.into_iter().map(|(node, components)| self.send_at(node, components, message.clone()));
         of_nodes.collect::<FuturesUnordered<_>>().collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
@@ -211,7 +223,8 @@ impl Desk {
     ) -> Result<(), MessageError> {
         let unknown = || MessageError::MessageUnknown { message: message.to_string() };
         let mut waiting = self.pending.lock();
-        let asked = waiting.get(&message.id).filter(|pending| from.is_none_or(|session| session == pending.session));
+        let asked =
+            waiting.get(&message.id).filter(|pending| from.is_none_or(|session| session == pending.session));
         if asked.is_none() {
             return Err(unknown());
         }
@@ -240,4 +253,3 @@ fn unreachable(component: &ComponentId, error: &Unavailable) -> MessageError {
         MessageError::ComponentTimeout { component }
     }
 }
-

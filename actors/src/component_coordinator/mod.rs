@@ -13,7 +13,7 @@ mod session;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::prelude::*;
@@ -23,6 +23,7 @@ use orc_domain::{
 
 pub use connect::{ConnectError, SessionHandle, SessionLink};
 pub(crate) use desk::Desk;
+use desk::Look;
 pub use messages::{MessageError, Outgoing, RemoteError, Reply};
 pub use order::{Cancel, Delivery, Goodbye, Message, MessageId, Order};
 pub use poll::Polled;
@@ -58,7 +59,12 @@ impl CoordinatorHandle {
     /// What waits for a registered component without a connection of its own, at once, else what comes within `wait`:
     /// at most `max` tasks. The first poll connects it; it is connected until `componentTimeout` passes without another.
     /// The same attempt may come again (with the same token) after its node was lost.
-    pub async fn poll(&self, component: &ComponentId, max: usize, wait: Duration) -> Result<Polled, ConnectError> {
+    pub async fn poll(
+        &self,
+        component: &ComponentId,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Polled, ConnectError> {
         self.desk.poll(component, max, wait).await
     }
 
@@ -111,8 +117,11 @@ impl CoordinatorHandle {
     }
 }
 
-/// Pause after a look at everything outstanding, so that a thousand connections cost a few.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// A look walks over all that is live, so the pause after one is this many times as long: a thousand connections cost
+/// a few looks.
+const LOOK_PAUSE_FACTOR: u32 = 20;
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Delivers to the components connected to this node and looks after their sessions.
 pub struct ComponentCoordinator {
@@ -126,16 +135,24 @@ impl ComponentCoordinator {
         ComponentCoordinator { desk, leads: false, given_up: BTreeSet::new() }
     }
 
-    /// Waits until somebody wants a look at what is outstanding, looks, and so on.
+    /// Waits until somebody wants a look at what is outstanding, looks, pauses in proportion, and so on.
     fn look_when_asked(&mut self, ctx: &mut Context<Self>) {
         let desk = self.desk.clone();
-        let outstanding = async move {
+        let looked = async move {
             desk.look.notified().await;
-            desk.state.outstanding().await
+            desk.looks.send_modify(|look| look.begun += 1);
+            let began = Instant::now();
+            (desk.state.outstanding().await, began.elapsed())
         };
-        ctx.spawn(outstanding.into_actor(self).map(|effects, coordinator, ctx| {
-            effects.iter().for_each(|effect| coordinator.desk.carry_out(effect));
-            ctx.run_later(LOOK_PAUSE, Self::look_when_asked);
+        ctx.spawn(looked.into_actor(self).map(|(effects, took), coordinator, ctx| {
+            let desk = &coordinator.desk;
+            effects.iter().for_each(|effect| desk.carry_out(effect));
+            desk.looks
+                .send_modify(|look| *look = Look { ended: look.begun, effects: effects.into(), ..*look });
+            ctx.run_later(
+                (took * LOOK_PAUSE_FACTOR).clamp(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX),
+                Self::look_when_asked,
+            );
         }));
     }
 

@@ -99,7 +99,10 @@ impl FromStr for MessageId {
             let (id, node) = text.strip_prefix("msg_")?.split_once('-')?;
             Some(MessageId { node: NodeId(node.parse().ok()?), id: Uuid::try_parse(id).ok()? })
         };
-        parse().ok_or_else(|| BadId { text: text.chars().take(80).collect(), expected: "a message id (msg_…)" })
+        parse()
+            .ok_or_else(|| BadId {
+                text: text.chars().take(80).collect(), expected: "a message id (msg_…)"
+            })
     }
 }
 

@@ -57,7 +57,9 @@ impl Desk {
     /// Answers what another node asks.
     pub(super) async fn answer(self: &Arc<Self>, request: &[u8]) -> Vec<u8> {
         let response = match serde_json::from_slice(request) {
-            Ok(Request::Send { component, message }) => Response::Sent(self.send_here(&component, message).await),
+            Ok(Request::Send { component, message }) => {
+                Response::Sent(self.send_here(&component, message).await)
+            }
             Ok(Request::SendToAll { components, message }) => {
                 Response::SentToAll(self.send_to_all(components, message).await)
             }

@@ -86,7 +86,8 @@ impl Desk {
         let wait = wait.min(self.state.config().component_timeout / 2);
         let row = self.state.component(component);
         let row = row.ok_or_else(|| Rejection::ComponentUnknown { component: component.clone() })?;
-        let elsewhere = row.live_session().map(|session| session.node).filter(|node| *node != self.state.node());
+        let elsewhere =
+            row.live_session().map(|session| session.node).filter(|node| *node != self.state.node());
         if let Some(node) = elsewhere {
             let request = Request::Poll { component: component.clone(), max, wait };
             match self.ask(node, &request, wait).await {
@@ -107,7 +108,12 @@ impl Desk {
     }
 
     /// Polls a session that is here already, for another node.
-    pub(super) async fn poll_here(&self, component: &ComponentId, max: usize, wait: Duration) -> Option<Polled> {
+    pub(super) async fn poll_here(
+        &self,
+        component: &ComponentId,
+        max: usize,
+        wait: Duration,
+    ) -> Option<Polled> {
         let deadline = Instant::now() + wait;
         let seat = self.seats.existing(component)?;
         let Ok(mut seat) = timeout_at(deadline, seat.lock()).await else { return Some(Polled::default()) };
@@ -120,7 +126,7 @@ impl Desk {
 
     async fn sit_down(self: &Arc<Self>, component: &ComponentId) -> Result<SessionHandle, ConnectError> {
         let handle = self.open(component.clone(), Kind::Poll, self.options.poll_orders_max).await?;
-        let effects = self.state.outstanding().await;
+        let effects = self.look_again().await?;
         let held = effects.iter().filter_map(|effect| match effect {
             Effect::DeliverTask { component: of, task, token }
             | Effect::CancelAttempt { component: of, task, token, .. } => {
@@ -135,7 +141,9 @@ impl Desk {
     /// A sign of life of a component without a connection of its own.
     pub(super) async fn hear(&self, component: &ComponentId) -> bool {
         let row = self.state.component(component);
-        let Some(node) = row.and_then(|row| row.live_session().map(|session| session.node)) else { return false };
+        let Some(node) = row.and_then(|row| row.live_session().map(|session| session.node)) else {
+            return false;
+        };
         if node == self.state.node() {
             return self.hear_here(component);
         }

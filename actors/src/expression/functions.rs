@@ -11,13 +11,14 @@ use cel::{
     },
 };
 
-use super::budget;
+use super::{budget, pattern};
 
 type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 pub(super) const TICK: &str = "@tick";
 pub(super) const WEIGH: &str = "@weigh";
 pub(super) const ITERATE: &str = "@iterate";
+pub(super) const MATCHES: &str = "@matches";
 
 /// The operators that are replaced, and by what.
 pub(super) const ARITHMETIC: [(&str, &str); 5] =
@@ -25,20 +26,49 @@ pub(super) const ARITHMETIC: [(&str, &str); 5] =
 
 /// Functions that source may call; `has`, `all`, `exists`, `exists_one`, `map` and `filter` are macros and gone by then.
 pub(super) const KNOWN: [&str; 32] = [
-    "size", "contains", "startsWith", "endsWith", "matches", "string", "bytes", "double", "int", "uint", "bool", "dyn",
-    "type", "duration", "timestamp", "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek",
-    "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds", "of", "none", "ofNonZeroValue",
-    "hasValue", "value", "or", "orValue",
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "string",
+    "bytes",
+    "double",
+    "int",
+    "uint",
+    "bool",
+    "dyn",
+    "type",
+    "duration",
+    "timestamp",
+    "getFullYear",
+    "getMonth",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "of",
+    "none",
+    "ofNonZeroValue",
+    "hasValue",
+    "value",
+    "or",
+    "orValue",
 ];
 
 pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    let unary: [(&str, cel::common::functions::Function); 3] = [(TICK, tick), (WEIGH, weigh), (ITERATE, iterate)];
+    let unary: [(&str, cel::common::functions::Function); 3] =
+        [(TICK, tick), (WEIGH, weigh), (ITERATE, iterate)];
     for (name, function) in unary {
         env.add_overload(name, name, vec![DYN_TYPE], function).expect("the name is new");
     }
-    let binary: [(&str, cel::common::functions::Function); 5] =
-        [("@add", add), ("@sub", sub), ("@mul", mul), ("@div", div), ("@rem", rem)];
+    let binary: [(&str, cel::common::functions::Function); 6] =
+        [("@add", add), ("@sub", sub), ("@mul", mul), ("@div", div), ("@rem", rem), (MATCHES, matches)];
     for (name, function) in binary {
         env.add_overload(name, name, vec![DYN_TYPE, DYN_TYPE], function).expect("the name is new");
     }
@@ -58,6 +88,27 @@ fn weigh<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Outcome<'b, 'v> {
     let value = only(args);
     budget::weigh(weight(value.as_ref()))?;
     Ok(value)
+}
+
+/// The functions of the language as they are.
+static LANGUAGE: LazyLock<Env> = LazyLock::new(Env::stdlib);
+
+/// `text.matches(pattern)`, unless that could take minutes.
+fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Outcome<'b, 'v> {
+    budget::tick()?;
+    if let Some(text) = args[0].downcast_ref::<CelString>()
+        && let Some(regex) = args[1].downcast_ref::<CelString>()
+    {
+        pattern::check(regex.inner(), text.inner())
+            .map_err(|error| ExecutionError::function_error("matches", error))?;
+    }
+    match LANGUAGE.find_overload("matches", &args) {
+        Some(matches) => matches(args),
+        None => {
+            let types = args.iter().map(|argument| argument.get_type().name().to_owned()).collect();
+            Err(ExecutionError::no_such_overload("matches", types))
+        }
+    }
 }
 
 fn iterate<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Outcome<'b, 'v> {
@@ -122,7 +173,9 @@ fn arithmetic<'b, 'v>(args: Vec<CowVal<'b, 'v>>, operation: &Arithmetic) -> Outc
         Arithmetic::Sub => lhs.as_subtractor().map(|lhs| lhs.sub(rhs.as_ref())),
         Arithmetic::Mul => lhs.as_multiplier().map(|lhs| lhs.mul(rhs.as_ref())),
         // CEL says infinity, which would make a condition silently true.
-        Arithmetic::Div if is_zero(rhs.as_ref()) => return Err(ExecutionError::DivisionByZero(Value::Int(0))),
+        Arithmetic::Div if is_zero(rhs.as_ref()) => {
+            return Err(ExecutionError::DivisionByZero(Value::Int(0)));
+        }
         Arithmetic::Div => lhs.as_divider().map(|lhs| lhs.div(rhs.as_ref())),
         Arithmetic::Rem => lhs.as_modder().map(|lhs| lhs.modulo(rhs.as_ref())),
     };

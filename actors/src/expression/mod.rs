@@ -6,6 +6,7 @@ mod budget;
 mod cache;
 mod error;
 mod functions;
+mod pattern;
 mod program;
 mod rewrite;
 mod scope;

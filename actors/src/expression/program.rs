@@ -66,8 +66,10 @@ impl Program {
         let expression = || cut(&self.source);
         match budget::limited(|| Cel::resolve(&self.expression, &context)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(missing()
-                .unwrap_or_else(|| ExpressionError::Failed { expression: expression(), message: explain(&error) })),
+            Ok(Err(error)) => Err(missing().unwrap_or_else(|| ExpressionError::Failed {
+                expression: expression(),
+                message: explain(&error),
+            })),
             Err(limit) => Err(ExpressionError::Exhausted { expression: expression(), limit }),
         }
     }
@@ -82,7 +84,10 @@ impl Program {
 
     /// A value that is no JSON.
     pub(super) fn no_json(&self, what: &str) -> ExpressionError {
-        ExpressionError::Failed { expression: cut(&self.source), message: format!("the result is {what}, which JSON cannot hold") }
+        ExpressionError::Failed {
+            expression: cut(&self.source),
+            message: format!("the result is {what}, which JSON cannot hold"),
+        }
     }
 }
 
@@ -126,11 +131,17 @@ fn explain(error: &ExecutionError) -> String {
         ExecutionError::UnsupportedBinaryOperator(sign, lhs, rhs) => {
             format!("`{sign}` does not work on {} and {}", kind(lhs), kind(rhs))
         }
-        ExecutionError::ValuesNotComparable(lhs, rhs) => format!("{} and {} cannot be compared", kind(lhs), kind(rhs)),
-        ExecutionError::UnsupportedIndex(index, value) => format!("{} cannot be indexed by {}", kind(value), kind(index)),
+        ExecutionError::ValuesNotComparable(lhs, rhs) => {
+            format!("{} and {} cannot be compared", kind(lhs), kind(rhs))
+        }
+        ExecutionError::UnsupportedIndex(index, value) => {
+            format!("{} cannot be indexed by {}", kind(value), kind(index))
+        }
         ExecutionError::UnsupportedKeyType(value) => format!("{} cannot be a key", kind(value)),
         ExecutionError::UnexpectedType { got, want } => format!("{} where {} is needed", cut(got), cut(want)),
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".to_owned(),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "division by zero".to_owned()
+        }
         ExecutionError::Overflow(..) => "a number is out of range".to_owned(),
         ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
         ExecutionError::DuplicateKey(_) => "a key is given twice".to_owned(),

@@ -5,7 +5,7 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
 
 use super::{
     analysis::{is_of_optional, status_of},
-    functions::{ARITHMETIC, ITERATE, TICK, WEIGH},
+    functions::{ARITHMETIC, ITERATE, MATCHES, TICK, WEIGH},
 };
 
 /// Operators that cost nothing beyond their operands.
@@ -61,6 +61,11 @@ fn rewrite_call(id: u64, mut of: CallExpr) -> IdedExpr {
         of.target = of.target.map(|target| Box::new(rewrite(*target)));
     }
     of.args = of.args.into_iter().map(rewrite).collect();
+    if of.func_name == "matches" && of.args.len() + usize::from(of.target.is_some()) == 2 {
+        of.args.splice(0..0, of.target.take().map(|target| *target));
+        of.func_name = MATCHES.to_owned();
+        return IdedExpr { id, expr: Expr::Call(of) };
+    }
     let replacement = ARITHMETIC.iter().find(|(operator, _)| *operator == of.func_name && of.args.len() == 2);
     let (is_free, accumulates) = (FREE.contains(&of.func_name.as_str()), accumulates(&of));
     match replacement {

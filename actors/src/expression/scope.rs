@@ -60,7 +60,10 @@ impl<'a> Scope<'a> {
 
     pub(super) fn evaluate(&self, source: &str) -> Result<Found, ExpressionError> {
         if Instant::now() > self.until {
-            return Err(ExpressionError::Exhausted { expression: cut(source), limit: "5 seconds for a step" });
+            return Err(ExpressionError::Exhausted {
+                expression: cut(source),
+                limit: "5 seconds for a step",
+            });
         }
         let program = cache::program(source)?;
         let paths = program.paths();
@@ -87,7 +90,8 @@ impl<'a> Scope<'a> {
             names.insert(status.to_owned(), Value::Bool(value));
             variables.push((status.to_owned(), Cel::Bool(value)));
         }
-        let value = program.run(variables, || paths.iter().find_map(|path| missing(roots.get(path.root())?, path)))?;
+        let value = program
+            .run(variables, || paths.iter().find_map(|path| missing(roots.get(path.root())?, path)))?;
         Ok(Found { program, value, names })
     }
 
@@ -134,7 +138,8 @@ impl<'a> Scope<'a> {
     fn steps_object(&self, paths: &[&Path]) -> Result<Value, ExpressionError> {
         let of_steps = || paths.iter().filter(|path| path.root() == "steps");
         let all = of_steps().any(|path| path.names.len() == 1);
-        let named: BTreeSet<&str> = of_steps().filter_map(|path| path.names.get(1).map(String::as_str)).collect();
+        let named: BTreeSet<&str> =
+            of_steps().filter_map(|path| path.names.get(1).map(String::as_str)).collect();
         let mut object = Map::new();
         for (place, step) in (0..).zip(&self.definition.steps) {
             if all || named.contains(&*step.id) {
@@ -142,7 +147,8 @@ impl<'a> Scope<'a> {
             }
         }
         let absent = of_steps().find(|path| {
-            path.names.get(1).is_some_and(|id| !object.contains_key(id)) && !(path.asked && path.names.len() == 2)
+            path.names.get(1).is_some_and(|id| !object.contains_key(id))
+                && !(path.asked && path.names.len() == 2)
         });
         match absent {
             Some(path) => {
@@ -159,7 +165,8 @@ impl<'a> Scope<'a> {
             Value::Null => Value::Object(Map::new()),
             output => output.clone(),
         };
-        let error = step.error.as_ref().map(|error| json!({ "code": &*error.code, "message": &*error.message }));
+        let error =
+            step.error.as_ref().map(|error| json!({ "code": &*error.code, "message": &*error.message }));
         json!({ "outputs": outputs, "status": step.status.name(), "error": error, "attempts": step.attempts })
     }
 
@@ -214,7 +221,9 @@ impl<'a> Scope<'a> {
         match step.status {
             StepStatus::Completed => true,
             StepStatus::Skipped => step.skip == Some(Skip::Chosen),
-            StepStatus::Failed | StepStatus::TimedOut => self.definition.steps[usize::from(place)].continue_on_error,
+            StepStatus::Failed | StepStatus::TimedOut => {
+                self.definition.steps[usize::from(place)].continue_on_error
+            }
             StepStatus::Pending
             | StepStatus::Evaluating
             | StepStatus::Running
@@ -227,7 +236,9 @@ impl<'a> Scope<'a> {
     fn went_wrong(&self, place: StepIx) -> bool {
         let step = &self.run.steps[usize::from(place)];
         match step.status {
-            StepStatus::Failed | StepStatus::TimedOut => !self.definition.steps[usize::from(place)].continue_on_error,
+            StepStatus::Failed | StepStatus::TimedOut => {
+                !self.definition.steps[usize::from(place)].continue_on_error
+            }
             StepStatus::Skipped => step.skip == Some(Skip::Failure),
             StepStatus::Completed
             | StepStatus::Pending

@@ -96,7 +96,9 @@ pub(super) fn fill(
 ) -> Result<Value, ExpressionError> {
     Ok(match value {
         Value::String(text) if text.contains(OPEN) => Template::parse(text)?.fill(evaluate)?,
-        Value::Array(items) => Value::Array(items.iter().map(|item| fill(item, evaluate)).collect::<Result<_, _>>()?),
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| fill(item, evaluate)).collect::<Result<_, _>>()?)
+        }
         Value::Object(fields) => {
             let filled = fields.iter().map(|(name, item)| Ok((name.clone(), fill(item, evaluate)?)));
             Value::Object(filled.collect::<Result<_, ExpressionError>>()?)

@@ -56,7 +56,8 @@ fn json_at(value: &Cel, depth: usize) -> Result<Value, &'static str> {
             Value::Array(items.iter().map(|item| json_at(item, depth + 1)).collect::<Result<_, _>>()?)
         }
         Cel::Map(map) => {
-            let mut names: Vec<(String, &Cel)> = map.map.iter().map(|(key, item)| (key.to_string(), item)).collect();
+            let mut names: Vec<(String, &Cel)> =
+                map.map.iter().map(|(key, item)| (key.to_string(), item)).collect();
             names.sort_by(|one, other| one.0.cmp(&other.0));
             let fields = names.into_iter().map(|(name, item)| Ok((name, json_at(item, depth + 1)?)));
             Value::Object(fields.collect::<Result<Object<_, _>, &'static str>>()?)

@@ -79,7 +79,10 @@ pub struct HealthHandle {
 }
 
 impl HealthHandle {
-    pub(super) fn new(door: Door<SystemOrchestrator>, sources: Sources) -> (Self, watch::Sender<HealthReport>) {
+    pub(super) fn new(
+        door: Door<SystemOrchestrator>,
+        sources: Sources,
+    ) -> (Self, watch::Sender<HealthReport>) {
         let (sender, reports) = watch::channel(HealthReport::default());
         (HealthHandle { door, reports, sources: Arc::new(sources), started: Instant::now() }, sender)
     }
@@ -124,7 +127,8 @@ impl SystemOrchestrator {
     pub(super) fn check(&self) -> impl Future<Output = HealthReport> + use<> {
         let deadline = self.options.health_check_deadline;
         let roster = self.roster.borrow();
-        let asked: Vec<_> = roster.iter().map(|member| (member.name, member.restarts, member.ping())).collect();
+        let asked: Vec<_> =
+            roster.iter().map(|member| (member.name, member.restarts, member.ping())).collect();
         drop(roster);
         let reports = self.reports.clone();
         async move {

@@ -76,14 +76,18 @@ impl Orchestrator {
         let desk = Arc::new(Desk::new(state.clone(), peers, propose.clone(), &options, gauges.clone()));
         let coordinator = CoordinatorHandle::new(desk.clone());
         let (subscriptions, checks) = (Door::new(), Door::new());
-        let (health, reports) = HealthHandle::new(checks.clone(), health::Sources {
-            state: state.clone(),
-            proposer: propose.clone(),
-            coordinator: coordinator.clone(),
-            gauges: gauges.clone(),
-        });
+        let (health, reports) = HealthHandle::new(
+            checks.clone(),
+            health::Sources {
+                state: state.clone(),
+                proposer: propose.clone(),
+                coordinator: coordinator.clone(),
+                gauges: gauges.clone(),
+            },
+        );
         let (stop, stopped) = oneshot::channel();
-        let (handles, deadline) = ((propose.clone(), desk.clone(), subscriptions.clone()), options.shutdown_deadline);
+        let (handles, deadline) =
+            ((propose.clone(), desk.clone(), subscriptions.clone()), options.shutdown_deadline);
         let thread = std::thread::Builder::new().name("orc-actors".to_owned()).spawn(move || {
             let (propose, desk, subscriptions) = handles;
             let members = vec![

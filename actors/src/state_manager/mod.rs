@@ -138,7 +138,8 @@ impl Handler<Subscribe> for StateManager {
         if self.subscribers.len() >= limit {
             return Err(SubscribeError::TooMany { limit });
         }
-        let (subscriber, subscription) = subscription::pair(filter, self.seen, self.options.subscriber_events_max);
+        let (subscriber, subscription) =
+            subscription::pair(filter, self.seen, self.options.subscriber_events_max);
         self.subscribers.push(subscriber);
         Ok(subscription)
     }

@@ -26,7 +26,9 @@ impl Filter {
 
     /// Changes of the state keys that match.
     pub fn keys(pattern: Pattern) -> Self {
-        Filter::new(move |event| matches!(event, Event::StateChanged { key, .. } if pattern.matches(key.as_str())))
+        Filter::new(
+            move |event| matches!(event, Event::StateChanged { key, .. } if pattern.matches(key.as_str())),
+        )
     }
 
     /// Those for which this holds, such as those of a type or a run. Called for every event of the cluster: keep it quick.

@@ -75,10 +75,12 @@ async fn only_so_many_messages_wait_for_a_component() {
     cluster.accept(Command::Configure(Box::new(config))).await;
     let session = cluster.connect(1, "ann", Vec::new()).await;
     let (coordinator, ann) = (cluster.node(1).coordinator.clone(), component_id("ann"));
-    let asked: Vec<_> = (0..3).map(|_| {
-        let (coordinator, ann) = (coordinator.clone(), ann.clone());
-        tokio::spawn(async move { coordinator.send(&ann, message(LONG)).await })
-    }).collect();
+    let asked: Vec<_> = (0..3)
+        .map(|_| {
+            let (coordinator, ann) = (coordinator.clone(), ann.clone());
+            tokio::spawn(async move { coordinator.send(&ann, message(LONG)).await })
+        })
+        .collect();
     until(|| coordinator.messages_waiting() == 3).await;
     let full = MessageError::QueueFull { component: ann.clone() };
     assert_eq!(coordinator.send(&ann, message(LONG)).await, Err(full));

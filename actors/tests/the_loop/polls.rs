@@ -24,7 +24,10 @@ async fn registered(nodes: u64) -> Cluster {
 async fn a_poll_brings_what_waits_or_waits_for_it() {
     let cluster = registered(1).await;
     let unknown = cluster.node(1).coordinator.poll(&component_id("bob"), 1, NOW).await;
-    assert_eq!(unknown, Err(ConnectError::Rejected(Rejection::ComponentUnknown { component: component_id("bob") })));
+    assert_eq!(
+        unknown,
+        Err(ConnectError::Rejected(Rejection::ComponentUnknown { component: component_id("bob") }))
+    );
     assert_eq!(poll(&cluster, 1, 1, NOW).await, Polled::default(), "the first poll connects");
     let mut tasks = Vec::new();
     let (polled, ()) = tokio::join!(poll(&cluster, 1, 2, LONG), async {
@@ -60,7 +63,11 @@ async fn a_poller_may_ask_any_node() {
     cluster.unplug(1);
     let attempt = &polled.tasks[0];
     let again = poll(&cluster, 2, 1, LONG).await;
-    assert_eq!(again.tasks.iter().map(|again| again.token).collect::<Vec<_>>(), [attempt.token], "with the same token");
+    assert_eq!(
+        again.tasks.iter().map(|again| again.token).collect::<Vec<_>>(),
+        [attempt.token],
+        "with the same token"
+    );
     cluster.complete(attempt.task.id, attempt.token, "1").await.expect("the attempt was kept");
     cluster.shutdown().await;
 }
@@ -75,7 +82,9 @@ async fn a_poller_that_stays_away_is_disconnected() {
     };
     cluster.accept(Command::Configure(Box::new(config))).await;
     poll(&cluster, 1, 1, NOW).await;
-    let status = |state: &orc_domain::State| state.components.get(&component_id("ann")).expect("it is registered").status();
+    let status = |state: &orc_domain::State| {
+        state.components.get(&component_id("ann")).expect("it is registered").status()
+    };
     assert_eq!(cluster.world.read(status), ComponentStatus::Connected);
     cluster.world.until(|state| status(state) == ComponentStatus::Disconnected).await;
     let (_, create) = single_task("1");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use orc_actors::Order;
 use orc_domain::{
-    Command, Conclusion, EvalPoint, Event, Failure, Json, NodeId, RunId, RunStatus, StepDef, StepKind, StepStatus,
-    Timestamp,
+    Command, Conclusion, EvalPoint, Event, Failure, Json, NodeId, RunId, RunStatus, StepDef, StepKind,
+    StepStatus, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +50,8 @@ async fn run_through(steps: Vec<StepDef>, inputs: &str) -> (Arc<World>, RunId, E
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_three_steps_completes() {
-    let steps = vec![task_step("a", r#"{"n":1}"#), task_step("b", r#"{"n":2}"#), task_step("c", r#"{"n":3}"#)];
+    let steps =
+        vec![task_step("a", r#"{"n":1}"#), task_step("b", r#"{"n":2}"#), task_step("c", r#"{"n":3}"#)];
     let (_, _, end) = run_through(steps, "{}").await;
     assert_eq!((end.status, end.conclusion), (RunStatus::Completed, Conclusion::Success));
     assert_eq!(end.outputs, json!({ "n": 3 }));
@@ -88,7 +89,8 @@ async fn a_template_is_filled_from_the_inputs_and_steps_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_name_fails_the_run_with_what_there_is() {
-    let steps = vec![task_step("train", r#"{"accuracy":0.9,"loss":0.1}"#), condition("good", "accurcy > 0.85")];
+    let steps =
+        vec![task_step("train", r#"{"accuracy":0.9,"loss":0.1}"#), condition("good", "accurcy > 0.85")];
     let (_, _, end) = run_through(steps, "{}").await;
     assert_eq!(end.status, RunStatus::Failed);
     let failure = end.failure.expect("it failed");
@@ -128,7 +130,8 @@ async fn time_passes_by_itself_and_not_too_early() {
     let retry_at: Timestamp = cluster.world.event(retry_at).await;
     let (again, second) = next_task(&mut session).await;
     assert!(again == id && second > token);
-    let requeued = cluster.world.history().into_iter().find(|event| matches!(event.event, Event::TaskRequeued { .. }));
+    let requeued =
+        cluster.world.history().into_iter().find(|event| matches!(event.event, Event::TaskRequeued { .. }));
     assert!(requeued.expect("it was queued again").at >= retry_at, "the pause was kept");
     let alarms = cluster.world.count(|command| *command == Command::AdvanceTime);
     assert!(alarms <= 3, "time was advanced {alarms} times for one deadline");
@@ -152,7 +155,9 @@ async fn a_cancel_reaches_the_component() {
     cluster.accept(create).await;
     let (task, token) = next_task(&mut session).await;
     cluster.accept(Command::CancelRun { run, reason: "enough".into() }).await;
-    let Some(Order::Cancel(cancel)) = crate::support::next(&mut session).await else { panic!("not a cancel") };
+    let Some(Order::Cancel(cancel)) = crate::support::next(&mut session).await else {
+        panic!("not a cancel")
+    };
     assert_eq!((cancel.task, cancel.token, &*cancel.reason), (task, token, "enough"));
     let failure = Failure::new("CANCELLED", "stopped");
     cluster.accept(Command::FailTask { task, token, failure, retryable: false, retry_after: None }).await;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Global, connect::interrupted};
-use crate::dev::{self, DevOptions};
+use super::{Failure, Global, connect::interrupted, values};
+use crate::dev::{self, DevError, DevOptions};
 
 /// Starts a cluster on this machine, in the foreground: each node a process, and a worker with the built-in actions.
 #[derive(Debug, Args)]
@@ -32,6 +32,10 @@ pub struct DevArgs {
     /// No built-in worker
     #[arg(long)]
     no_worker: bool,
+    /// Pause before a node that died is started again. Shorter than an election, the old leader returns before
+    /// another is chosen: to see a failover, say 3s
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "1s")]
+    restart_delay: std::time::Duration,
     /// development, production or testing
     #[arg(long)]
     preset: Option<String>,
@@ -59,7 +63,13 @@ pub(super) async fn run(global: &Global, args: DevArgs) -> Result<(), Failure> {
         },
         worker_slots: if args.no_worker { 0 } else { args.worker_slots },
         server_flags,
+        restart_delay: args.restart_delay,
         verbose: global.verbose > 0,
     };
-    dev::run(options, interrupted()).await.map_err(|error| Failure::Unexpected(error.to_string()))
+    dev::run(options, interrupted()).await.map_err(|error| match error {
+        DevError::Plan(message) => Failure::Usage(message),
+        DevError::Folder { .. } | DevError::Program(_) | DevError::Node { .. } => {
+            Failure::Unexpected(error.to_string())
+        }
+    })
 }

@@ -212,8 +212,9 @@ fn result(step: &StepView) -> String {
     let output = step.output.as_deref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     match output {
         Some(Value::Object(map)) => {
-            let plain =
-                map.iter().filter(|(_, value)| value.is_number() || value.is_boolean() || value.is_string());
+            let plain = map.iter().filter(|(_, value)| {
+                value.is_number() || value.is_boolean() || value.as_str().is_some_and(|text| !text.is_empty())
+            });
             let parts: Vec<String> = plain
                 .map(|(name, value)| {
                     format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))

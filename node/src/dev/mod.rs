@@ -33,6 +33,8 @@ pub struct DevOptions {
     pub worker_slots: u32,
     /// Further flags of `orc server`.
     pub server_flags: Vec<String>,
+    /// Pause before a node that died is started again.
+    pub restart_delay: Duration,
     /// Nodes write their logs to stderr, too.
     pub verbose: bool,
 }
@@ -77,6 +79,7 @@ pub async fn run(options: DevOptions, shutdown: impl Future<Output = ()>) -> Res
             place: place.clone(),
             flags: plan.flags(place, &options),
             to_stderr: options.verbose,
+            restart_delay: options.restart_delay,
         };
         nodes.spawn(node.keep_running(stopped.clone()));
     }

@@ -18,7 +18,7 @@ use tokio::{
 use super::{DevError, banner, plan::Place};
 
 /// Pause before a node that was killed is started again.
-const RESTART: Duration = Duration::from_secs(1);
+const RESTART: Duration = Duration::from_secs(2);
 /// The longest pause for a node that ends by itself again and again.
 const RESTART_MAX: Duration = Duration::from_secs(15);
 /// A node that lived so long had started.
@@ -38,6 +38,8 @@ pub(super) struct Supervised {
     pub(super) flags: Vec<String>,
     /// Its log goes to stderr instead of its log file.
     pub(super) to_stderr: bool,
+    /// Pause before it is started again after it was killed.
+    pub(super) restart_delay: Duration,
 }
 
 impl Supervised {
@@ -63,13 +65,19 @@ impl Supervised {
                     reason: self.last_words(ended).await,
                 });
             }
-            let pause = RESTART.saturating_mul(1 << failed_starts.min(4)).min(RESTART_MAX);
+            let pause = self.pause(failed_starts);
             banner::node_ended(&self.place, ended, pause);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = told(&mut stopped) => return Ok(()),
             }
         }
+    }
+
+    /// A node that was killed comes back after the delay; one that ends by itself again and again, ever later.
+    fn pause(&self, failed_starts: u32) -> Duration {
+        let longest = RESTART_MAX.max(self.restart_delay);
+        self.restart_delay.saturating_mul(1 << failed_starts.min(4)).min(longest)
     }
 
     /// Starts the process in a group of its own: Ctrl-C is for the supervisor, which then ends its nodes in order.

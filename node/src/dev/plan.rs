@@ -229,6 +229,7 @@ mod tests {
             data_dir: Some(data_dir),
             worker_slots: 0,
             server_flags: Vec::new(),
+            restart_delay: std::time::Duration::from_secs(1),
             verbose: false,
         }
     }

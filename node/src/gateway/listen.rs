@@ -148,7 +148,7 @@ pub async fn serve(socket: TcpListener, gateway: Arc<Gateway>, limits: Connectio
 /// The answer to a connection beyond the limit.
 const TURNED_AWAY: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n",
-    "connection: close\r\ncontent-length: 157\r\n\r\n",
+    "connection: close\r\ncontent-length: 156\r\n\r\n",
     "{\"type\":\"/docs/problems/overloaded\",\"title\":\"Overloaded\",\"status\":503,\"code\":\"OVERLOADED\",",
     "\"detail\":\"too many connections\",\"retryable\":true,\"executed\":false}"
 );

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use orc_client::wire::Page;
+use orc_raft::store::Page as Found;
 
 use super::problem::Refusal;
 
@@ -27,8 +28,40 @@ pub fn page<T, V, K: ToString>(rows: &[T], next: Option<K>, show: impl Fn(&T) ->
     Page { items: rows.iter().map(show).collect(), next_cursor: next.map(|key| key.to_string()), total: None }
 }
 
+/// Cuts one row too many off, which says that a page follows. A search that was broken off has a next page in any case.
+pub fn cut<K, V>(mut found: Found<K, V>, limit: usize, key: impl Fn(&V) -> K) -> Found<K, V> {
+    if found.rows.len() > limit {
+        found.rows.truncate(limit);
+        found.next = found.rows.last().map(|row| key(row));
+    }
+    found
+}
+
 /// The words of a filter, separated by commas.
 pub fn words(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     parts.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_page_follows_only_if_there_is_one_more_row() {
+        let found = |rows: &[u8], next| Found { rows: rows.iter().copied().map(Arc::new).collect(), next };
+        let cut = |rows: &[u8], next| cut(found(rows, next), 2, |row| *row).next;
+        assert_eq!(cut(&[9, 8, 7], Some(7)), Some(8));
+        assert_eq!(cut(&[9, 8], None), None);
+        assert_eq!(cut(&[9], Some(3)), Some(3), "the search was broken off");
+    }
+
+    #[test]
+    fn limits_and_cursors_are_checked() {
+        assert!(limit(Some(0)).is_err() && limit(Some(501)).is_err() && limit(None).is_ok());
+        assert!(cursor::<orc_domain::RunId>(Some("x")).is_err());
+        assert_eq!(words(Some("a, b,,")), ["a", "b"]);
+    }
 }

@@ -65,6 +65,13 @@ impl Refusal {
         self
     }
 
+    /// Goes on with its sentence.
+    pub fn and(mut self, more: &str) -> Self {
+        self.0.problem.detail.push_str(", ");
+        self.0.problem.detail.push_str(more);
+        self
+    }
+
     /// The places that are wrong.
     pub fn errors(mut self, errors: Vec<ProblemError>) -> Self {
         self.0.problem.errors = errors;

@@ -84,7 +84,8 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
         let status = statuses.is_empty() || statuses.iter().any(|word| word == run.shown_status());
         status && query.workflow.as_ref().is_none_or(|name| **name == *run.workflow)
     };
-    let found = gateway.cluster.list_runs(wanted, cursor, limit).await?;
+    let found = gateway.cluster.list_runs(wanted, cursor, limit + 1).await?;
+    let found = paging::cut(found, limit, |run: &Run| run.id);
     let now = gateway.cluster.now();
     Ok(Reply::json(&paging::page(&found.rows, found.next, |run| -> RunSummary { summary(run, now) })))
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{SetState, StateDeleted, StateEntry, headers};
+use orc_client::wire::{SetState, StateDeleted, StateEntry, codes, headers};
 use orc_domain::{Answer, Command, Expect, Json};
 use warp::http::header;
 
@@ -21,7 +21,7 @@ pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
     let expect = condition(&call)?;
     let body: SetState = call.json()?;
     let command = Command::SetState { key: key.clone(), value: Some(Json::from(body.value.get())), expect };
-    let accepted = gateway.command(&call, command).await?;
+    let accepted = gateway.command(&call, command).await.map_err(|refusal| compared(refusal, expect))?;
     let Answer::Key { version } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
     let entry = StateEntry { key: key.to_string(), value: body.value, version, rev: accepted.rev };
     let reply = Reply::json(&entry).header(header::ETAG, &headers::entity_tag(version));
@@ -36,10 +36,21 @@ pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
         expect => expect,
     };
     let command = Command::SetState { key: key.clone(), value: None, expect };
-    let accepted = gateway.command(&call, command).await?;
+    let accepted = gateway.command(&call, command).await.map_err(|refusal| compared(refusal, expect))?;
     let Answer::Key { version } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
     let deleted = StateDeleted { key: key.to_string(), version, rev: accepted.rev };
     Ok(Reply::json(&deleted).rev(accepted.rev).replayed(accepted.replayed))
+}
+
+/// A conflict says also what the caller expected.
+fn compared(refusal: Refusal, expect: Expect) -> Refusal {
+    let expected = match expect {
+        Expect::Version(version) => format!("you expected {version}"),
+        Expect::Absent => "you expected it to have no value".to_owned(),
+        Expect::Present => "you expected it to have a value".to_owned(),
+        Expect::Any => return refusal,
+    };
+    if refusal.code() == codes::STATE_VERSION_CONFLICT { refusal.and(&expected) } else { refusal }
 }
 
 fn condition(call: &Call) -> Result<Expect, Refusal> {

@@ -63,7 +63,8 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
         let action = query.action.as_ref().is_none_or(|action| **action == *task.action);
         status && action && run.is_none_or(|run| task.id.step().is_some_and(|(of, _)| of == run))
     };
-    let found = gateway.cluster.list_tasks(wanted, cursor, limit).await?;
+    let found = gateway.cluster.list_tasks(wanted, cursor, limit + 1).await?;
+    let found = paging::cut(found, limit, |task: &Task| task.id);
     let surroundings = gateway.surroundings().await?;
     let show = |task: &Arc<Task>| -> TaskView { view(task, Some(&surroundings), false) };
     Ok(Reply::json(&paging::page(&found.rows, found.next, show)))

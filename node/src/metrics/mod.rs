@@ -164,21 +164,16 @@ impl Metrics {
     }
 
     /// Counts the leaders that this node sees.
-    pub fn follow_leadership(
-        self: Arc<Self>,
-        mut leadership: watch::Receiver<Leadership>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            let mut known = None;
-            loop {
-                let seen = *leadership.borrow_and_update();
-                if seen.leader.is_some() && known != Some((seen.leader, seen.term)) {
-                    known = Some((seen.leader, seen.term));
-                    self.leader_changes.inc();
-                }
-                if leadership.changed().await.is_err() {
-                    return;
-                }
+    pub async fn follow_leadership(self: Arc<Self>, mut leadership: watch::Receiver<Leadership>) {
+        let mut known = None;
+        loop {
+            let seen = *leadership.borrow_and_update();
+            if seen.leader.is_some() && known != Some((seen.leader, seen.term)) {
+                known = Some((seen.leader, seen.term));
+                self.leader_changes.inc();
+            }
+            if leadership.changed().await.is_err() {
+                return;
             }
         }
     }

@@ -33,8 +33,11 @@ pub struct Cluster {
     replica: Replica,
     leadership: watch::Receiver<Leadership>,
     applied: watch::Receiver<Option<LogId>>,
-    census: Arc<Mutex<Option<(Instant, Arc<Census>)>>>,
+    counted: Arc<Mutex<Option<Counted>>>,
 }
+
+/// The last count and when it was made.
+type Counted = (Instant, Arc<Census>);
 
 /// How much there is of what, at one moment.
 #[derive(Debug, Default)]
@@ -55,7 +58,7 @@ impl Cluster {
     /// Of a running node.
     pub fn new(replica: Replica) -> Cluster {
         let (leadership, applied) = (replica.leadership(), replica.reader().applied());
-        Cluster { replica, leadership, applied, census: Arc::default() }
+        Cluster { replica, leadership, applied, counted: Arc::default() }
     }
 
     /// The node itself.
@@ -112,7 +115,7 @@ impl Cluster {
 
     /// How much there is of what; counted at most ten times a second.
     pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
-        if let Some((at, census)) = &*self.census.lock()
+        if let Some((at, census)) = &*self.counted.lock()
             && at.elapsed() < CENSUS_AGE_MAX
         {
             return Ok(census.clone());
@@ -127,7 +130,7 @@ impl Cluster {
             Census { counts: state.counts(), running_on }
         };
         let census = Arc::new(self.reader().inspect(count).await?);
-        *self.census.lock() = Some((Instant::now(), census.clone()));
+        *self.counted.lock() = Some((Instant::now(), census.clone()));
         Ok(census)
     }
 }

@@ -6,7 +6,7 @@ mod error;
 mod founding;
 mod seams;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use orc_actors::{Handles, Options, Orchestrator};
 use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
@@ -38,7 +38,8 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
     // Bound first: an address in use is told before anything is written.
     let address = config.listen;
     let socket = listen::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
-    let starting = Replica::start(replica_options(&config));
+    let http_addr = reached_at(&config, socket.local_addr().unwrap_or(address));
+    let starting = Replica::start(replica_options(&config, http_addr));
     let replica = tokio::select! {
         started = starting => started.map_err(ServerError::Replica)?,
         () = &mut shutdown => return Ok(()),
@@ -59,7 +60,15 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
     ended
 }
 
-fn replica_options(config: &ServerConfig) -> ReplicaOptions {
+/// Where clients reach the node; port 0 took a free one.
+fn reached_at(config: &ServerConfig, bound: SocketAddr) -> String {
+    match config.advertise_http.strip_suffix(":0") {
+        Some(host) => format!("{host}:{}", bound.port()),
+        None => config.advertise_http.clone(),
+    }
+}
+
+fn replica_options(config: &ServerConfig, http_addr: String) -> ReplicaOptions {
     let mode = match &config.start {
         Start::Bootstrap => Mode::Bootstrap,
         Start::Join(addresses) => Mode::Join(addresses.clone()),
@@ -67,8 +76,8 @@ fn replica_options(config: &ServerConfig) -> ReplicaOptions {
     };
     let mut options = ReplicaOptions::new(config.node_id, config.data_dir.clone(), mode);
     options.peer_listen = config.peer_listen;
-    options.peer_advertise = Some(config.advertise_peer.clone());
-    options.http_addr = config.advertise_http.clone();
+    options.peer_advertise = Some(config.advertise_peer.clone()).filter(|_| config.peer_listen.port() != 0);
+    options.http_addr = http_addr;
     options.timings = Timings {
         heartbeat: config.raft.heartbeat,
         election_min: config.raft.election_min,
@@ -92,7 +101,7 @@ fn announce(config: &ServerConfig, node: &Node) {
 struct Node {
     gateway: Arc<Gateway>,
     handles: Handles,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     http: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -162,5 +171,6 @@ impl Node {
             warn!("requests were still under way and are cut");
         }
         helpers.iter().for_each(JoinHandle::abort);
+        info!("stopped");
     }
 }

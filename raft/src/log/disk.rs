@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     codec::{self, Corrupt, Kind, LogRecord, Owner, Place, Stored, VoteRow, Why},
     error::{ReadError, StartError},
-    store::rocks::{is_locked, log_options},
+    store::rocks::{log_options, open_error},
     types::{LogEntry, LogId, Vote},
 };
 
@@ -62,14 +62,8 @@ impl LogDisk {
     /// Opens the database of a data folder of this incarnation; with `may_create` a new one is fine.
     pub fn open(path: &Path, incarnation: Uuid, may_create: bool) -> Result<LogDisk, StartError> {
         let families = ["default", FACTS].map(|name| ColumnFamilyDescriptor::new(name, family_options()));
-        let db = DB::open_cf_descriptors(&log_options(), path, families).map_err(|source| {
-            let path = path.to_owned();
-            if is_locked(&source, &path) {
-                StartError::InUse { path }
-            } else {
-                StartError::Log { path, source }
-            }
-        })?;
+        let db = DB::open_cf_descriptors(&log_options(), path, families)
+            .map_err(|source| open_error(source, path, |path, source| StartError::Log { path, source }))?;
         let disk = LogDisk { db };
         match disk.fact::<Owner>(OWNER)? {
             Some(Owner(owner)) if owner == incarnation => Ok(disk),
@@ -84,7 +78,7 @@ impl LogDisk {
     }
 
     fn damaged(&self, source: rocksdb::Error) -> StartError {
-        StartError::Log { path: self.db.path().to_owned(), source }
+        open_error(source, self.db.path(), |path, source| StartError::Log { path, source })
     }
 
     fn damaged_at(&self, at: &[u8], source: Corrupt) -> StartError {

@@ -68,6 +68,7 @@ impl Core {
     pub(super) fn way(&self) -> Way {
         let Leadership { leader, is_leader, .. } = *self.leadership.borrow();
         match leader {
+            _ if self.gate.is_closed() => Way::Nowhere,
             _ if is_leader => Way::Here,
             Some(leader) if leader != self.node => Way::To(leader.0),
             Some(_) | None => Way::Nowhere,

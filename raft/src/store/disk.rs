@@ -13,7 +13,7 @@ use super::{
     encoder::Encoder,
     hash::row_hash,
     keys::{self, RowKey, Rows},
-    rocks::{is_locked, state_options},
+    rocks::{open_error, state_options},
     view::Span,
 };
 use crate::{
@@ -52,8 +52,9 @@ impl StateDisk {
         move |error| {
             let path = path.clone();
             match error {
-                ReadError::Disk(source) if is_locked(&source, &path) => StartError::InUse { path },
-                ReadError::Disk(source) => StartError::State { path, source },
+                ReadError::Disk(source) => {
+                    open_error(source, &path, |path, source| StartError::State { path, source })
+                }
                 ReadError::Corrupt(source) => StartError::StateRow { path, source },
                 ReadError::Stopped => StartError::Pointer { path },
             }

@@ -1,9 +1,11 @@
 //! How we open RocksDB: nothing recycled, nothing reordered, everything verified.
 //! Knows nothing of what is stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options};
+
+use crate::error::StartError;
 
 /// What both databases have in common. Settings that trade safety for speed keep their safe defaults: no recycled,
 /// pipelined, unordered or manually flushed write-ahead log.
@@ -39,8 +41,19 @@ pub fn state_options() -> Options {
     base(DBRecoveryMode::PointInTime, 64 << 20)
 }
 
-/// Whether an open failed because another process has the folder.
-pub fn is_locked(error: &rocksdb::Error, folder: &Path) -> bool {
-    let lock = folder.join("LOCK");
-    error.kind() == ErrorKind::IOError && error.as_ref().contains(&*lock.to_string_lossy())
+/// Why a database does not open; `damaged` makes the error for one whose data cannot be trusted.
+pub fn open_error(
+    source: rocksdb::Error,
+    path: &Path,
+    damaged: impl FnOnce(PathBuf, rocksdb::Error) -> StartError,
+) -> StartError {
+    let lock = path.join("LOCK");
+    let path = path.to_owned();
+    if source.kind() != ErrorKind::IOError {
+        return damaged(path, source);
+    }
+    if source.as_ref().contains(&*lock.to_string_lossy()) {
+        return StartError::InUse { path };
+    }
+    StartError::Database { path, source }
 }

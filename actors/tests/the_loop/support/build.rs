@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_domain::{
-    Command, ComponentId, CreateRun, Definition, DefinitionId, Json, NewTask, OnFalse, Priority, RegisterComponent,
-    Retry, RunId, StepDef, StepKind, TaskId,
+    Command, ComponentId, CreateRun, Definition, DefinitionId, Json, NewTask, OnFalse, Priority,
+    RegisterComponent, Retry, RunId, StepDef, StepKind, TaskId,
 };
 use uuid::Uuid;
 

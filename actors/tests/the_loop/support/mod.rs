@@ -6,11 +6,11 @@ mod world;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use orc_actors::{CoordinatorHandle, Handles, Options, Order, Orchestrator, Peers, SessionHandle};
+use orc_actors::{CoordinatorHandle, Handles, Options, Orchestrator, Order, Peers, SessionHandle};
 use orc_domain::{Command, HeldAttempt, Json, NodeId, Outcome, Rejection, TaskId, Token, Unavailable};
 use parking_lot::RwLock;
 
-pub(crate) use build::{component_id, component, condition, definition, run_of, single_task, task_step};
+pub(crate) use build::{component, component_id, condition, definition, run_of, single_task, task_step};
 pub(crate) use world::World;
 
 /// Far more than any of these tests takes; a wait this long has failed.
@@ -117,7 +117,8 @@ pub(crate) fn echo(cluster: &Cluster, mut session: SessionHandle) -> tokio::task
             match order {
                 Order::Task(delivery) => {
                     let output = delivery.task.payload.clone();
-                    let command = Command::CompleteTask { task: delivery.task.id, token: delivery.token, output };
+                    let command =
+                        Command::CompleteTask { task: delivery.task.id, token: delivery.token, output };
                     let _ = proposer.propose(command).await;
                 }
                 Order::Message(message) => {

@@ -12,8 +12,8 @@ use std::{
 use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId, Outcome,
-    Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
+    ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId,
+    Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};

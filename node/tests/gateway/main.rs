@@ -1,0 +1,9 @@
+//! The gateway as its callers meet it: one real node on loopback, asked over HTTP and WebSocket.
+//! Knows nothing of what is inside the node; every wait has a condition and a bound.
+
+mod bodies;
+mod ends;
+mod node;
+mod streams;
+mod work;
+mod writes;
