@@ -71,7 +71,8 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         self.rows.get(key).map(|slot| slot.row.clone())
     }
 
-    /// The row of a key, live or ended since the last drain.
+    /// The row of a key, live or ended since the last drain. When that was differs between nodes: for the entry being
+    /// applied only, never to decide.
     pub fn latest(&self, key: &K) -> Option<&V> {
         self.get(key).or_else(|| self.archived.get(key).map(|(row, _)| &**row))
     }
@@ -98,7 +99,9 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
 
     /// Writes a row.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let stored = self.deleted.remove(&key) || self.rows.get(&key).is_some_and(|slot| slot.stored);
+        let ended = self.archived.remove(&key).is_some_and(|(_, was_stored)| was_stored);
+        let stored =
+            self.deleted.remove(&key) || ended || self.rows.get(&key).is_some_and(|slot| slot.stored);
         self.touch(&key);
         self.rows.insert(key, Slot { row: Arc::new(value), stored });
     }
@@ -134,6 +137,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Writes a row straight to the archive.
     pub(crate) fn insert_archived(&mut self, key: K, value: V) {
         self.fresh.push(key.clone());
+        self.forgotten.remove(&key);
         self.archived.insert(key, (Arc::new(value), false));
     }
 
@@ -239,6 +243,18 @@ mod tests {
         );
         table.forget_archived(1);
         assert_eq!(drained(&mut table), "[Forget(1)]");
+    }
+
+    #[test]
+    fn a_row_that_ended_and_came_back_is_live() {
+        let mut table = Table::default();
+        table.insert(1, 1);
+        drained(&mut table);
+        table.archive(&1);
+        table.insert(1, 2);
+        assert_eq!(drained(&mut table), "[Put(1, 2)]");
+        table.archive(&1);
+        assert_eq!(drained(&mut table), "[Archive { key: 1, row: 2, was_stored: true }]");
     }
 
     #[test]

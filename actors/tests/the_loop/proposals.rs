@@ -97,8 +97,8 @@ async fn a_shutdown_answers_what_is_under_way_and_refuses_the_rest() {
         let proposer = proposer.clone();
         tokio::spawn(async move { proposer.propose(set("k", 2)).await })
     };
-    until(|| proposer.unanswered() == 1).await;
     let world = cluster.world.clone();
+    until(|| world.count(|command| matches!(command, Command::SetState { .. })) == 2).await;
     let shutdown = tokio::spawn(cluster.shutdown());
     loop {
         match tokio::time::timeout(Duration::from_millis(5), proposer.propose(set("k", 3))).await {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
-    if state.runs.latest(&create.id).is_some() {
+    if state.runs.contains(&create.id) {
         return Err(Rejection::RunExists { run: create.id });
     }
     let limit = state.config().runs_live_max;

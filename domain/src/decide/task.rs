@@ -28,7 +28,7 @@ pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
     let mut events = Vec::new();
     for (place, new) in tasks.iter().enumerate() {
         let earlier = &tasks[..place];
-        if state.tasks.latest(&new.id).is_some() || earlier.iter().any(|task| task.id == new.id) {
+        if state.tasks.contains(&new.id) || earlier.iter().any(|task| task.id == new.id) {
             return Err(Rejection::TaskExists { task: new.id });
         }
         let mut task = blank(state, new);
@@ -87,7 +87,7 @@ fn blank(state: &State, new: &NewTask) -> Task {
 
 /// Where a dependency stands, by the state or else by what the gateway found in the archive.
 fn standing(state: &State, dependency: &Dependency, earlier: &[NewTask]) -> Result<TaskStatus, Rejection> {
-    if let Some(task) = state.tasks.latest(&dependency.task) {
+    if let Some(task) = state.tasks.get(&dependency.task) {
         return Ok(task.status);
     }
     if earlier.iter().any(|task| task.id == dependency.task) {

@@ -76,6 +76,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
     match dice.roll(24) {
+        0 if dice.chance(20) => create_run(used_id(dice, next), &definition(next, random_steps(dice))),
         0..=3 => create_run(next, &definition(u128::from(dice.roll(20)) << 64 | next, random_steps(dice))),
         4 => Command::CancelRun { run, reason: "enough".into() },
         5 => Command::PauseRun { run },
@@ -124,6 +125,12 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     }
 }
 
+/// An id that an earlier command of this history may have used: live, just ended or long gone.
+fn used_id(dice: &mut Dice, next: u128) -> u128 {
+    let earlier = u64::try_from((next - 1_000) / 10).expect("a short history");
+    1_000 + 10 * u128::from(dice.roll(earlier + 1))
+}
+
 fn random_tasks(dice: &mut Dice, next: u128, live: &[TaskId]) -> Vec<NewTask> {
     let count = 1 + u128::from(dice.roll(3));
     (0..count)
@@ -136,7 +143,11 @@ fn random_tasks(dice: &mut Dice, next: u128, live: &[TaskId]) -> Vec<NewTask> {
                 .collect();
             for _ in 0..dice.roll(3) {
                 let unknown = TaskId::Single(Uuid::from_u128(u128::MAX));
-                let task_id = if dice.chance(5) { unknown } else { dice.pick(&known).unwrap_or(unknown) };
+                let task_id = match dice.roll(20) {
+                    0 => unknown,
+                    1..=4 => TaskId::Single(Uuid::from_u128(used_id(dice, next))),
+                    _ => dice.pick(&known).unwrap_or(unknown),
+                };
                 let ended = dice.chance(50).then_some(TaskStatus::Completed);
                 task.dependencies.push(Dependency { task: task_id, ended });
             }

@@ -33,8 +33,8 @@ pub struct DevArgs {
     #[arg(long)]
     no_worker: bool,
     /// Pause before a node that died is started again. Shorter than an election, the old leader returns before
-    /// another is chosen: to see a failover, say 3s
-    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "1s")]
+    /// another is chosen, and there is no failover to see
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "2s")]
     restart_delay: std::time::Duration,
     /// development, production or testing
     #[arg(long)]

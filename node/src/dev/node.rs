@@ -17,8 +17,6 @@ use tokio::{
 
 use super::{DevError, banner, plan::Place};
 
-/// Pause before a node that was killed is started again.
-const RESTART: Duration = Duration::from_secs(2);
 /// The longest pause for a node that ends by itself again and again.
 const RESTART_MAX: Duration = Duration::from_secs(15);
 /// A node that lived so long had started.

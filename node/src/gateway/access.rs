@@ -42,7 +42,11 @@ impl Gateway {
     }
 
     /// Proposes a command.
-    pub async fn propose(&self, idempotency: Option<Idempotency>, command: Command) -> Result<Outcome, Refusal> {
+    pub async fn propose(
+        &self,
+        idempotency: Option<Idempotency>,
+        command: Command,
+    ) -> Result<Outcome, Refusal> {
         let proposer = &self.hands()?.proposer;
         let started = Instant::now();
         let outcome = proposer.propose(Proposal { command, idempotency }).await;
@@ -63,12 +67,16 @@ impl Gateway {
     async fn explain(&self, rejection: Rejection, rev: u64) -> Refusal {
         match rejection {
             Rejection::RunNotLive { run } => match self.ended_run(run, rev).await {
-                Ok(Some(ended)) => too_late(format!("run {run} is {}, nothing changes any more", ended.status.name())),
+                Ok(Some(ended)) => {
+                    too_late(format!("run {run} is {}, nothing changes any more", ended.status.name()))
+                }
                 Ok(None) => Rejection::RunNotLive { run }.into(),
                 Err(refusal) => refusal,
             },
             Rejection::TaskNotLive { task } => match self.ended_task(task, rev).await {
-                Ok(Some(ended)) => too_late(format!("task {task} is {}, nothing changes any more", ended.status.name())),
+                Ok(Some(ended)) => {
+                    too_late(format!("task {task} is {}, nothing changes any more", ended.status.name()))
+                }
                 Ok(None) => Rejection::TaskNotLive { task }.into(),
                 Err(refusal) => refusal,
             },

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, TaskChanged, TaskStatus, codes};
+use orc_client::wire::{
+    AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, TaskChanged, TaskStatus, codes,
+};
 use orc_domain::{Command, Failure, Json, Rejection, Task, TaskId, Text, Token};
 
 use super::{
@@ -22,8 +24,11 @@ pub async fn complete(gateway: Arc<Gateway>, call: Call) -> Answered {
     let body: CompleteAttempt = call.json()?;
     let output = body.output.as_ref().map_or("null", |output| output.get());
     if output.len() > PAYLOAD_MAX {
-        let refusal = Refusal::new(codes::PAYLOAD_TOO_LARGE, format!("a result has at most {PAYLOAD_MAX} bytes"));
-        return Err(refusal.hint("keep large data elsewhere and answer with a reference to it, or fail the attempt"));
+        let refusal =
+            Refusal::new(codes::PAYLOAD_TOO_LARGE, format!("a result has at most {PAYLOAD_MAX} bytes"));
+        return Err(
+            refusal.hint("keep large data elsewhere and answer with a reference to it, or fail the attempt")
+        );
     }
     let command = Command::CompleteTask { task, token: Token(body.token), output: Json::from(output) };
     let accepted = gateway.command(&call, command).await?;

@@ -90,8 +90,10 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     match headers.get(header::CONTENT_ENCODING) {
         None => Ok(()),
         Some(encoding) if encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(()),
-        Some(_) => Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, "bodies with a Content-Encoding are not read")
-            .hint("send the body uncompressed")),
+        Some(_) => {
+            Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, "bodies with a Content-Encoding are not read")
+                .hint("send the body uncompressed"))
+        }
     }
 }
 

@@ -109,8 +109,11 @@ impl Call {
     /// The query's own parameters.
     pub fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
         let name = |pair: &str| pair.split('=').next().unwrap_or(pair).to_owned();
-        let own: Vec<&str> =
-            self.query.split('&').filter(|pair| !pair.is_empty() && !SHARED.contains(&name(pair).as_str())).collect();
+        let own: Vec<&str> = self
+            .query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !SHARED.contains(&name(pair).as_str()))
+            .collect();
         wire::parse_query(&own.join("&"))
             .map_err(|error| Refusal::bad_request(format!("in the query: {}", json::with_suggestion(&error))))
     }
@@ -137,14 +140,16 @@ impl Call {
     /// The log index that must be applied here before the answer.
     pub fn min_index(&self) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.text_header(headers::ORC_MIN_INDEX)? else { return Ok(None) };
-        let number = value.trim().parse().map_err(|_| Refusal::bad_request("Orc-Min-Index must be a log index"))?;
+        let number =
+            value.trim().parse().map_err(|_| Refusal::bad_request("Orc-Min-Index must be a log index"))?;
         Ok(Some(number))
     }
 
     /// A header as text.
     pub fn text_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let Some(value) = self.headers.get(name) else { return Ok(None) };
-        let text = value.to_str().map_err(|_| Refusal::bad_request(format!("the header {name} is not ASCII")))?;
+        let text =
+            value.to_str().map_err(|_| Refusal::bad_request(format!("the header {name} is not ASCII")))?;
         Ok(Some(text))
     }
 

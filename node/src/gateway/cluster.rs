@@ -36,7 +36,9 @@ pub async fn snapshot(gateway: Arc<Gateway>, _: Call) -> Answered {
         }
     }
     let refusal = Refusal::new(codes::OUTCOME_UNKNOWN, "the snapshot is not finished yet").maybe_executed();
-    Err(refusal.hint("GET /api/v1/cluster shows the newest snapshot of each node").retry_after(Duration::from_secs(5)))
+    Err(refusal
+        .hint("GET /api/v1/cluster shows the newest snapshot of each node")
+        .retry_after(Duration::from_secs(5)))
 }
 
 /// A node's name, such as `node-3`, or its number.

@@ -41,7 +41,10 @@ pub fn registration(id: ComponentId, body: Body) -> Result<RegisterComponent, Re
         Some(_) => Err(Refusal::invalid(format!("/{field}"), format!("`{field}` has at most 256 bytes"))),
     };
     if body.capabilities.len() > CAPABILITIES_MAX {
-        return Err(Refusal::invalid("/capabilities", format!("a component offers at most {CAPABILITIES_MAX} actions")));
+        return Err(Refusal::invalid(
+            "/capabilities",
+            format!("a component offers at most {CAPABILITIES_MAX} actions"),
+        ));
     }
     let mut capabilities: Vec<ActionName> = Vec::new();
     for (place, action) in body.capabilities.iter().enumerate() {
@@ -56,8 +59,11 @@ pub fn registration(id: ComponentId, body: Body) -> Result<RegisterComponent, Re
     if slots > SLOTS_MAX {
         return Err(Refusal::invalid("/slots", format!("a component has at most {SLOTS_MAX} slots")));
     }
-    let labels: Labels =
-        body.labels.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str()))).collect();
+    let labels: Labels = body
+        .labels
+        .iter()
+        .map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str())))
+        .collect();
     Ok(RegisterComponent {
         name: text("name", body.name, id.as_str())?,
         kind: text("type", body.kind, if slots > 0 { "worker" } else { "component" })?,
@@ -81,7 +87,8 @@ pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
     gateway.fresh(&call).await?;
     let census = gateway.cluster.census().await?;
-    let show = |row: &Arc<Component>| -> ComponentView { render::component::view(row, census.running_on(&row.id)) };
+    let show =
+        |row: &Arc<Component>| -> ComponentView { render::component::view(row, census.running_on(&row.id)) };
     let mut page = paging::page(&gateway.cluster.components(), None::<String>, show);
     page.total = u64::try_from(page.items.len()).ok();
     Ok(Reply::json(&page))

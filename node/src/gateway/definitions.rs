@@ -112,7 +112,8 @@ mod tests {
         let first = definitions.get(text, &config).expect("it compiles");
         let again = definitions.get(text, &config).expect("it compiles");
         assert!(Arc::ptr_eq(&first, &again));
-        let other = Arc::new(ClusterConfig { step_timeout: std::time::Duration::from_secs(1), ..(*config).clone() });
+        let other =
+            Arc::new(ClusterConfig { step_timeout: std::time::Duration::from_secs(1), ..(*config).clone() });
         let changed = definitions.get(text, &other).expect("it compiles");
         assert_ne!(first.definition.id, changed.definition.id);
     }

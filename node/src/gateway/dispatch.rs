@@ -54,7 +54,9 @@ impl Gateway {
                 let call = Prepared { handler, params, request_id: request_id.clone() };
                 (route.template, self.clone().handle(call, arrived).await)
             }
-            Found::WrongMethod { route, allow } => (route.template, Err(wrong_method(&method, &path, &allow))),
+            Found::WrongMethod { route, allow } => {
+                (route.template, Err(wrong_method(&method, &path, &allow)))
+            }
             Found::Nothing => (UNMATCHED, Err(nothing_there(&path))),
         };
         let mut response = match answered {
@@ -84,7 +86,8 @@ impl Gateway {
         handled.unwrap_or_else(|panic| {
             let reason = panic_text(panic.as_ref());
             error!(request = prepared.request_id, reason, "a handler panicked");
-            Err(Refusal::new(codes::INTERNAL, "the server made a mistake").hint("look for the request id in its log"))
+            Err(Refusal::new(codes::INTERNAL, "the server made a mistake")
+                .hint("look for the request id in its log"))
         })
     }
 

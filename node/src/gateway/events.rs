@@ -67,7 +67,9 @@ pub fn resume(call: &Call, since: Option<u64>) -> Result<Option<u64>, Refusal> {
     match call.text_header(headers::LAST_EVENT_ID)? {
         None | Some("") => Ok(since),
         Some(text) => {
-            let wrong = |_| Refusal::bad_request(format!("Last-Event-ID must be the number of an event, not `{text}`"));
+            let wrong = |_| {
+                Refusal::bad_request(format!("Last-Event-ID must be the number of an event, not `{text}`"))
+            };
             text.trim().parse().map(Some).map_err(wrong)
         }
     }
@@ -84,7 +86,8 @@ fn wanted(call: &Call, types: Option<&str>) -> Result<Wanted, Refusal> {
 
 /// Reads a pattern.
 pub fn pattern(text: &str) -> Result<Pattern, Refusal> {
-    text.parse().map_err(|error: orc_actors::BadPattern| Refusal::bad_request(format!("in the query: {error}")))
+    text.parse()
+        .map_err(|error: orc_actors::BadPattern| Refusal::bad_request(format!("in the query: {error}")))
 }
 
 fn compacted(first_seq: u64) -> Refusal {

@@ -76,7 +76,9 @@ impl Gateway {
             SubscribeError::TooMany { .. } => {
                 Refusal::new(codes::LIMIT_EXCEEDED, error.to_string()).retry_after(Duration::from_secs(5))
             }
-            SubscribeError::NoAnswer(_) => Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into(),
+            SubscribeError::NoAnswer(_) => {
+                Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into()
+            }
         })
     }
 }
@@ -223,7 +225,10 @@ mod tests {
         let all = Wanted::default();
         assert!(all.accepts(&started(1)) && all.accepts(&changed("a")));
         let one = Wanted { run: Some(run(1)), ..Wanted::default() };
-        assert_eq!([one.accepts(&started(1)), one.accepts(&started(2)), one.accepts(&changed("a"))], [true, false, false]);
+        assert_eq!(
+            [one.accepts(&started(1)), one.accepts(&started(2)), one.accepts(&changed("a"))],
+            [true, false, false]
+        );
         let both = Wanted {
             types: vec![pattern("workflow.*"), pattern("state.*")],
             run: Some(run(1)),

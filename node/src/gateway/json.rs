@@ -35,7 +35,9 @@ pub fn with_suggestion(message: &str) -> String {
     let Some((unknown, expected)) = rest.split_once('`') else { return message.to_owned() };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     match did_you_mean(unknown, known.iter().copied()) {
-        meant if meant.is_empty() && known.is_empty() => format!("unknown field `{unknown}`: none is expected"),
+        meant if meant.is_empty() && known.is_empty() => {
+            format!("unknown field `{unknown}`: none is expected")
+        }
         meant if meant.is_empty() => format!("unknown field `{unknown}`, expected {}", known.join(", ")),
         meant => format!("unknown field `{unknown}`{meant}"),
     }
@@ -68,7 +70,9 @@ fn place(pointer: &str, (line, column): (usize, usize), detail: String) -> Probl
 fn pointer_of<T: DeserializeOwned>(body: &[u8]) -> String {
     use serde_path_to_error::Segment;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else { return String::new() };
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+        return String::new();
+    };
     let mut pointer = String::new();
     for segment in error.path() {
         match segment {

@@ -4,7 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_actors::{MessageError, MessageId, Outgoing, RemoteError, Reply as ComponentReply};
-use orc_client::wire::{BroadcastReplies, ErrorBody, MessageReply, ReplyMessage, SendMessage, WaitQuery, codes};
+use orc_client::wire::{
+    BroadcastReplies, ErrorBody, MessageReply, ReplyMessage, SendMessage, WaitQuery, codes,
+};
 use orc_domain::{BadId, Json, Text};
 
 use super::{
@@ -69,10 +71,17 @@ fn outgoing(gateway: &Gateway, call: &Call) -> Result<Outgoing, Refusal> {
     }
     let payload = body.payload.as_ref().map_or("null", |raw| raw.get());
     if payload.len() > PAYLOAD_MAX {
-        return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, format!("a payload has at most {PAYLOAD_MAX} bytes")));
+        return Err(Refusal::new(
+            codes::PAYLOAD_TOO_LARGE,
+            format!("a payload has at most {PAYLOAD_MAX} bytes"),
+        ));
     }
     let timeout = query.timeout.map_or(gateway.cluster.config().message_timeout, Duration::from_millis);
-    Ok(Outgoing { kind: Text::from(body.kind), payload: Json::from(payload), timeout: timeout.min(TIMEOUT_MAX) })
+    Ok(Outgoing {
+        kind: Text::from(body.kind),
+        payload: Json::from(payload),
+        timeout: timeout.min(TIMEOUT_MAX),
+    })
 }
 
 fn said(component_id: String, reply: Result<Json, ErrorBody>) -> MessageReply {
@@ -95,11 +104,14 @@ fn as_body(error: MessageError) -> ErrorBody {
 fn refuse(error: MessageError) -> Refusal {
     let detail = error.to_string();
     match error {
-        MessageError::ComponentUnknown { .. } | MessageError::MessageUnknown { .. } => Refusal::not_found(detail),
-        MessageError::ComponentDisconnected { .. } => {
-            Refusal::new(codes::INVALID_TRANSITION, detail).hint("send it again when the component is connected")
+        MessageError::ComponentUnknown { .. } | MessageError::MessageUnknown { .. } => {
+            Refusal::not_found(detail)
         }
-        MessageError::ComponentTimeout { .. } => Refusal::new(codes::COMPONENT_TIMEOUT, detail).maybe_executed(),
+        MessageError::ComponentDisconnected { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+            .hint("send it again when the component is connected"),
+        MessageError::ComponentTimeout { .. } => {
+            Refusal::new(codes::COMPONENT_TIMEOUT, detail).maybe_executed()
+        }
         MessageError::QueueFull { .. } => {
             Refusal::new(codes::QUEUE_FULL, detail).retry_after(Duration::from_secs(1))
         }

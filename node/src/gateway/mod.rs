@@ -50,11 +50,11 @@ use tokio::sync::watch as tokio_watch;
 
 use crate::{metrics::Metrics, server::Cluster};
 pub use body::BodyLimits;
-pub use waiters::follow as follow_events;
 use definitions::Definitions;
 use problem::Refusal;
 use routes::Router;
 use waiters::Waiters;
+pub use waiters::follow as follow_events;
 
 /// What every handler works with.
 pub struct Gateway {

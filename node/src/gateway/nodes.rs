@@ -26,7 +26,8 @@ pub async fn list(gateway: Arc<Gateway>, _: Call) -> Answered {
 pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = node_id(&call.param("id")?)?;
     let seen = gateway.cluster.replica().status().await;
-    let leader_log = seen.nodes.iter().find(|node| Some(node.id) == seen.leader).and_then(|node| node.last_log);
+    let leader_log =
+        seen.nodes.iter().find(|node| Some(node.id) == seen.leader).and_then(|node| node.last_log);
     let node = seen.nodes.iter().find(|node| node.id == id.0);
     let node = node.ok_or_else(|| Refusal::from(MembershipError::NotAMember { node: id.0 }))?;
     Ok(Reply::json(&show_node(node, leader_log)))
@@ -75,7 +76,8 @@ impl From<MembershipError> for Refusal {
         let detail = error.to_string();
         match error {
             MembershipError::NotLeader => {
-                Refusal::new(codes::NO_LEADER, "the cluster has no leader right now").retry_after(Duration::from_secs(1))
+                Refusal::new(codes::NO_LEADER, "the cluster has no leader right now")
+                    .retry_after(Duration::from_secs(1))
             }
             MembershipError::NotAMember { .. } => {
                 Refusal::not_found(detail).hint("GET /api/v1/cluster/nodes lists the members")
@@ -86,9 +88,9 @@ impl From<MembershipError> for Refusal {
             MembershipError::Behind { .. } | MembershipError::Busy => {
                 Refusal::new(codes::INVALID_TRANSITION, detail).retry_after(Duration::from_secs(1))
             }
-            MembershipError::Unknown => {
-                Refusal::new(codes::OUTCOME_UNKNOWN, detail).maybe_executed().retry_after(Duration::from_secs(1))
-            }
+            MembershipError::Unknown => Refusal::new(codes::OUTCOME_UNKNOWN, detail)
+                .maybe_executed()
+                .retry_after(Duration::from_secs(1)),
         }
     }
 }

@@ -13,7 +13,9 @@ pub fn limit(asked: Option<u32>) -> Result<usize, Refusal> {
     match asked {
         None => Ok(50),
         Some(limit @ 1..=500) => Ok(limit as usize),
-        Some(other) => Err(Refusal::bad_request(format!("in the query: `limit` must be 1 to 500, not {other}"))),
+        Some(other) => {
+            Err(Refusal::bad_request(format!("in the query: `limit` must be 1 to 500, not {other}")))
+        }
     }
 }
 

@@ -182,14 +182,19 @@ impl From<Rejection> for Refusal {
             Rejection::DefinitionUnknown { .. } => Refusal::new(codes::INTERNAL, detail).hint("try again"),
             Rejection::RunTransition { status, .. } => {
                 let refusal = Refusal::new(codes::INVALID_TRANSITION, detail);
-                if status.is_terminal() { refusal.hint("it has ended: nothing changes any more") } else { refusal }
+                if status.is_terminal() {
+                    refusal.hint("it has ended: nothing changes any more")
+                } else {
+                    refusal
+                }
             }
             Rejection::TaskTransition { .. } => {
                 Refusal::new(codes::INVALID_TRANSITION, detail).hint("it has ended: nothing changes any more")
             }
             Rejection::TaskOfRun { task } => {
                 let run = task.step().map(|(run, _)| run.to_string()).unwrap_or_default();
-                Refusal::new(codes::INVALID_TRANSITION, detail).hint(format!("POST /api/v1/runs/{run}/cancel"))
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+                    .hint(format!("POST /api/v1/runs/{run}/cancel"))
             }
             Rejection::StaleAttempt { .. } => Refusal::new(codes::STALE_ATTEMPT, detail)
                 .hint("forget the attempt: it has ended, was lost or was given to another component"),

@@ -7,8 +7,9 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, cluster, components, config, events, messages, nodes, poll, reply::Answered, runs,
-    runs_start, session, state, state_write, system, tasks, tasks_create, validate, watch,
+    Gateway, attempts, call::Call, cluster, components, config, events, messages, nodes, poll,
+    reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create, validate,
+    watch,
 };
 
 /// An asynchronous handler.

@@ -154,6 +154,10 @@ impl Gateway {
     /// What reasons for waiting are found from.
     pub async fn surroundings(&self) -> Result<Surroundings, Refusal> {
         let tasks_running = self.cluster.census().await?.counts.tasks_running;
-        Ok(Surroundings { components: self.cluster.components(), tasks_running, config: self.cluster.config() })
+        Ok(Surroundings {
+            components: self.cluster.components(),
+            tasks_running,
+            config: self.cluster.config(),
+        })
     }
 }

@@ -49,7 +49,9 @@ fn refuse_named(call: &Call) -> Result<(), Refusal> {
 
 fn create_run(compiled: &Compiled, body: &StartRun) -> Result<CreateRun, Refusal> {
     let given = match &body.inputs {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|error| Refusal::bad_request(error.to_string()))?,
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|error| Refusal::bad_request(error.to_string()))?
+        }
         None => serde_json::Value::Null,
     };
     let inputs = compiled.inputs.resolve(&given).map_err(|errors| refuse_inputs(errors.under("/inputs")))?;
@@ -78,7 +80,12 @@ fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
 
 impl Gateway {
     /// The definition goes into the log only where the state does not have it.
-    async fn create_run(&self, call: &Call, create: CreateRun, compiled: &Compiled) -> Result<Accepted, Refusal> {
+    async fn create_run(
+        &self,
+        call: &Call,
+        create: CreateRun,
+        compiled: &Compiled,
+    ) -> Result<Accepted, Refusal> {
         let idempotency = call.idempotency()?;
         let body = Some(compiled.definition.clone());
         let known = self.cluster.definition(&create.definition).is_some();

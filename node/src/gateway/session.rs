@@ -49,7 +49,9 @@ pub async fn connect(gateway: Arc<Gateway>, call: Call) -> Answered {
     gateway.hands()?;
     let Some(upgrade) = call.upgrade else {
         let refusal = Refusal::bad_request("this is a WebSocket: ask for an upgrade").status(426);
-        return Err(refusal.header(header::UPGRADE, "websocket").hint("scripts use POST /components/{id}/poll"));
+        return Err(refusal
+            .header(header::UPGRADE, "websocket")
+            .hint("scripts use POST /components/{id}/poll"));
     };
     let slot = call.slot;
     let upgrade = upgrade.max_frame_size(FRAME_MAX).max_message_size(FRAME_MAX);
@@ -104,7 +106,9 @@ async fn serve(gateway: Arc<Gateway>, id: ComponentId, socket: WebSocket, slot: 
 /// The component broke the protocol.
 struct Broken;
 
-async fn next_text(frames: &mut (impl StreamExt<Item = Result<Message, warp::Error>> + Unpin)) -> Option<String> {
+async fn next_text(
+    frames: &mut (impl StreamExt<Item = Result<Message, warp::Error>> + Unpin),
+) -> Option<String> {
     loop {
         let message = frames.next().await?.ok()?;
         if message.is_close() {
@@ -218,7 +222,12 @@ struct Gone;
 
 impl Writer {
     /// Sends orders and answers, those that wait in one frame, until the session is over.
-    async fn run(&mut self, gateway: &Gateway, mut session: SessionHandle, mut answers: mpsc::Receiver<NodeMessage>) {
+    async fn run(
+        &mut self,
+        gateway: &Gateway,
+        mut session: SessionHandle,
+        mut answers: mpsc::Receiver<NodeMessage>,
+    ) {
         loop {
             let first = tokio::select! {
                 order = session.next() => match order {

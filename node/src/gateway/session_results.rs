@@ -39,7 +39,9 @@ impl Results {
         let Complete { task_id, token, output } = complete;
         let output = output.get();
         let misfit = match output {
-            text if text.len() > PAYLOAD_MAX => Some(format!("the result is longer than {PAYLOAD_MAX} bytes")),
+            text if text.len() > PAYLOAD_MAX => {
+                Some(format!("the result is longer than {PAYLOAD_MAX} bytes"))
+            }
             text if nests_too_deep(text.as_bytes()) => Some("the result nests too deep".to_owned()),
             _ => None,
         };
@@ -122,7 +124,9 @@ fn refused(named: Named, code: &str, detail: &str) -> NodeMessage {
 fn retry(named: Named, unavailable: &Unavailable) -> NodeMessage {
     let pause = match unavailable {
         Unavailable::Overloaded { retry_after } => *retry_after,
-        Unavailable::NoLeader | Unavailable::Unknown | Unavailable::ShuttingDown => Duration::from_millis(200),
+        Unavailable::NoLeader | Unavailable::Unknown | Unavailable::ShuttingDown => {
+            Duration::from_millis(200)
+        }
     };
     let retry_after = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     NodeMessage::Retry(RetryResult { task_id: named.task_id, token: named.token, retry_after })

@@ -37,7 +37,8 @@ pub fn reset(first_seq: u64) -> String {
 
 /// The response whose body is what comes through the channel.
 pub fn response(mut pieces: mpsc::Receiver<Bytes>) -> Reply {
-    let body = stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
+    let body =
+        stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
     let mut response = warp::reply::stream(body).into_response();
     let map = response.headers_mut();
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static(headers::EVENT_STREAM));
@@ -54,7 +55,8 @@ mod tests {
     fn an_event_is_one_line_of_data() {
         let data = serde_json::value::RawValue::from_string("{\"a\":\"x\\ny\"}".into()).expect("JSON");
         let at = wire::Timestamp(0);
-        let told = wire::Event { seq: 7, rev: 9, kind: "state.changed".into(), at, subject: "k".into(), data };
+        let told =
+            wire::Event { seq: 7, rev: 9, kind: "state.changed".into(), at, subject: "k".into(), data };
         let mut text = String::new();
         event(&mut text, &told);
         assert!(text.starts_with("id: 7\ndata: {\"seq\":7,") && text.ends_with("}\n\n"), "{text}");

@@ -23,7 +23,10 @@ pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
     let shown = gateway.cluster.key(&key).and_then(|record| entry(&record));
     let shown = shown.ok_or_else(|| no_value(&key))?;
     let tag = headers::entity_tag(shown.version);
-    if call.text_header(headers::IF_NONE_MATCH)?.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+    if call
+        .text_header(headers::IF_NONE_MATCH)?
+        .is_some_and(|known| known.split(',').any(|one| one.trim() == tag))
+    {
         return Ok(Reply::nothing().status(StatusCode::NOT_MODIFIED).header(header::ETAG, &tag));
     }
     Ok(Reply::json(&shown).header(header::ETAG, &tag))

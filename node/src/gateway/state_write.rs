@@ -58,7 +58,8 @@ fn condition(call: &Call) -> Result<Expect, Refusal> {
         (None, None) => Ok(Expect::Any),
         (Some("*"), None) => Ok(Expect::Present),
         (Some(tag), None) => {
-            let wrong = || Refusal::bad_request(format!("If-Match must be one version such as \"3\", not `{tag}`"));
+            let wrong =
+                || Refusal::bad_request(format!("If-Match must be one version such as \"3\", not `{tag}`"));
             headers::entity_tag_version(tag).map(Expect::Version).ok_or_else(wrong)
         }
         (None, Some("*")) => Ok(Expect::Absent),

@@ -30,7 +30,8 @@ pub async fn readyz(gateway: Arc<Gateway>, _: Call) -> Answered {
     match gateway.not_ready() {
         None => Ok(Reply::bytes(TEXT, Bytes::from_static(b"ready\n"))),
         Some(reason) => {
-            let code = if gateway.phase() >= Phase::Draining { codes::SHUTTING_DOWN } else { codes::NO_LEADER };
+            let code =
+                if gateway.phase() >= Phase::Draining { codes::SHUTTING_DOWN } else { codes::NO_LEADER };
             Err(Refusal::new(code, reason).retry_after(std::time::Duration::from_secs(1)))
         }
     }

@@ -89,7 +89,9 @@ impl Gateway {
         }
         let refusal = Refusal::not_found(format!("there is no task {id}"));
         Err(match id.step() {
-            Some((run, _)) => refusal.hint(format!("a step's task ends with its step: GET /api/v1/runs/{run}")),
+            Some((run, _)) => {
+                refusal.hint(format!("a step's task ends with its step: GET /api/v1/runs/{run}"))
+            }
             None => refusal.hint("GET /api/v1/tasks lists tasks"),
         })
     }

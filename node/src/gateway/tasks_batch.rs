@@ -126,7 +126,10 @@ fn refuse_cycle(cycle: &[usize], asked: &[ScheduleTask]) -> Refusal {
     let name = |place: &usize| asked[*place].reference.clone().unwrap_or_else(|| place.to_string());
     let path: Vec<String> = cycle.iter().map(name).collect();
     let place = cycle.first().copied();
-    Refusal::invalid(pointer(place, "dependencies"), format!("the tasks wait for each other: {}", path.join(" → ")))
+    Refusal::invalid(
+        pointer(place, "dependencies"),
+        format!("the tasks wait for each other: {}", path.join(" → ")),
+    )
 }
 
 #[cfg(test)]

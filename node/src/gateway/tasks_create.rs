@@ -3,9 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use orc_client::wire::{Retry as WireRetry, ScheduleTask, ScheduleTasks, TaskScheduled, TasksScheduled, codes, paths};
+use orc_client::wire::{
+    Retry as WireRetry, ScheduleTask, ScheduleTasks, TaskScheduled, TasksScheduled, codes, paths,
+};
 use orc_domain::{
-    Answer, ClusterConfig, Command, Dependency, Json, NewTask, Outcome, Priority, Rejection, Retry, TaskId, TaskStatus, Text,
+    Answer, ClusterConfig, Command, Dependency, Json, NewTask, Outcome, Priority, Rejection, Retry, TaskId,
+    TaskStatus, Text,
 };
 
 use super::{
@@ -65,7 +68,12 @@ fn in_order(answered: &[(TaskId, TaskStatus)], planned: &[Planned]) -> Vec<TaskS
     tasks.into_iter().map(|(_, task)| task).collect()
 }
 
-fn new_task(planned: &Planned, asked: &ScheduleTask, config: &ClusterConfig, batch: bool) -> Result<NewTask, Refusal> {
+fn new_task(
+    planned: &Planned,
+    asked: &ScheduleTask,
+    config: &ClusterConfig,
+    batch: bool,
+) -> Result<NewTask, Refusal> {
     let at = |field: &str| planned.pointer(batch, field);
     let text = |field: &str, text: &str, most: usize| match text.len() {
         length if length >= 1 && length <= most => Ok(Text::from(text)),
@@ -73,16 +81,21 @@ fn new_task(planned: &Planned, asked: &ScheduleTask, config: &ClusterConfig, bat
     };
     let payload = asked.payload.as_ref().map_or("null", |payload| payload.get());
     if payload.len() > PAYLOAD_MAX {
-        let refusal = Refusal::new(codes::PAYLOAD_TOO_LARGE, format!("a payload has at most {PAYLOAD_MAX} bytes"));
+        let refusal =
+            Refusal::new(codes::PAYLOAD_TOO_LARGE, format!("a payload has at most {PAYLOAD_MAX} bytes"));
         return Err(refusal.hint("keep large data elsewhere and send a reference to it"));
     }
     let time = |field: &str, millis: Option<orc_client::wire::Millis>| match millis.map(Duration::from) {
-        Some(time) if time.is_zero() => Err(Refusal::invalid(at(field), format!("`{field}` must be more than 0"))),
+        Some(time) if time.is_zero() => {
+            Err(Refusal::invalid(at(field), format!("`{field}` must be more than 0")))
+        }
         time => Ok(time),
     };
     let level = asked.priority.map(|priority| u64::from(priority.level()));
-    let labels = asked.labels.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str())));
-    let retry = asked.retry.as_ref().map(|retry| retry_of(retry, &config.task_retry, &at("retry"))).transpose()?;
+    let labels =
+        asked.labels.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str())));
+    let retry =
+        asked.retry.as_ref().map(|retry| retry_of(retry, &config.task_retry, &at("retry"))).transpose()?;
     Ok(NewTask {
         id: planned.id,
         name: text("name", &asked.name, 256)?,
@@ -90,7 +103,11 @@ fn new_task(planned: &Planned, asked: &ScheduleTask, config: &ClusterConfig, bat
         payload: Json::from(payload),
         priority: level.and_then(Priority::from_level).unwrap_or_default(),
         labels: labels.collect(),
-        dependencies: planned.dependencies.iter().map(|task| Dependency { task: *task, ended: None }).collect(),
+        dependencies: planned
+            .dependencies
+            .iter()
+            .map(|task| Dependency { task: *task, ended: None })
+            .collect(),
         timeout: time("timeout", asked.timeout)?,
         queue_timeout: time("queueTimeout", asked.queue_timeout)?,
         retry,
@@ -115,18 +132,30 @@ fn retry_of(asked: &WireRetry, default: &Retry, pointer: &str) -> Result<Retry, 
         backoff_percent,
         delay_max: asked.max_delay.map_or(default.delay_max, Duration::from),
         jitter: asked.jitter.unwrap_or(default.jitter),
-        non_retryable: if asked.non_retryable.is_empty() { default.non_retryable.clone() } else { codes.collect() },
+        non_retryable: if asked.non_retryable.is_empty() {
+            default.non_retryable.clone()
+        } else {
+            codes.collect()
+        },
         lost_max: asked.max_lost.unwrap_or(default.lost_max),
     })
 }
 
 impl Gateway {
     /// Proposes the tasks; a dependency that the state does not know may have ended, perhaps just now.
-    async fn create_tasks(&self, call: &Call, tasks: Vec<NewTask>, planned: &[Planned], batch: bool) -> Result<Accepted, Refusal> {
+    async fn create_tasks(
+        &self,
+        call: &Call,
+        tasks: Vec<NewTask>,
+        planned: &[Planned],
+        batch: bool,
+    ) -> Result<Accepted, Refusal> {
         let idempotency = call.idempotency()?;
         let looked_up = self.with_ended(tasks).await?;
         let outcome = self.propose(idempotency, Command::CreateTasks { tasks: looked_up.clone() }).await?;
-        let Err(Rejection::DependencyUnknown { .. }) = &outcome.result else { return self.accepted(outcome).await };
+        let Err(Rejection::DependencyUnknown { .. }) = &outcome.result else {
+            return self.accepted(outcome).await;
+        };
         self.cluster.wait_applied(outcome.rev).await?;
         let again = self.with_ended(looked_up).await?;
         let outcome = self.propose(idempotency, Command::CreateTasks { tasks: again.clone() }).await?;
@@ -142,7 +171,9 @@ impl Gateway {
     async fn with_ended(&self, mut tasks: Vec<NewTask>) -> Result<Vec<NewTask>, Refusal> {
         let own: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
         let open = tasks.iter_mut().flat_map(|task| &mut task.dependencies);
-        for dependency in open.filter(|dependency| dependency.ended.is_none() && !own.contains(&dependency.task)) {
+        for dependency in
+            open.filter(|dependency| dependency.ended.is_none() && !own.contains(&dependency.task))
+        {
             let found = match self.cluster.task(&dependency.task) {
                 Some(live) => Some(live.status),
                 None => self.ended_status(dependency.task).await?,

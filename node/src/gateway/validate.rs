@@ -43,7 +43,8 @@ struct Node {
 /// Checks a document, JSON or YAML: 200 with `valid` and the mistakes.
 pub async fn validate(gateway: Arc<Gateway>, call: Call) -> Answered {
     match call.media_type().as_deref() {
-        None | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain" | headers::JSON) => {}
+        None
+        | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain" | headers::JSON) => {}
         Some(other) => {
             let detail = format!("the body is `{other}`, expected application/json or application/yaml");
             return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, detail));

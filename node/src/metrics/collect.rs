@@ -11,13 +11,15 @@ use crate::gateway::Gateway;
 
 impl Gauges {
     pub(super) fn new(make: &Maker) -> Gauges {
-        let lag = Opts::new("orc_raft_replication_lag", "On the leader: log records that a peer has not applied.");
+        let lag =
+            Opts::new("orc_raft_replication_lag", "On the leader: log records that a peer has not applied.");
         Gauges {
             runs_active: make.gauge("orc_workflow_runs_active", "Runs that have started and not ended."),
             runs_queued: make.gauge("orc_workflow_runs_queued", "Runs that a limit holds back."),
             tasks_queued: make.gauge("orc_tasks_queued", "Tasks that wait for a component."),
             tasks_running: make.gauge("orc_tasks_running", "Attempts that run."),
-            components_connected: make.gauge("orc_components_connected", "Components with a session, on any node."),
+            components_connected: make
+                .gauge("orc_components_connected", "Components with a session, on any node."),
             sessions: make.gauge("orc_sessions", "Sessions on this node."),
             messages: make.gauge("orc_messages_waiting", "Messages without a reply on this node."),
             state_keys: make.gauge("orc_state_keys", "State keys, deleted ones included."),

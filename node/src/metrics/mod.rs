@@ -14,7 +14,8 @@ use std::{
 use orc_domain::Event;
 use orc_raft::replica::Leadership;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 use tokio::sync::watch;
 use warp::http::Method;
@@ -100,7 +101,8 @@ impl Metrics {
     /// Nothing counted yet.
     pub fn new() -> Metrics {
         let make = Maker(Registry::new());
-        let version = Opts::new("orc_build_info", "1, by version.").const_label("version", env!("CARGO_PKG_VERSION"));
+        let version =
+            Opts::new("orc_build_info", "1, by version.").const_label("version", env!("CARGO_PKG_VERSION"));
         make.add(IntGauge::with_opts(version)).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         // On a system without /proc there is nothing to say about the process.
@@ -110,16 +112,32 @@ impl Metrics {
         let duration = Maker::buckets("orc_http_request_duration_seconds", "Time to answer, by route.");
         let proposal = Maker::buckets("orc_raft_proposal_seconds", "Time until a proposal was decided.");
         Metrics {
-            http_requests: make.counters("orc_http_requests_total", "Requests answered.", &["route", "method", "status"]),
+            http_requests: make.counters(
+                "orc_http_requests_total",
+                "Requests answered.",
+                &["route", "method", "status"],
+            ),
             http_duration: make.add(HistogramVec::new(duration, &["route"])),
             proposals: make.add(Histogram::with_opts(proposal)),
-            proposals_unanswered: make.counter("orc_raft_proposals_unanswered_total", "Proposals nobody could decide."),
+            proposals_unanswered: make
+                .counter("orc_raft_proposals_unanswered_total", "Proposals nobody could decide."),
             sse_clients: Arc::default(),
-            runs: make.counters("orc_workflow_runs_total", "Runs ended since this node started.", &["status"]),
-            tasks: make.counters("orc_tasks_total", "Tasks and task steps ended since this node started.", &["status"]),
-            attempts_failed: make.counter("orc_task_retries_total", "Attempts that failed and were tried again."),
-            state_writes: make.counter("orc_state_writes_total", "State keys written since this node started."),
-            leader_changes: make.counter("orc_raft_leader_changes_total", "Leaders seen since this node started."),
+            runs: make.counters(
+                "orc_workflow_runs_total",
+                "Runs ended since this node started.",
+                &["status"],
+            ),
+            tasks: make.counters(
+                "orc_tasks_total",
+                "Tasks and task steps ended since this node started.",
+                &["status"],
+            ),
+            attempts_failed: make
+                .counter("orc_task_retries_total", "Attempts that failed and were tried again."),
+            state_writes: make
+                .counter("orc_state_writes_total", "State keys written since this node started."),
+            leader_changes: make
+                .counter("orc_raft_leader_changes_total", "Leaders seen since this node started."),
             gauges: Gauges::new(&make),
             registry: make.0,
         }
@@ -128,9 +146,13 @@ impl Metrics {
     /// A request was answered. The route is its template.
     pub fn http(&self, route: &str, method: &Method, status: u16, took: Duration) {
         let method = match *method {
-            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::PATCH | Method::OPTIONS => {
-                method.as_str()
-            }
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::PATCH
+            | Method::OPTIONS => method.as_str(),
             _ => "OTHER",
         };
         let status = status.to_string();
@@ -156,7 +178,9 @@ impl Metrics {
     pub fn event(&self, event: &Event) {
         match event {
             Event::RunEnded { status, .. } => self.runs.with_label_values(&[status.name()]).inc(),
-            Event::TaskEnded { outcome, .. } => self.tasks.with_label_values(&[outcome.status().name()]).inc(),
+            Event::TaskEnded { outcome, .. } => {
+                self.tasks.with_label_values(&[outcome.status().name()]).inc()
+            }
             Event::AttemptFailed { retry_at: Some(_), .. } => self.attempts_failed.inc(),
             Event::StateChanged { .. } => self.state_writes.inc(),
             _ => {} // the others are not counted

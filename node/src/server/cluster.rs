@@ -8,8 +8,8 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, KeyRecord, NodeId, Recorded, Run, RunId, StateKey,
-    Task, TaskId, Timestamp, Unavailable, VersionRecord,
+    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, KeyRecord, NodeId, Recorded,
+    Run, RunId, StateKey, Task, TaskId, Timestamp, Unavailable, VersionRecord,
 };
 use orc_raft::{
     error::ReadError,
@@ -199,7 +199,11 @@ impl Cluster {
     }
 
     /// A kept version of a state key.
-    pub async fn version(&self, key: StateKey, version: u64) -> Result<Option<Arc<VersionRecord>>, ReadError> {
+    pub async fn version(
+        &self,
+        key: StateKey,
+        version: u64,
+    ) -> Result<Option<Arc<VersionRecord>>, ReadError> {
         self.reader().find_version(key, version).await
     }
 

@@ -14,13 +14,18 @@ const KEY: Idempotency = Idempotency { key: IdempotencyKey(*b"orc first config")
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Sets up the cluster unless somebody did, or changed it since.
-pub async fn configure(cluster: &Cluster, proposer: &ProposerHandle, config: &ClusterConfig) -> Result<(), ServerError> {
+pub async fn configure(
+    cluster: &Cluster,
+    proposer: &ProposerHandle,
+    config: &ClusterConfig,
+) -> Result<(), ServerError> {
     // A cluster that has seen an event is not new.
     if cluster.last_seq() > 0 || *cluster.config() == *config {
         return Ok(());
     }
     loop {
-        let proposal = Proposal { command: Command::Configure(Box::new(config.clone())), idempotency: Some(KEY) };
+        let proposal =
+            Proposal { command: Command::Configure(Box::new(config.clone())), idempotency: Some(KEY) };
         match proposer.propose(proposal).await {
             Ok(outcome) => return outcome.result.map(|_| ()).map_err(ServerError::Settings),
             Err(Unavailable::ShuttingDown) => return Ok(()),

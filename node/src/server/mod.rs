@@ -94,7 +94,12 @@ fn replica_options(config: &ServerConfig, http_addr: String) -> ReplicaOptions {
 
 fn announce(config: &ServerConfig, node: &Node) {
     let (id, replica) = (config.node_id, node.gateway.cluster.replica());
-    println!("{id}: http://{}, peers {}, cluster {}", node.address, replica.peer_address(), replica.cluster());
+    println!(
+        "{id}: http://{}, peers {}, cluster {}",
+        node.address,
+        replica.peer_address(),
+        replica.cluster()
+    );
 }
 
 /// The parts of a running node.
@@ -132,7 +137,8 @@ impl Node {
             health_check_interval: config.health_check_interval,
             ..Options::new(tokio::runtime::Handle::current())
         };
-        let handles = Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
+        let handles =
+            Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
         seams.answer_with(handles.coordinator.clone());
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),

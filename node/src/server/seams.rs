@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run, RunId, Task, TaskId,
-    Timestamp, Unavailable, outstanding,
+    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run,
+    RunId, Task, TaskId, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -73,7 +73,9 @@ impl ReplicatedState for Seams {
     fn outstanding(&self) -> BoxFuture<'static, Vec<Effect>> {
         let replica = self.replica.clone();
         // A node that stops owes the world nothing.
-        Box::pin(async move { replica.reader().inspect(|state| outstanding(state).collect()).await.unwrap_or_default() })
+        Box::pin(async move {
+            replica.reader().inspect(|state| outstanding(state).collect()).await.unwrap_or_default()
+        })
     }
 
     fn stuck(&self) -> BoxFuture<'static, Vec<String>> {

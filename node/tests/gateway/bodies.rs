@@ -8,14 +8,16 @@ use crate::node::{Answer, PATIENCE, shared};
 #[tokio::test]
 async fn malformed_json_is_refused_with_its_place() {
     let node = shared().await;
-    let problem = node.post("/tasks", "{\"name\": \"a\",\n \"priority\": }").await.problem(400, "BAD_REQUEST");
+    let problem =
+        node.post("/tasks", "{\"name\": \"a\",\n \"priority\": }").await.problem(400, "BAD_REQUEST");
     assert_eq!((&problem["errors"][0]["line"], problem["executed"].as_bool()), (&2.into(), Some(false)));
 
     let problem = node.post("/tasks", r#"{"name":"a","typ":"echo"}"#).await.problem(400, "BAD_REQUEST");
     assert_eq!(problem["errors"][0]["pointer"], "/typ");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("did you mean `type`?")));
 
-    let problem = node.post("/tasks", r#"{"name":"a","labels":{"gpu":1}}"#).await.problem(422, "VALIDATION_FAILED");
+    let problem =
+        node.post("/tasks", r#"{"name":"a","labels":{"gpu":1}}"#).await.problem(422, "VALIDATION_FAILED");
     assert_eq!(problem["errors"][0]["pointer"], "/labels/gpu");
 
     let deep = format!("{{\"value\":{}{}}}", "[".repeat(80), "]".repeat(80));
@@ -30,8 +32,10 @@ async fn a_body_beyond_the_limit_is_refused_announced_or_not() {
     node.put("/state/keys/long", &long).await.problem(413, "PAYLOAD_TOO_LARGE");
 
     let pieces: Vec<Result<String, std::io::Error>> = (0..20).map(|_| Ok("a".repeat(64 * 1024))).collect();
-    let request = node.request(Method::PUT, "/api/v1/state/keys/long").header("content-type", "application/json");
-    let chunked = request.body(Body::wrap_stream(futures::stream::iter(pieces))).send().await.expect("an answer");
+    let request =
+        node.request(Method::PUT, "/api/v1/state/keys/long").header("content-type", "application/json");
+    let chunked =
+        request.body(Body::wrap_stream(futures::stream::iter(pieces))).send().await.expect("an answer");
     Answer::of(chunked).await.problem(413, "PAYLOAD_TOO_LARGE");
 }
 
@@ -40,8 +44,12 @@ async fn only_plain_json_is_read() {
     let node = shared().await;
     let gzip = node.call_with(Method::POST, "/tasks", "{}", &[("content-encoding", "gzip")]).await;
     gzip.problem(415, "UNSUPPORTED_MEDIA_TYPE");
-    let form = node.request(Method::POST, "/api/v1/tasks").header("content-type", "application/x-www-form-urlencoded");
-    Answer::of(form.body("name=a").send().await.expect("an answer")).await.problem(415, "UNSUPPORTED_MEDIA_TYPE");
+    let form = node
+        .request(Method::POST, "/api/v1/tasks")
+        .header("content-type", "application/x-www-form-urlencoded");
+    Answer::of(form.body("name=a").send().await.expect("an answer"))
+        .await
+        .problem(415, "UNSUPPORTED_MEDIA_TYPE");
 }
 
 #[tokio::test]
@@ -68,7 +76,9 @@ async fn a_broken_workflow_gets_every_mistake_with_its_place() {
     let errors = problem["errors"].as_array().expect("a list");
     let has = |pointer: &str, line: u32, words: &str| {
         let found = errors.iter().any(|error| {
-            error["pointer"] == pointer && error["line"] == line && error["detail"].as_str().is_some_and(|d| d.contains(words))
+            error["pointer"] == pointer
+                && error["line"] == line
+                && error["detail"].as_str().is_some_and(|d| d.contains(words))
         });
         assert!(found, "{pointer} at line {line} is not in {errors:#?}");
     };
@@ -79,7 +89,8 @@ async fn a_broken_workflow_gets_every_mistake_with_its_place() {
     assert_eq!(problem["errors"][0]["pointer"], "/workflow");
 
     let yaml = "name: x\nsteps:\n  - name: a\n    typ: task\n";
-    let request = node.request(Method::POST, "/api/v1/workflows/validate").header("content-type", "application/yaml");
+    let request =
+        node.request(Method::POST, "/api/v1/workflows/validate").header("content-type", "application/yaml");
     let told = Answer::of(request.body(yaml).send().await.expect("an answer")).await.ok(200);
     assert_eq!((&told["valid"], &told["errors"][0]["line"]), (&false.into(), &4.into()));
 }

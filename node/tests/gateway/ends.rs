@@ -33,7 +33,8 @@ async fn health_status_and_metrics_are_told() {
 }
 
 async fn terminate(mut node: Node) -> Option<i32> {
-    let told = Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().expect("kill is there");
+    let told =
+        Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().expect("kill is there");
     assert!(told.success());
     for _ in 0..1_500 {
         if let Some(ended) = node.child.try_wait().expect("a child") {
@@ -59,7 +60,9 @@ async fn a_stopped_node_keeps_its_data_and_gives_it_to_nobody_else() {
     assert_eq!(terminate(again).await, Some(0));
 
     let mut foreign = server(2, Some(folder.path()));
-    let output = foreign.stderr(Stdio::piped()).output().expect("it runs");
+    let mut foreign = foreign.stderr(Stdio::piped()).spawn().expect("it starts");
+    let _open = foreign.stdin.take();
+    let output = foreign.wait_with_output().expect("it ends by itself");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(74), "{told}");
     assert!(told.contains("belongs to node-1") && told.contains("--node-id 1"), "{told}");

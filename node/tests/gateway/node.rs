@@ -51,8 +51,15 @@ pub async fn start(mut command: Command) -> Node {
     let mut child = command.spawn().expect("the binary starts");
     let stdin = child.stdin.take();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("it says where it is");
-    let address = line.split_once("http://").and_then(|(_, rest)| rest.split_once(',')).expect("an address").0.to_owned();
+    BufReader::new(child.stdout.take().expect("stdout is piped"))
+        .read_line(&mut line)
+        .expect("it says where it is");
+    let address = line
+        .split_once("http://")
+        .and_then(|(_, rest)| rest.split_once(','))
+        .expect("an address")
+        .0
+        .to_owned();
     let node = Node { address, child, _stdin: stdin };
     let asked = node.ask();
     until(|| async { (asked.get("/readyz").await.status() == 200).then_some(()) }).await;
@@ -155,7 +162,13 @@ impl Asked {
     }
 
     /// A call below `/api/v1` with a JSON body and headers.
-    pub async fn call_with(&self, method: Method, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = self.request(method, &format!("/api/v1{path}"));
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body.to_owned());

@@ -16,12 +16,16 @@ struct Reader {
 
 impl Reader {
     async fn open(node: &Asked, path: &str, last: Option<u64>) -> Reader {
-        let mut request = node.request(Method::GET, &format!("/api/v1{path}")).timeout(Duration::from_secs(120));
+        let mut request =
+            node.request(Method::GET, &format!("/api/v1{path}")).timeout(Duration::from_secs(120));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
         let response: Response = request.send().await.expect("an answer");
-        assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (200, &"text/event-stream".parse().expect("a value")));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &"text/event-stream".parse().expect("a value"))
+        );
         assert_eq!(response.headers()["cache-control"], "no-store");
         Reader { response: response.bytes_stream().boxed(), text: String::new() }
     }
@@ -31,7 +35,9 @@ impl Reader {
         let found = async {
             loop {
                 while let Some((event, rest)) = self.text.split_once("\n\n") {
-                    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                    let field = |name: &str| {
+                        event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+                    };
                     let (id, data) = (field("id: "), field("data: "));
                     self.text = rest.to_owned();
                     if let (Some(id), Some(data)) = (id, data) {
@@ -63,7 +69,10 @@ async fn a_stream_resumes_without_a_gap_or_a_double() {
     let mut seen = Vec::new();
     for expected in 0..3 {
         let (id, event) = reader.next().await;
-        assert_eq!((&event["type"], &event["subject"], &event["seq"]), (&json!("state.changed"), &json!("stream.a"), &json!(id)));
+        assert_eq!(
+            (&event["type"], &event["subject"], &event["seq"]),
+            (&json!("state.changed"), &json!("stream.a"), &json!(id))
+        );
         assert_eq!(event["data"]["newValue"], expected);
         seen.push(id);
     }
@@ -94,7 +103,10 @@ async fn a_watch_begins_now_and_a_run_has_a_stream_of_its_own() {
         assert_eq!(event["data"]["runId"], json!(run));
         kinds.push(event["type"].as_str().expect("a name").to_owned());
     }
-    assert_eq!(kinds, ["workflow.created", "workflow.started", "step.started", "step.completed", "workflow.completed"]);
+    assert_eq!(
+        kinds,
+        ["workflow.created", "workflow.started", "step.started", "step.completed", "workflow.completed"]
+    );
 }
 
 #[tokio::test]
@@ -106,7 +118,8 @@ async fn pages_of_events_have_no_gap() {
     }
     let (mut after, mut values) = (since, Vec::new());
     while values.len() < 5 {
-        let page = node.read(&format!("/events?since={after}&types=state.changed&key=paged&limit=2")).await.ok(200);
+        let page =
+            node.read(&format!("/events?since={after}&types=state.changed&key=paged&limit=2")).await.ok(200);
         let items = page["items"].as_array().expect("a list");
         assert!(!items.is_empty() && items.len() <= 2);
         values.extend(items.iter().map(|event| event["data"]["newValue"].clone()));

@@ -21,14 +21,21 @@ async fn a_polling_worker_completes_a_run() {
     ]});
     let run = start_run(&node, &definition).await;
     let waiting = node.read(&format!("/runs/{run}")).await.ok(200);
-    assert_eq!((&waiting["steps"][0]["status"], &waiting["waitingFor"]["reason"]), (&json!("ready"), &json!("component")));
+    assert_eq!(
+        (&waiting["steps"][0]["status"], &waiting["waitingFor"]["reason"]),
+        (&json!("ready"), &json!("component"))
+    );
 
     node.put("/components/doubler", r#"{"capabilities":["double"],"slots":1}"#).await.ok(200);
     let polled = node.post("/components/doubler/poll", r#"{"max":4,"wait":20000}"#).await.ok(200);
     let task = &polled["tasks"][0];
-    assert_eq!((&task["action"], &task["stepId"], &task["payload"]["n"]), (&json!("double"), &json!("double_it"), &json!(21)));
+    assert_eq!(
+        (&task["action"], &task["stepId"], &task["payload"]["n"]),
+        (&json!("double"), &json!("double_it"), &json!(21))
+    );
     let (id, token) = (task["taskId"].as_str().expect("an id"), task["token"].as_u64().expect("a token"));
-    let pulse = node.post(&format!("/tasks/{id}/heartbeat"), &json!({ "token": token }).to_string()).await.ok(200);
+    let pulse =
+        node.post(&format!("/tasks/{id}/heartbeat"), &json!({ "token": token }).to_string()).await.ok(200);
     assert_eq!(pulse["cancelRequested"], false);
 
     let wait = tokio::spawn({
@@ -65,27 +72,37 @@ async fn a_session_carries_tasks_messages_and_drains() {
     let node = shared().await;
     let client = || Client::builder().nodes([node.base.clone()]).build().expect("a client");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let worker = Worker::new(client())
-        .id("session-worker")
-        .slots(2)
-        .task_fn("sum", |_, numbers: Vec<i64>| async move { Ok::<_, TaskError>(numbers.iter().sum::<i64>()) });
+    let worker = Worker::new(client()).id("session-worker").slots(2).task_fn(
+        "sum",
+        |_, numbers: Vec<i64>| async move { Ok::<_, TaskError>(numbers.iter().sum::<i64>()) },
+    );
     let running = tokio::spawn(worker.run(async move {
         // A dropped sender stops it, too.
         let _ = stopped.await;
     }));
     // The line break in the payload must not break the line of the session.
-    let task = node.post("/tasks", "{\"name\":\"sum\",\"action\":\"sum\",\"payload\":[1,\n 2,\r\n 3]}").await.ok(201);
+    let task = node
+        .post("/tasks", "{\"name\":\"sum\",\"action\":\"sum\",\"payload\":[1,\n 2,\r\n 3]}")
+        .await
+        .ok(201);
     let id = task["taskId"].as_str().expect("an id");
     let ended = node.read(&format!("/tasks/{id}/wait?timeout=20000")).await.ok(200);
     assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(6)), "{ended}");
 
-    let replies = node.post("/components/broadcast?timeout=5000", r#"{"type":"nobody-handles-this"}"#).await.ok(200);
+    let replies =
+        node.post("/components/broadcast?timeout=5000", r#"{"type":"nobody-handles-this"}"#).await.ok(200);
     let replies = replies["responses"].as_array().expect("a list").clone();
-    assert!(replies.iter().any(|reply| reply["componentId"] == "session-worker" && reply["error"].is_object()));
+    assert!(
+        replies.iter().any(|reply| reply["componentId"] == "session-worker" && reply["error"].is_object())
+    );
     node.post("/components/nobody/messages", r#"{"type":"ping"}"#).await.problem(404, "NOT_FOUND");
 
     drop(stop);
-    tokio::time::timeout(Duration::from_secs(20), running).await.expect("it drains").expect("no panic").expect("no error");
+    tokio::time::timeout(Duration::from_secs(20), running)
+        .await
+        .expect("it drains")
+        .expect("no panic")
+        .expect("no error");
     until(|| async {
         let component = node.read("/components/session-worker").await.ok(200);
         (component["status"] == "disconnected").then_some(())

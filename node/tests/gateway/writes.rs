@@ -11,14 +11,19 @@ async fn a_state_key_is_compared_and_set() {
     let first = node.put("/state/keys/cas.key", "{\"value\": {\"n\" : 1}}").await;
     let entry = first.ok(200);
     assert_eq!((&entry["key"], &entry["version"]), (&json!("cas.key"), &json!(1)));
-    assert_eq!((first.header("etag"), first.header("orc-index")), ("\"1\"", entry["rev"].to_string().as_str()));
+    assert_eq!(
+        (first.header("etag"), first.header("orc-index")),
+        ("\"1\"", entry["rev"].to_string().as_str())
+    );
 
     let path = "/state/keys/cas.key";
     let stale = node.call_with(Method::PUT, path, r#"{"value":2}"#, &[("if-match", "\"7\"")]).await;
     let problem = stale.problem(412, "STATE_VERSION_CONFLICT");
     assert_eq!(problem["detail"], "cas.key is at version 1, you expected 7");
     assert_eq!(stale.header("etag"), "\"1\"");
-    node.call_with(Method::PUT, path, r#"{"value":2}"#, &[("if-none-match", "*")]).await.problem(412, "STATE_VERSION_CONFLICT");
+    node.call_with(Method::PUT, path, r#"{"value":2}"#, &[("if-none-match", "*")])
+        .await
+        .problem(412, "STATE_VERSION_CONFLICT");
     node.call_with(Method::PUT, path, r#"{"value":2}"#, &[("if-match", "\"1\"")]).await.ok(200);
 
     let read = node.read(path).await;
@@ -31,7 +36,8 @@ async fn a_state_key_is_compared_and_set() {
     node.read(path).await.problem(404, "NOT_FOUND");
     node.call(Method::DELETE, path, "").await.problem(404, "NOT_FOUND");
     let versions = node.read("/state/keys/cas.key/versions").await.ok(200);
-    let numbers: Vec<_> = versions["items"].as_array().expect("a list").iter().map(|item| item["version"].clone()).collect();
+    let numbers: Vec<_> =
+        versions["items"].as_array().expect("a list").iter().map(|item| item["version"].clone()).collect();
     assert_eq!(numbers, [3, 2, 1]);
     assert_eq!(node.read("/state/keys/cas.key/versions/1").await.ok(200)["value"], json!({"n": 1}));
     node.read("/state/keys/cas.key/versions/9").await.problem(404, "NOT_FOUND");
@@ -62,7 +68,10 @@ async fn a_repeated_call_gets_the_first_answer() {
 #[tokio::test]
 async fn what_has_ended_does_not_change() {
     let node = shared().await;
-    let run = node.post("/runs", r#"{"definition":{"name":"ends","steps":[{"name":"Wait","type":"delay","delay":600000}]}}"#);
+    let run = node.post(
+        "/runs",
+        r#"{"definition":{"name":"ends","steps":[{"name":"Wait","type":"delay","delay":600000}]}}"#,
+    );
     let run = run.await.ok(201)["runId"].as_str().expect("an id").to_owned();
     let waiting = node.read(&format!("/runs/{run}")).await.ok(200);
     assert_eq!((&waiting["status"], &waiting["waitingFor"]["reason"]), (&json!("waiting"), &json!("timer")));
@@ -80,7 +89,11 @@ async fn what_has_ended_does_not_change() {
 #[tokio::test]
 async fn settings_are_merged_and_checked() {
     let node = shared().await;
-    assert_eq!(node.read("/cluster/config").await.ok(200)["maxConcurrentWorkflows"], 5, "the preset founded the cluster");
+    assert_eq!(
+        node.read("/cluster/config").await.ok(200)["maxConcurrentWorkflows"],
+        5,
+        "the preset founded the cluster"
+    );
     let problem = node.put("/cluster/config", r#"{"maxConcurentTasks":3,"retryAttempts":0}"#).await;
     let problem = problem.problem(422, "VALIDATION_FAILED");
     assert_eq!(problem["errors"][0]["pointer"], "/maxConcurentTasks");
@@ -94,8 +107,12 @@ async fn a_batch_is_ordered_and_cycles_are_refused() {
     let node = shared().await;
     let batch = r#"[{"name":"b","ref":"b","action":"nobody","dependencies":["a"]},{"name":"a","ref":"a","action":"nobody"}]"#;
     let made = node.post("/tasks", batch).await.ok(201);
-    assert_eq!((&made["tasks"][0]["status"], &made["tasks"][1]["status"]), (&json!("blocked"), &json!("queued")));
-    let cycle = r#"[{"name":"b","ref":"b","dependencies":["a"]},{"name":"a","ref":"a","dependencies":["b"]}]"#;
+    assert_eq!(
+        (&made["tasks"][0]["status"], &made["tasks"][1]["status"]),
+        (&json!("blocked"), &json!("queued"))
+    );
+    let cycle =
+        r#"[{"name":"b","ref":"b","dependencies":["a"]},{"name":"a","ref":"a","dependencies":["b"]}]"#;
     let problem = node.post("/tasks", cycle).await.problem(422, "VALIDATION_FAILED");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("b → a → b")));
     let unknown = r#"{"name":"x","dependencies":["task_00000000000000000000000000"]}"#;

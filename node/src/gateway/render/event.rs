@@ -3,8 +3,8 @@
 
 use orc_client::wire;
 use orc_domain::{
-    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip, StepIx,
-    StepOutcome, Task, TaskId, Timestamp,
+    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip,
+    StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
 use super::{data::Data, labels, time};
@@ -110,12 +110,10 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         Event::RunCancelRequested { run, reason } => {
             of_run(*run, names).and(|data| data.text("reason", reason))
         }
-        Event::RunEnded { run, status, conclusion, outputs, failure } => {
-            of_run(*run, names).and(|data| {
-                let data = data.text("status", status.name()).text("conclusion", conclusion.name());
-                data.carry("outputs", Some(outputs)).error(failure.as_ref())
-            })
-        }
+        Event::RunEnded { run, status, conclusion, outputs, failure } => of_run(*run, names).and(|data| {
+            let data = data.text("status", status.name()).text("conclusion", conclusion.name());
+            data.carry("outputs", Some(outputs)).error(failure.as_ref())
+        }),
         Event::EvaluationAwaited { run, point: EvalPoint::Step(step) } => of_step((*run, *step), names),
         Event::StepDecided { run, step, decision } => of_step((*run, *step), names)
             .and(|data| data.with("value", decision.value).carry("inputs", Some(&decision.inputs))),
@@ -130,23 +128,26 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             of_task(*task, names).and(|data| data.text("dependency", dependency))
         }
         Event::TaskRequeued { task } => of_task(*task, names),
-        Event::TaskAssigned { task, component, token, deadline } => of_task(*task, names)
-            .and(|data| data.text("componentId", component).with("token", token.0).text("deadline", time(*deadline))),
+        Event::TaskAssigned { task, component, token, deadline } => of_task(*task, names).and(|data| {
+            data.text("componentId", component).with("token", token.0).text("deadline", time(*deadline))
+        }),
         Event::AttemptFailed { task, token, failure, lost, retry_at } => {
             let told = of_task(*task, names);
             told.and(|data| attempt_failed(data, token.0, failure, (*lost, *retry_at)))
         }
-        Event::TaskCancelRequested { task, reason, deadline } => of_task(*task, names)
-            .and(|data| data.text("reason", reason).text("deadline", time(*deadline))),
-        Event::TaskEnded { task, outcome } => {
-            of_task(*task, names).and(|data| with_outcome(data, outcome))
+        Event::TaskCancelRequested { task, reason, deadline } => {
+            of_task(*task, names).and(|data| data.text("reason", reason).text("deadline", time(*deadline)))
         }
+        Event::TaskEnded { task, outcome } => of_task(*task, names).and(|data| with_outcome(data, outcome)),
         Event::ComponentRegistered(info) => registered(info),
-        Event::ComponentConnected { component, session, held } => of_component(component)
-            .and(|data| data.text("node", session.node).text("session", session.id.0).with("held", held.len())),
+        Event::ComponentConnected { component, session, held } => of_component(component).and(|data| {
+            data.text("node", session.node).text("session", session.id.0).with("held", held.len())
+        }),
         Event::SessionEnded { component, session, until, .. } => {
             let told = of_component(component);
-            told.and(|data| data.text("session", session.0).maybe("until", until.map(|at| time(at).to_string())))
+            told.and(|data| {
+                data.text("session", session.0).maybe("until", until.map(|at| time(at).to_string()))
+            })
         }
         Event::ComponentDisconnected { component }
         | Event::ComponentDraining { component }
@@ -194,7 +195,8 @@ fn of_component(component: &orc_domain::ComponentId) -> Told {
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
     of_run(create.id, names).and(|data| {
         let data = data.text("definition", hex(&create.definition.0)).carry("inputs", Some(&create.inputs));
-        data.with("labels", serde_json::json!(labels(&create.labels))).with("priority", create.priority.level())
+        data.with("labels", serde_json::json!(labels(&create.labels)))
+            .with("priority", create.priority.level())
     })
 }
 
@@ -213,7 +215,12 @@ fn registered(info: &RegisterComponent) -> Told {
     })
 }
 
-fn attempt_failed(data: Data, token: u64, failure: &Failure, (lost, retry_at): (bool, Option<Timestamp>)) -> Data {
+fn attempt_failed(
+    data: Data,
+    token: u64,
+    failure: &Failure,
+    (lost, retry_at): (bool, Option<Timestamp>),
+) -> Data {
     let retry_at = retry_at.map(|at| time(at).to_string());
     data.with("token", token).with("lost", lost).maybe("retryAt", retry_at).error(Some(failure))
 }
@@ -236,7 +243,9 @@ fn with_outcome(data: Data, outcome: &StepOutcome) -> Data {
 
 fn run_ended(status: RunStatus) -> &'static str {
     match status {
-        RunStatus::Completed | RunStatus::Queued | RunStatus::Running | RunStatus::Paused => "workflow.completed",
+        RunStatus::Completed | RunStatus::Queued | RunStatus::Running | RunStatus::Paused => {
+            "workflow.completed"
+        }
         RunStatus::Failed => "workflow.failed",
         RunStatus::Cancelled | RunStatus::Cancelling => "workflow.cancelled",
         RunStatus::TimedOut => "workflow.timedOut",

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use orc_client::wire::{self, RunSummary, RunView, StepView, WaitingFor};
-use orc_domain::{Definition, Run, StepDef, StepIx, StepKind, StepStatus, Task, TaskId, TaskStatus, Timestamp};
+use orc_domain::{
+    Definition, Run, StepDef, StepIx, StepKind, StepStatus, Task, TaskId, TaskStatus, Timestamp,
+};
 
 use super::{duration_ms, error, labels, priority, raw, time, waiting::Surroundings};
 
@@ -28,7 +30,8 @@ impl Shown<'_> {
         let run = self.run;
         let steps = self.steps();
         let waits: Vec<Option<WaitingFor>> = steps.iter().map(|step| step.waiting_for.clone()).collect();
-        let working = steps.iter().any(|step| step.status == wire::StepStatus::Running && step.waiting_for.is_none());
+        let working =
+            steps.iter().any(|step| step.status == wire::StepStatus::Running && step.waiting_for.is_none());
         RunView {
             id: run.id.to_string(),
             workflow: run.workflow.to_string(),
@@ -78,9 +81,9 @@ impl Shown<'_> {
             started_at: started_at.map(time),
             ended_at: step.ended_at.map(time),
             duration_ms: duration_ms(started_at, step.ended_at, self.now),
-            waiting_for: around
-                .filter(|_| !group_at_work)
-                .and_then(|(around, definition)| around.of_step((self.run, definition), place, task.as_deref())),
+            waiting_for: around.filter(|_| !group_at_work).and_then(|(around, definition)| {
+                around.of_step((self.run, definition), place, task.as_deref())
+            }),
             decision: step.decision.as_ref().map(|decision| decision.value),
             progress: None,
         })

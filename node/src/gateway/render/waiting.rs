@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use orc_client::wire::WaitingFor;
-use orc_domain::{ClusterConfig, Component, Definition, Run, RunStatus, StepIx, StepStatus, Task, TaskStatus};
+use orc_domain::{
+    ClusterConfig, Component, Definition, Run, RunStatus, StepIx, StepStatus, Task, TaskStatus,
+};
 
 use super::time;
 
@@ -29,7 +31,10 @@ impl Surroundings {
             TaskStatus::Blocked => {
                 let on: Vec<String> = task.waits_for.iter().map(ToString::to_string).collect();
                 let tasks = if on.len() == 1 { "a task" } else { "tasks" };
-                Some(WaitingFor { on, ..reason("dependencies", format!("it depends on {tasks} that must complete first")) })
+                Some(WaitingFor {
+                    on,
+                    ..reason("dependencies", format!("it depends on {tasks} that must complete first"))
+                })
             }
             TaskStatus::Queued if task.held => Some(reason("pause", "its run is paused")),
             TaskStatus::Queued => Some(self.of_queued(task)),
@@ -56,24 +61,36 @@ impl Surroundings {
         let limit = self.config.tasks_running_max;
         if connected.is_empty() {
             let on = known.iter().map(|component| component.id.to_string()).collect();
-            return WaitingFor { on, ..reason("component", format!("no connected component offers `{action}`")) };
+            return WaitingFor {
+                on,
+                ..reason("component", format!("no connected component offers `{action}`"))
+            };
         }
         if fitting.is_empty() {
-            let wanted: Vec<String> = task.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let wanted: Vec<String> =
+                task.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let detail = format!("no component that offers `{action}` has the labels {}", wanted.join(", "));
             let on = connected.iter().map(|component| component.id.to_string()).collect();
             return WaitingFor { on, ..reason("component", detail) };
         }
         if self.tasks_running >= limit as usize {
             let on = vec!["maxConcurrentTasks".to_owned()];
-            return WaitingFor { on, ..reason("limit", format!("{limit} tasks run, which is maxConcurrentTasks")) };
+            return WaitingFor {
+                on,
+                ..reason("limit", format!("{limit} tasks run, which is maxConcurrentTasks"))
+            };
         }
         let on = fitting.iter().map(|component| component.id.to_string()).collect();
         WaitingFor { on, ..reason("slot", format!("every component that offers `{action}` is busy")) }
     }
 
     /// Why a step is not running; `task` is its task, if it has one now.
-    pub fn of_step(&self, (run, definition): (&Run, &Definition), place: StepIx, task: Option<&Task>) -> Option<WaitingFor> {
+    pub fn of_step(
+        &self,
+        (run, definition): (&Run, &Definition),
+        place: StepIx,
+        task: Option<&Task>,
+    ) -> Option<WaitingFor> {
         let step = run.steps.get(usize::from(place))?;
         match step.status {
             StepStatus::Pending if run.status.is_terminal() => None,
@@ -119,10 +136,15 @@ impl Surroundings {
             RunStatus::Queued => {
                 let limit = self.config.runs_active_max;
                 let on = vec!["maxConcurrentWorkflows".to_owned()];
-                Some(WaitingFor { on, ..reason("limit", format!("{limit} runs are active, which is maxConcurrentWorkflows")) })
+                Some(WaitingFor {
+                    on,
+                    ..reason("limit", format!("{limit} runs are active, which is maxConcurrentWorkflows"))
+                })
             }
             RunStatus::Paused => Some(reason("pause", "the run is paused until somebody resumes it")),
-            RunStatus::Running if run.finishing => Some(reason("evaluation", "the leader evaluates the run's outputs")),
+            RunStatus::Running if run.finishing => {
+                Some(reason("evaluation", "the leader evaluates the run's outputs"))
+            }
             RunStatus::Running
             | RunStatus::Cancelling
             | RunStatus::Completed
