@@ -15,6 +15,7 @@ use super::{
     names::KnownNames,
     paging,
     problem::Refusal,
+    render::event::envelope,
     reply::{Answered, Reply},
 };
 
@@ -47,7 +48,11 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
             Err(EventsError::Read(error)) => return Err(error.into()),
         }
     }
-    let items = gateway.render(&found, &mut KnownNames::default()).await;
+    let mut names = KnownNames::default();
+    gateway.learn_names(&found, &mut names).await;
+    let items = paging::within_bytes(found.iter().map(|recorded| envelope(recorded, &names)), |event| {
+        event.data.get().len()
+    });
     let first_seq = if last_seq == 0 { 0 } else { gateway.cluster.first_seq() };
     Ok(Reply::json(&EventPage { items, first_seq, last_seq }))
 }

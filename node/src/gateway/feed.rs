@@ -14,7 +14,7 @@ use super::{
     Gateway,
     names::KnownNames,
     problem::Refusal,
-    render::event::{kind, run_of},
+    render::event::{envelope, kind, run_of},
     reply::Answered,
     sse,
 };
@@ -184,8 +184,9 @@ impl Feed {
 
     async fn send_events(&mut self, events: &[Arc<Recorded>]) -> Result<(), Over> {
         let mut text = String::new();
-        for event in self.gateway.render(events, &mut self.names).await {
-            sse::event(&mut text, &event);
+        self.gateway.learn_names(events, &mut self.names).await;
+        for recorded in events {
+            sse::event(&mut text, &envelope(recorded, &self.names));
             if text.len() >= PIECE_BYTES {
                 self.send(std::mem::take(&mut text)).await?;
             }

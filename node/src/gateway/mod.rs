@@ -29,6 +29,7 @@ mod runs_start;
 mod session;
 mod session_results;
 mod sse;
+pub mod starting;
 mod state;
 mod state_write;
 mod system;

@@ -3,12 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use orc_client::wire;
 use orc_domain::{Definition, Recorded, RunId, StepIx};
 
 use super::{
     Gateway,
-    render::event::{Names, envelope, run_of},
+    render::event::{Names, run_of},
 };
 
 /// Runs whose definitions are remembered.
@@ -29,8 +28,8 @@ impl Names for KnownNames {
 }
 
 impl Gateway {
-    /// Events in their public form. What is not found any more is left out: a fact is told in any case.
-    pub async fn render(&self, events: &[Arc<Recorded>], known: &mut KnownNames) -> Vec<wire::Event> {
+    /// Looks up what events leave out. What is not found any more stays out: a fact is told in any case.
+    pub async fn learn_names(&self, events: &[Arc<Recorded>], known: &mut KnownNames) {
         for run in events.iter().filter_map(|recorded| run_of(&recorded.event)) {
             if known.0.contains_key(&run) {
                 continue;
@@ -42,7 +41,6 @@ impl Gateway {
                 known.0.insert(run, definition);
             }
         }
-        events.iter().map(|recorded| envelope(recorded, known)).collect()
     }
 
     async fn definition_of(&self, run: RunId) -> Option<Arc<Definition>> {

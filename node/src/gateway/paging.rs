@@ -8,6 +8,9 @@ use orc_raft::store::Page as Found;
 
 use super::problem::Refusal;
 
+/// Bytes of values in a page.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// How many rows a page may have.
 pub fn limit(asked: Option<u32>) -> Result<usize, Refusal> {
     match asked {
@@ -39,6 +42,17 @@ pub fn cut<K, V>(mut found: Found<K, V>, limit: usize, key: impl Fn(&V) -> K) ->
     found
 }
 
+/// The first items that fit into a page, at least one: values may be large, so a page may be shorter than asked for.
+pub fn within_bytes<T>(items: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut bytes = 0;
+    let fits = |item: &T| {
+        let first = bytes == 0;
+        bytes += 1 + size(item);
+        first || bytes <= PAGE_BYTES
+    };
+    items.take_while(fits).collect()
+}
+
 /// The words of a filter, separated by commas.
 pub fn words(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
@@ -58,6 +72,14 @@ mod tests {
         assert_eq!(cut(&[9, 8, 7], Some(7)), Some(8));
         assert_eq!(cut(&[9, 8], None), None);
         assert_eq!(cut(&[9], Some(3)), Some(3), "the search was broken off");
+    }
+
+    #[test]
+    fn a_page_of_large_values_is_shorter() {
+        let within = |sizes: &[usize]| within_bytes(sizes.iter().copied(), |size| *size).len();
+        assert_eq!(within(&[1, 2, 3]), 3);
+        assert_eq!(within(&[PAGE_BYTES, 1]), 1);
+        assert_eq!(within(&[2 * PAGE_BYTES, 1]), 1, "one is always there, so that a reader gets on");
     }
 
     #[test]

@@ -19,8 +19,7 @@ use crate::definition::{Compiled, DefinitionErrors};
 
 /// Starts a run of the definition in the body.
 pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
-    refuse_named(&call)?;
-    let body: StartRun = call.json()?;
+    let body: StartRun = call.json().map_err(|refusal| named(&call).unwrap_or(refusal))?;
     let compiled = gateway.definition(&call.body, &body.definition)?;
     let create = create_run(&compiled, &body)?;
     let accepted = gateway.create_run(&call, create, &compiled).await?;
@@ -31,8 +30,8 @@ pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
     Ok(Reply::json(&started).created(&location).rev(accepted.rev).replayed(accepted.replayed))
 }
 
-/// A stored workflow cannot be named yet; say so before the body is found wanting.
-fn refuse_named(call: &Call) -> Result<(), Refusal> {
+/// A stored workflow cannot be named yet: that is said instead of what else is missing.
+fn named(call: &Call) -> Option<Refusal> {
     #[derive(serde::Deserialize)]
     struct Named {
         workflow: Option<serde_json::Value>,
@@ -41,9 +40,9 @@ fn refuse_named(call: &Call) -> Result<(), Refusal> {
     match serde_json::from_slice::<Named>(&call.body) {
         Ok(Named { workflow: Some(_), definition: None }) => {
             let refusal = Refusal::invalid("/workflow", "stored workflows are not supported in this version");
-            Err(refusal.hint("send the whole workflow as `definition`"))
+            Some(refusal.hint("send the whole workflow as `definition`"))
         }
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) | Err(_) => None,
     }
 }
 

@@ -279,10 +279,11 @@ fn is_bye(message: &NodeMessage) -> bool {
 
 /// Bytes of payload in a frame, roughly.
 fn size(frame: &[NodeMessage]) -> usize {
-    let payload = |message: &NodeMessage| match message {
-        NodeMessage::Task(order) => order.payload.get().len(),
-        NodeMessage::Message(order) => order.payload.get().len(),
-        _ => 0,
+    let payload = |message: &NodeMessage| {
+        if let NodeMessage::Task(order) = message {
+            return order.payload.get().len();
+        }
+        if let NodeMessage::Message(order) = message { order.payload.get().len() } else { 0 }
     };
     frame.iter().map(|message| 256 + payload(message)).sum()
 }

@@ -45,9 +45,11 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
     let prefix = query.prefix.unwrap_or_default();
     let has_value = |record: &KeyRecord| record.value.is_some();
     let mut rows = gateway.cluster.keys(&prefix, after.as_ref(), limit + 1, has_value);
-    let more = rows.len() > limit;
+    let found = rows.len();
     rows.truncate(limit);
-    let entries: Vec<StateEntry> = rows.iter().filter_map(|record| entry(record)).collect();
+    let entries = rows.iter().filter_map(|record| entry(record));
+    let entries: Vec<StateEntry> = paging::within_bytes(entries, |entry| entry.value.get().len());
+    let more = entries.len() < found;
     let next = entries.last().filter(|_| more).map(|entry| entry.key.clone());
     Ok(Reply::json(&paging::page(&entries, next, Clone::clone)))
 }
@@ -60,7 +62,11 @@ pub async fn versions(gateway: Arc<Gateway>, call: Call) -> Answered {
         return Err(no_value(&key));
     }
     let kept = gateway.cluster.versions(key).await?;
-    Ok(Reply::json(&StateVersions { items: kept.iter().map(|record| show_version(record)).collect() }))
+    // Older ones that do not fit are still there by their number.
+    let shown = kept.iter().map(|record| show_version(record));
+    let items =
+        paging::within_bytes(shown, |version| version.value.as_ref().map_or(0, |value| value.get().len()));
+    Ok(Reply::json(&StateVersions { items }))
 }
 
 /// `GET /state/keys/{key}/versions/{version}`

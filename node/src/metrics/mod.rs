@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use orc_domain::Event;
+use orc_domain::{Event, RunStatus};
 use orc_raft::replica::Leadership;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -24,6 +24,10 @@ use warp::http::Method;
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Buckets from ten milliseconds to a day.
+const RUN_BUCKETS: [f64; 12] =
+    [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
+
 /// What is counted.
 pub struct Metrics {
     registry: Registry,
@@ -33,6 +37,7 @@ pub struct Metrics {
     proposals_unanswered: IntCounter,
     sse_clients: Arc<AtomicI64>,
     runs: IntCounterVec,
+    run_duration: Histogram,
     tasks: IntCounterVec,
     attempts_failed: IntCounter,
     state_writes: IntCounter,
@@ -110,6 +115,9 @@ impl Metrics {
             tracing::debug!("no metrics of the process");
         }
         let duration = Maker::buckets("orc_http_request_duration_seconds", "Time to answer, by route.");
+        let runs =
+            HistogramOpts::new("orc_workflow_run_duration_seconds", "Time from a run's start to its end.");
+        let runs = runs.buckets(RUN_BUCKETS.to_vec());
         let proposal = Maker::buckets("orc_raft_proposal_seconds", "Time until a proposal was decided.");
         Metrics {
             http_requests: make.counters(
@@ -127,6 +135,7 @@ impl Metrics {
                 "Runs ended since this node started.",
                 &["status"],
             ),
+            run_duration: make.add(Histogram::with_opts(runs)),
             tasks: make.counters(
                 "orc_tasks_total",
                 "Tasks and task steps ended since this node started.",
@@ -176,14 +185,22 @@ impl Metrics {
 
     /// Something has happened.
     pub fn event(&self, event: &Event) {
-        match event {
-            Event::RunEnded { status, .. } => self.runs.with_label_values(&[status.name()]).inc(),
-            Event::TaskEnded { outcome, .. } => {
-                self.tasks.with_label_values(&[outcome.status().name()]).inc()
-            }
-            Event::AttemptFailed { retry_at: Some(_), .. } => self.attempts_failed.inc(),
-            Event::StateChanged { .. } => self.state_writes.inc(),
-            _ => {} // the others are not counted
+        if let Event::TaskEnded { outcome, .. } = event {
+            self.tasks.with_label_values(&[outcome.status().name()]).inc();
+        }
+        if let Event::AttemptFailed { retry_at: Some(_), .. } = event {
+            self.attempts_failed.inc();
+        }
+        if let Event::StateChanged { .. } = event {
+            self.state_writes.inc();
+        }
+    }
+
+    /// A run has ended.
+    pub fn run_ended(&self, status: RunStatus, took: Option<Duration>) {
+        self.runs.with_label_values(&[status.name()]).inc();
+        if let Some(took) = took {
+            self.run_duration.observe(took.as_secs_f64());
         }
     }
 

@@ -22,7 +22,7 @@ pub use error::ServerError;
 
 use crate::{
     config::{ServerConfig, Start},
-    gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen},
+    gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
     metrics::Metrics,
 };
 use seams::Seams;
@@ -42,6 +42,7 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
     let starting = Replica::start(replica_options(&config, http_addr));
     let replica = tokio::select! {
         started = starting => started.map_err(ServerError::Replica)?,
+        never = starting::answer(&socket, config.limits.header_timeout) => match never {},
         () = &mut shutdown => return Ok(()),
     };
     let node = Node::start(&config, replica, socket)?;

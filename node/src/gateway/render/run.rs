@@ -60,10 +60,8 @@ impl Shown<'_> {
     fn step(&self, place: StepIx) -> Option<StepView> {
         let step = self.run.steps.get(usize::from(place))?;
         let def = self.definition.and_then(|definition| definition.steps.get(usize::from(place)));
-        let task = match step.status {
-            StepStatus::Running => (self.task)(TaskId::Step(self.run.id, place)),
-            _ => None,
-        };
+        let at_work = step.status == StepStatus::Running;
+        let task = at_work.then(|| (self.task)(TaskId::Step(self.run.id, place))).flatten();
         let around = self.surroundings.zip(self.definition);
         let (id, name, kind) = names(def, place);
         let status = self.step_status(def, place, task.as_deref());
@@ -92,11 +90,20 @@ impl Shown<'_> {
     /// A task's step stands where its task stands; a group is at work while its children are.
     fn step_status(&self, def: Option<&StepDef>, place: StepIx, task: Option<&Task>) -> wire::StepStatus {
         let stored = self.run.steps[usize::from(place)].status;
-        match (stored, task.map(|task| task.status)) {
-            (StepStatus::Running, Some(TaskStatus::Queued | TaskStatus::Blocked)) => wire::StepStatus::Ready,
-            (StepStatus::Running, Some(TaskStatus::Retrying)) => wire::StepStatus::Retrying,
-            (StepStatus::Pending, _) if self.children_started(def).is_some() => wire::StepStatus::Running,
-            _ => wire::StepStatus::from(stored.name()),
+        if stored == StepStatus::Pending && self.children_started(def).is_some() {
+            return wire::StepStatus::Running;
+        }
+        match task.filter(|_| stored == StepStatus::Running).map(|task| task.status) {
+            Some(TaskStatus::Queued | TaskStatus::Blocked) => wire::StepStatus::Ready,
+            Some(TaskStatus::Retrying) => wire::StepStatus::Retrying,
+            Some(
+                TaskStatus::Running
+                | TaskStatus::Completed
+                | TaskStatus::Failed
+                | TaskStatus::Cancelled
+                | TaskStatus::TimedOut,
+            )
+            | None => wire::StepStatus::from(stored.name()),
         }
     }
 
