@@ -21,17 +21,26 @@ pub struct DevCluster {
 }
 
 impl DevCluster {
-    /// Starts it with data in a temporary folder and waits until every node is ready.
+    /// Starts it with data in a temporary folder and waits until every node is ready. Nodes that died stay away for 3 s:
+    /// a leader that is back sooner goes on in its old term, and no failover would be seen.
     pub async fn start(nodes: u64) -> Result<Self> {
         let folder = TempDir::new("dev")?;
         let port = free_ports(1)?[0].min(60_000);
         let data = folder.path().join("data");
-        let arguments: Vec<String> =
-            ["dev", "--nodes", &nodes.to_string(), "--port", &port.to_string(), "--no-worker"]
-                .into_iter()
-                .map(str::to_owned)
-                .chain(["--data-dir".to_owned(), data.display().to_string()])
-                .collect();
+        let arguments: Vec<String> = [
+            "dev",
+            "--nodes",
+            &nodes.to_string(),
+            "--port",
+            &port.to_string(),
+            "--no-worker",
+            "--restart-delay",
+            "3s",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(["--data-dir".to_owned(), data.display().to_string()])
+        .collect();
         let supervisor = Process::start(folder.path(), "dev", &arguments)?;
         let mut cluster = DevCluster { supervisor, workers: Vec::new(), urls: Vec::new(), folder };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -92,8 +101,9 @@ impl DevCluster {
         Ok(())
     }
 
-    /// Waits until a leader leads and every node follows it, then SIGKILLs the leader. Its number and the time of death.
-    pub async fn kill_leader(&self, client: &Client) -> Result<(u64, Instant)> {
+    /// Waits until a leader leads and every node follows it, then SIGKILLs the leader. Its number and term, and the
+    /// time of death.
+    pub async fn kill_leader(&self, client: &Client) -> Result<((u64, u64), Instant)> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let status = client.cluster().status().await;
@@ -104,7 +114,7 @@ impl DevCluster {
             {
                 let (pid, _) = self.nodes().remove(&leader).context("the leader was printed")?;
                 send(pid, "KILL")?;
-                return Ok((leader, Instant::now()));
+                return Ok(((leader, status.term), Instant::now()));
             }
             if Instant::now() > deadline {
                 bail!("the cluster did not become whole again within 30 s\n{}", self.supervisor.output());

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::node::{Node, server, shared, start, until};
+use crate::node::{Answer, Asked, Node, server, server_at, shared, start, until};
 
 #[tokio::test]
 async fn health_status_and_metrics_are_told() {
@@ -30,6 +30,26 @@ async fn health_status_and_metrics_are_told() {
     let cluster = node.read("/cluster").await.ok(200);
     assert_eq!((&cluster["leader"], &cluster["nodes"][0]["role"]), (&json!("node-1"), &json!("leader")));
     assert!(cluster["nodes"][0]["stateHash"].is_string());
+}
+
+#[tokio::test]
+async fn a_node_that_waits_to_be_admitted_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port");
+    let mut command = server_at(&free.to_string(), 2, Some(folder.path()));
+    // Nobody listens at port 1.
+    command.args(["--join", "127.0.0.1:1"]);
+    let mut child = command.spawn().expect("it starts");
+    let node = Node { address: free.to_string(), stdin: child.stdin.take(), child };
+    let asked = Asked::at(&node.address);
+    let health = asked.request(reqwest::Method::GET, "/healthz");
+    let health = || health.try_clone().expect("no body").send();
+    until(|| async { health().await.ok().filter(|answer| answer.status() == 200).map(|_| ()) }).await;
+    let answer = Answer::of(asked.get("/readyz").await).await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("NO_LEADER")));
+    assert_eq!(terminate(node).await, Some(0));
 }
 
 async fn terminate(mut node: Node) -> Option<i32> {

@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Node {
     pub address: String,
     pub child: Child,
-    _stdin: Option<ChildStdin>,
+    pub stdin: Option<ChildStdin>,
 }
 
 /// The node that the tests share; it has no data of its own, and short limits for what tests wait for.
@@ -34,11 +34,16 @@ pub async fn shared() -> Asked {
     node.ask()
 }
 
-/// The command line of a node.
+/// The command line of a node on free ports.
 pub fn server(id: u64, data: Option<&Path>) -> Command {
+    server_at("127.0.0.1:0", id, data)
+}
+
+/// The command line of a node that clients reach at an address.
+pub fn server_at(address: &str, id: u64, data: Option<&Path>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
     command.args(["server", "--node-id", &id.to_string(), "--exit-with-stdin"]);
-    command.args(["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"]);
+    command.args(["--listen", address, "--peer-listen", "127.0.0.1:0"]);
     if let Some(data) = data {
         command.arg("--data-dir").arg(data);
     }
@@ -60,7 +65,7 @@ pub async fn start(mut command: Command) -> Node {
         .expect("an address")
         .0
         .to_owned();
-    let node = Node { address, child, _stdin: stdin };
+    let node = Node { address, child, stdin };
     let asked = node.ask();
     until(|| async { (asked.get("/readyz").await.status() == 200).then_some(()) }).await;
     node
@@ -69,7 +74,7 @@ pub async fn start(mut command: Command) -> Node {
 impl Node {
     /// A way to ask it.
     pub fn ask(&self) -> Asked {
-        Asked { base: format!("http://{}", self.address), http: reqwest::Client::new() }
+        Asked::at(&self.address)
     }
 }
 
@@ -143,6 +148,10 @@ impl Answer {
 }
 
 impl Asked {
+    pub fn at(address: &str) -> Asked {
+        Asked { base: format!("http://{address}"), http: reqwest::Client::new() }
+    }
+
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE)
     }

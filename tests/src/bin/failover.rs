@@ -40,10 +40,16 @@ async fn main() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     let mut gaps = Vec::new();
+    let mut last_term = 0;
     for kill in 1..=arguments.kills {
-        let (leader, died) = cluster.kill_leader(&client).await?;
+        let ((leader, term), died) = cluster.kill_leader(&client).await?;
         let gap = probe.next_after(died, Duration::from_secs(30)).await?;
-        println!("kill {kill:>2}: node-{leader} died, next acknowledged write after {} ms", gap.as_millis());
+        println!(
+            "kill {kill:>2}: node-{leader} died (term {term}), next acknowledged write after {} ms",
+            gap.as_millis()
+        );
+        ensure!(term > last_term, "no other node was elected: term {term} again");
+        last_term = term;
         gaps.push(gap);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
