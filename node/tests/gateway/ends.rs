@@ -42,7 +42,7 @@ async fn a_node_that_waits_to_be_admitted_answers() {
     // Nobody listens at port 1.
     command.args(["--join", "127.0.0.1:1"]);
     let mut child = command.spawn().expect("it starts");
-    let node = Node { address: free.to_string(), stdin: child.stdin.take(), child };
+    let node = Node { address: free.to_string(), _stdin: child.stdin.take(), child };
     let asked = Asked::at(&node.address);
     let health = asked.request(reqwest::Method::GET, "/healthz");
     let health = || health.try_clone().expect("no body").send();

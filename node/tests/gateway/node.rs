@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Node {
     pub address: String,
     pub child: Child,
-    pub stdin: Option<ChildStdin>,
+    pub _stdin: Option<ChildStdin>,
 }
 
 /// The node that the tests share; it has no data of its own, and short limits for what tests wait for.
@@ -65,7 +65,7 @@ pub async fn start(mut command: Command) -> Node {
         .expect("an address")
         .0
         .to_owned();
-    let node = Node { address, child, stdin };
+    let node = Node { address, child, _stdin: stdin };
     let asked = node.ask();
     until(|| async { (asked.get("/readyz").await.status() == 200).then_some(()) }).await;
     node
