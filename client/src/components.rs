@@ -155,6 +155,9 @@ impl IntoFuture for Send {
         Box::pin(async move {
             let client = self.client.clone();
             let reply: MessageReply = client.call(self.into_call()?).await?;
+            if let Some(error) = reply.error {
+                return Err(Error::Component { component: reply.component_id, error });
+            }
             serde_json::from_str(reply.payload.as_deref().map_or("null", |raw| raw.get()))
                 .map_err(Error::Decode)
         })

@@ -46,6 +46,14 @@ pub enum Error {
         /// Why it failed.
         error: Option<ErrorBody>,
     },
+    /// A component answered a message with an error of its own.
+    #[error("component {component} answered {}: {}", .error.code, .error.message)]
+    Component {
+        /// Who answered.
+        component: String,
+        /// What it said.
+        error: ErrorBody,
+    },
     /// Events were compacted before they could be read; the stream goes on with `first_seq`.
     #[error("events before {first_seq} are no longer kept")]
     EventsReset {
@@ -71,6 +79,7 @@ impl Error {
             Self::DeadlineExceeded { last: None, .. } => "DEADLINE_EXCEEDED",
             Self::NotCompleted { error: Some(error), .. } => &error.code,
             Self::NotCompleted { error: None, .. } => "NOT_COMPLETED",
+            Self::Component { error, .. } => &error.code,
             Self::EventsReset { .. } => "EVENTS_COMPACTED",
             Self::Decode(_) => "DECODE",
             Self::Usage(_) => "USAGE",
@@ -83,6 +92,7 @@ impl Error {
         match self {
             Self::Problem(problem) => is_retryable(problem),
             Self::Unreachable { .. } | Self::DeadlineExceeded { .. } => true,
+            Self::Component { error, .. } => error.retryable.unwrap_or(false),
             Self::NotCompleted { .. } | Self::EventsReset { .. } | Self::Decode(_) | Self::Usage(_) => false,
         }
     }
@@ -94,7 +104,10 @@ impl Error {
             Self::Problem(problem) => problem.executed,
             Self::Unreachable { executed, .. } | Self::DeadlineExceeded { executed, .. } => *executed,
             Self::Usage(_) => Some(false),
-            Self::NotCompleted { .. } | Self::EventsReset { .. } | Self::Decode(_) => None,
+            Self::NotCompleted { .. }
+            | Self::Component { .. }
+            | Self::EventsReset { .. }
+            | Self::Decode(_) => None,
         }
     }
 

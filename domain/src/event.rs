@@ -27,6 +27,45 @@ pub struct Recorded {
     pub event: Event,
 }
 
+impl Recorded {
+    /// About how many bytes of memory it holds: what users sent, and a constant for the rest.
+    pub fn weight(&self) -> usize {
+        let json = |value: &Option<Json>| value.as_ref().map_or(0, |json| json.as_str().len());
+        let sent = match &self.event {
+            Event::StateChanged { old, value, .. } => json(old) + json(value),
+            Event::StepEnded { outcome: StepOutcome::Completed(output), .. }
+            | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),
+            Event::StepStarted { config, .. } => json(config),
+            Event::RunEnded { outputs, .. } => outputs.as_str().len(),
+            Event::RunCreated(create) => create.inputs.as_str().len(),
+            Event::TaskCreated(task) => task.payload.as_str().len(),
+            Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
+            Event::RunStarted { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed { .. }
+            | Event::RunCancelRequested { .. }
+            | Event::RunTimedOut { .. }
+            | Event::EvaluationAwaited { .. }
+            | Event::StepDecided { .. }
+            | Event::StepEnded { .. }
+            | Event::DependencyCompleted { .. }
+            | Event::TaskRequeued { .. }
+            | Event::TaskAssigned { .. }
+            | Event::AttemptFailed { .. }
+            | Event::TaskCancelRequested { .. }
+            | Event::TaskEnded { .. }
+            | Event::ComponentRegistered(_)
+            | Event::ComponentConnected { .. }
+            | Event::SessionEnded { .. }
+            | Event::ComponentDisconnected { .. }
+            | Event::ComponentDraining { .. }
+            | Event::ComponentDeregistered { .. }
+            | Event::Configured(_) => 0,
+        };
+        sent + 256
+    }
+}
+
 /// What has happened. Stored: variants are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {

@@ -313,8 +313,8 @@ impl Reader<'_> {
         Limits {
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
             body: self.size("limits.body", 1 << 20),
-            header_timeout: self.duration("limits.header-timeout", Duration::from_secs(10)),
-            body_timeout: self.duration("limits.body-timeout", Duration::from_secs(30)),
+            header_timeout: self.duration("limits.header-timeout", Duration::from_secs(5)),
+            body_timeout: self.duration("limits.body-timeout", Duration::from_secs(60)),
         }
     }
 

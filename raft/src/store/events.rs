@@ -12,8 +12,8 @@ use crate::{
     error::ReadError,
 };
 
-/// Events kept in memory.
-const RING_MAX: usize = 65_536;
+/// Bytes of events kept in memory, about.
+const RING_BYTES_MAX: usize = 16 << 20;
 /// Events copied under one lock.
 const COPY_MAX: usize = 1_024;
 /// Events looked at for one page.
@@ -23,6 +23,8 @@ const SCAN_MAX: u64 = 100_000;
 #[derive(Debug)]
 pub struct Ring {
     events: VecDeque<Arc<Recorded>>,
+    /// Their bytes, about.
+    bytes: usize,
     /// Number of the next event.
     next: u64,
     /// The disk has all before this one.
@@ -32,7 +34,7 @@ pub struct Ring {
 impl Ring {
     /// A ring whose first event will be `next`; the disk has those before.
     pub fn new(next: u64) -> Ring {
-        Ring { events: VecDeque::new(), next, stored: next }
+        Ring { events: VecDeque::new(), bytes: 0, next, stored: next }
     }
 
     /// Number of the next event.
@@ -48,6 +50,7 @@ impl Ring {
     pub(super) fn push(&mut self, news: &[Arc<Recorded>]) {
         for event in news {
             debug_assert_eq!(event.seq, self.next, "events are numbered without gaps");
+            self.bytes += event.weight();
             self.events.push_back(event.clone());
             self.next = event.seq + 1;
         }
@@ -61,8 +64,8 @@ impl Ring {
     }
 
     fn trim(&mut self) {
-        while self.events.len() > RING_MAX && self.first() < self.stored {
-            self.events.pop_front();
+        while self.bytes > RING_BYTES_MAX && self.first() < self.stored {
+            self.bytes -= self.events.pop_front().map_or(0, |event| event.weight());
         }
     }
 
