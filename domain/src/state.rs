@@ -126,8 +126,10 @@ impl Answers {
 }
 
 impl State {
-    /// Restores an answer from the disk; call in log order.
+    /// Restores an answer from the disk; call in log order. The disk forgets later than memory does: what had expired when
+    /// this one was given is dropped, as it was then.
     pub fn restore_answer(&mut self, record: AnswerRecord) {
+        self.answers.expire(record.at);
         self.answers.insert(record);
     }
 

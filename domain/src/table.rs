@@ -144,6 +144,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Deletes a row from the archive.
     pub(crate) fn forget_archived(&mut self, key: K) {
         self.archived.remove(&key);
+        self.fresh.push(key.clone());
         self.forgotten.insert(key);
     }
 

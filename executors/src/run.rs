@@ -196,11 +196,11 @@ mod tests {
             [
                 "MINE",
                 "ORC_ATTEMPT",
+                "ORC_ATTEMPT_TOKEN",
                 "ORC_OUTPUT",
                 "ORC_RUN_ID",
                 "ORC_TASK_ID",
                 "ORC_TASK_TOKEN",
-                "ORC_ATTEMPT_TOKEN",
                 "PATH"
             ]
         );

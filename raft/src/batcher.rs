@@ -6,18 +6,19 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use openraft::raft::ClientWriteResult;
-use orc_domain::{Outcome, Timestamp, Unavailable};
+use orc_domain::{Outcome, Unavailable};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, timeout},
 };
 
 use crate::{
+    clock::Clock,
     replica::Leadership,
     types::{Batch, Raft, TypeConfig},
 };
@@ -104,23 +105,14 @@ impl Batcher {
         raft: Raft,
         leadership: watch::Receiver<Leadership>,
         limits: BatchLimits,
+        clock: Arc<Clock>,
     ) -> (Batcher, impl Future<Output = ()> + Send) {
         let (queue, jobs) = mpsc::channel(limits.waiting_max.max(1));
         let limits = Arc::new(limits);
         let load = Arc::new(Load::default());
         let batcher = Batcher { queue, load: load.clone(), limits: limits.clone() };
         let slots = Arc::new(Semaphore::new(limits.in_flight_max));
-        let packer = Packer {
-            raft,
-            leadership,
-            limits,
-            load,
-            jobs,
-            held: None,
-            slots,
-            term: 0,
-            stamped: Timestamp(0),
-        };
+        let packer = Packer { raft, leadership, limits, load, jobs, held: None, slots, term: 0, clock };
         (batcher, packer.run())
     }
 
@@ -172,7 +164,7 @@ struct Packer {
     /// Records in flight in `term`; those of an earlier term may never be answered and do not count.
     slots: Arc<Semaphore>,
     term: u64,
-    stamped: Timestamp,
+    clock: Arc<Clock>,
 }
 
 impl Packer {
@@ -245,7 +237,7 @@ impl Packer {
         if proposals.is_empty() {
             return;
         }
-        match Batch::pack(self.stamp(), &proposals) {
+        match Batch::pack(self.clock.now(), &proposals) {
             Ok(batch) => {
                 let verdict = propose(&self.raft, batch).await;
                 let record = InFlight::new(slot, self.load.clone());
@@ -256,12 +248,6 @@ impl Packer {
                 answer_all(callers, Err(Unavailable::Overloaded { retry_after: RETRY_AFTER }));
             }
         }
-    }
-
-    /// The wall clock, never behind what was stamped before.
-    fn stamp(&mut self) -> Timestamp {
-        self.stamped = self.stamped.max(wall_clock());
-        self.stamped
     }
 }
 
@@ -282,12 +268,6 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.load.records.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The wall clock of this node.
-pub fn wall_clock() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Who waits for outcomes of a record.

@@ -2,6 +2,7 @@
 //! Knows nothing of workflows: it calls `domain::apply` and stores rows.
 
 pub mod batcher;
+pub mod clock;
 pub mod codec;
 pub mod error;
 pub mod gate;

@@ -2,11 +2,11 @@
 //! are set right, drained ones are said goodbye to. On the leader, also at nodes that have fallen silent.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
-use orc_domain::{ClusterConfig, Command, Effect, NodeId, SessionEnd, TaskId, Token};
+use orc_domain::{ClusterConfig, Command, ComponentId, Effect, NodeId, SessionEnd, SessionId, TaskId, Token};
 
 use super::{
     desk::Desk,
@@ -18,11 +18,12 @@ impl Desk {
     pub(super) fn check_sessions(self: &Arc<Self>) {
         let config = self.state.config();
         let sessions = self.sessions.lock().all();
-        for session in sessions {
-            if !self.is_silent(&session, &config) {
-                self.compare(&session);
+        for session in &sessions {
+            if !self.is_silent(session, &config) {
+                self.compare(session);
             }
         }
+        self.end_orphans(&sessions);
         self.seats.forget_empty();
     }
 
@@ -39,6 +40,27 @@ impl Desk {
         tracing::warn!(component = %session.component, ?silent_for, "a component fell silent");
         self.end(session, SessionEnd::Lost);
         true
+    }
+
+    /// Ends what the state takes for a session of this node and nobody here holds, once it was seen twice: its connection
+    /// was given up while the proposal was on its way.
+    fn end_orphans(self: &Arc<Self>, held: &[Arc<Session>]) {
+        let here = self.state.node();
+        let is_orphan = |live: &&orc_domain::Session| {
+            live.node == here && !held.iter().any(|session| session.id == live.id)
+        };
+        let rows = self.state.components();
+        let orphans = rows.iter().filter_map(|row| Some((row.live_session().filter(is_orphan)?.id, row)));
+        let seen: BTreeMap<SessionId, ComponentId> = orphans.map(|(id, row)| (id, row.id.clone())).collect();
+        let before = std::mem::replace(&mut *self.orphans.lock(), seen.keys().copied().collect());
+        for (session, component) in seen.into_iter().filter(|(session, _)| before.contains(session)) {
+            tracing::warn!(%component, "a session that nobody holds is ended");
+            let (proposer, end) = (self.proposer.clone(), SessionEnd::Lost);
+            self.options.runtime.spawn(async move {
+                // Refused or unheard: the next look tries again.
+                let _ = proposer.propose(Command::EndSession { component, session, end }).await;
+            });
+        }
     }
 
     /// Compares a session with what the state of this node knows of it, which may be behind until it was seen there.
@@ -89,16 +111,24 @@ impl Desk {
         self.state.task(task).is_some_and(|task| task.is_current(token))
     }
 
-    /// Ends the sessions of nodes that have fallen silent, once per silence.
+    /// Ends the sessions of nodes that have fallen silent or left the cluster, as long as the state has any.
     pub(super) fn give_up_silent_nodes(self: &Arc<Self>, given_up: &mut BTreeSet<NodeId>) {
-        let grace = self.state.config().disconnect_grace;
-        let silent: BTreeSet<NodeId> = self.state.silent_nodes(grace).into_iter().collect();
-        given_up.retain(|node| silent.contains(node));
-        for node in silent {
-            if node == self.state.node() || !given_up.insert(node) {
-                continue;
+        if !self.state.leadership().borrow().is_leader {
+            return;
+        }
+        let silent = self.state.silent_nodes(self.state.config().disconnect_grace);
+        let members = self.state.members();
+        let is_gone =
+            |node: &NodeId| *node != self.state.node() && (silent.contains(node) || !members.contains(node));
+        let rows = self.state.components();
+        let nodes = rows.iter().filter_map(|row| Some(row.live_session()?.node)).filter(is_gone);
+        let gone: BTreeSet<NodeId> = nodes.collect();
+        given_up.retain(|node| gone.contains(node));
+        for node in gone {
+            if !given_up.insert(node) {
+                continue; // proposed already, not applied yet
             }
-            tracing::warn!(%node, "a node fell silent: its sessions are lost");
+            tracing::warn!(%node, "a node fell silent or left: its sessions are lost");
             let desk = self.clone();
             self.options.runtime.spawn(async move {
                 let leadership = desk.state.leadership();

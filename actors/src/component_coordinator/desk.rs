@@ -2,7 +2,7 @@
 //! It outlives the actor, so that a connection does not break when the actor is recreated.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use orc_domain::{Command, ComponentId, Effect, SessionEnd, TaskId, Text, Token, Unavailable};
+use orc_domain::{Command, ComponentId, Effect, SessionEnd, SessionId, TaskId, Text, Token, Unavailable};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -56,6 +56,8 @@ pub(crate) struct Desk {
     /// The latest look.
     pub(super) looks: watch::Sender<Look>,
     pub(super) closing: AtomicBool,
+    /// Sessions that the last look found in the state and not here.
+    pub(super) orphans: Mutex<BTreeSet<SessionId>>,
 }
 
 impl Desk {
@@ -79,6 +81,7 @@ impl Desk {
             look: Notify::new(),
             looks: watch::Sender::default(),
             closing: AtomicBool::new(false),
+            orphans: Mutex::default(),
         }
     }
 

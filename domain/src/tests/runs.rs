@@ -1,6 +1,6 @@
 //! Runs and steps, rule by rule.
 
-use super::*;
+use super::{store::Store, *};
 
 fn three() -> Vec<StepDef> {
     vec![step("one", &[], does("a")), step("two", &[0], does("a")), step("three", &[1], does("a"))]
@@ -249,6 +249,25 @@ fn an_idempotency_key_yields_the_first_answer() {
     assert_eq!(cluster.propose(proposal(3, 2)).result, Err(Rejection::IdempotencyKeyReused));
     cluster.clock = cluster.clock + Duration::from_secs(24 * 3600 + 1);
     assert!(!cluster.propose(proposal(4, 1)).replayed, "kept for 24 hours");
+}
+
+#[test]
+fn restored_answers_expire_as_they_did_before() {
+    let mut cluster = Cluster::new();
+    let definition = definition(9, three());
+    let proposal = |id, key| Proposal {
+        command: create_run(id, &definition),
+        idempotency: Some(Idempotency { key: IdempotencyKey([key; 16]), request: 1 }),
+    };
+    cluster.propose(proposal(1, 7));
+    cluster.propose(proposal(2, 8));
+    cluster.clock = cluster.clock + Duration::from_secs(24 * 3600 + 1);
+    assert!(!cluster.propose(proposal(3, 7)).replayed, "the first answer has expired");
+    let mut disk = Store::default();
+    disk.drain(&mut cluster.state);
+    cluster.state = disk.load();
+    assert!(!cluster.propose(proposal(4, 8)).replayed, "so has the second, whoever was used again meanwhile");
+    assert!(cluster.propose(proposal(5, 7)).replayed);
 }
 
 #[test]

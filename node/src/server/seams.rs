@@ -112,6 +112,10 @@ impl ReplicatedState for Seams {
         self.replica.silent_nodes(longer_than)
     }
 
+    fn members(&self) -> Vec<NodeId> {
+        self.replica.members()
+    }
+
     fn now(&self) -> Timestamp {
         self.replica.now()
     }

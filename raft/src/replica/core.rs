@@ -19,6 +19,7 @@ use tokio::{
 use super::{Leadership, Timings};
 use crate::{
     batcher::{BatchLimits, Batcher},
+    clock::Clock,
     gate::Gate,
     membership::Members,
     reads::{ReadIndex, prove_leadership},
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub gate: Gate,
     pub members: Members,
     pub batcher: Batcher,
+    /// What records are stamped with.
+    pub clock: Arc<Clock>,
     pub leadership: watch::Receiver<Leadership>,
     /// The term in which this node leads, and when that was noticed.
     pub led_since: Mutex<Option<(u64, Instant)>>,

@@ -32,7 +32,6 @@ pub use self::{
     options::{Limits, Mode, ReplicaOptions, StartFailure, Timings},
 };
 use crate::{
-    batcher::wall_clock,
     membership::{Change, MembershipError},
     reads::{Gathering, ReadIndex},
     status::{ClusterStatus, NodeStatus},
@@ -136,7 +135,7 @@ impl Replica {
 
     /// The clock that a leader stamps with.
     pub fn now(&self) -> Timestamp {
-        wall_clock()
+        self.inner.core.clock.now()
     }
 
     /// On the leader: members that have not answered for at least this long, counted from the begin of its leadership.
@@ -145,6 +144,12 @@ impl Replica {
         let Some(led_for) = core.led_for() else { return Vec::new() };
         let silent = |node: &u64| core.peers.silent_for(*node).unwrap_or(led_for).min(led_for) >= longer_than;
         core.members.others(core.node.0).into_keys().filter(silent).map(NodeId).collect()
+    }
+
+    /// The nodes of the cluster as this one knows them, itself included.
+    pub fn members(&self) -> Vec<NodeId> {
+        let core = &self.inner.core;
+        core.members.others(core.node.0).into_keys().map(NodeId).chain([core.node]).collect()
     }
 
     /// Asks a node's [`AskHandler`].

@@ -16,12 +16,13 @@ use super::{
 use crate::{
     membership::{Change, MembershipError},
     reads::Gathering,
+    store::verify_snapshot,
     transport::{
         BoxFuture, Hello, Refusal, Service,
         message::{Joiner, Request, Response},
         snapshot::{Chunk, Offer, Receiving},
     },
-    types::Vote,
+    types::{SnapshotMeta, Vote},
 };
 
 const FORWARD_PATIENCE: Duration = Duration::from_secs(12);
@@ -111,8 +112,16 @@ impl NodeService {
                     |receiving: &mut Receiving| receiving.transfer() == transfer && receiving.is_complete();
                 let (vote, snapshot) = receiving.take_if(complete).ok_or(io::ErrorKind::NotFound)?.finish();
                 drop(receiving);
-                let installed = raft.install_full_snapshot(vote, snapshot).await;
-                Response::Snapshot(installed.map_err(io::Error::other)?.vote)
+                let folder = snapshot.snapshot.path.clone();
+                let installed = match verified(&folder, &snapshot.meta).await {
+                    Ok(()) => raft.install_full_snapshot(vote, snapshot).await.map_err(io::Error::other),
+                    Err(error) => Err(error),
+                };
+                // What was installed has been moved; what was refused or not needed must not stay.
+                if tokio::fs::remove_dir_all(&folder).await.is_ok() {
+                    tracing::info!(folder = %folder.display(), "a received snapshot was not needed");
+                }
+                Response::Snapshot(installed?.vote)
             }
             Request::Propose(_) | Request::Ask(_) => unreachable!("served before, to keep their order"),
         })
@@ -157,4 +166,19 @@ impl NodeService {
         current.ok_or(io::ErrorKind::NotFound)?.take(chunk).await?;
         self.vote().await
     }
+}
+
+/// A damaged snapshot is the sender's trouble: it is refused before Raft, which would stop this node over it.
+async fn verified(folder: &std::path::Path, meta: &SnapshotMeta) -> io::Result<()> {
+    let (path, meta) = (folder.to_owned(), meta.clone());
+    let check = move || match verify_snapshot(&path) {
+        Ok(manifest) if manifest.meta() == meta => Ok(()),
+        Ok(_) => Err(io::Error::other("the snapshot is another one than was offered")),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    let verdict = tokio::task::spawn_blocking(check).await.map_err(io::Error::other)?;
+    if let Err(error) = &verdict {
+        tracing::error!(%error, folder = %folder.display(), "a received snapshot is damaged");
+    }
+    verdict
 }

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     batcher::Batcher,
+    clock::Clock,
     error::{Fatal, FatalHandler},
     gate::Gate,
     identity::Identity,
@@ -62,7 +63,9 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
     let raft = raft.map_err(|error| StartFailure::Raft(error.to_string()))?;
     let mut tasks = JoinSet::new();
     let (observed, leadership) = watch::channel(Leadership::default());
-    let (batcher, packing) = Batcher::new(raft.clone(), leadership.clone(), options.limits.batch.clone());
+    let clock = Arc::new(Clock::new(opened.reader.clone()));
+    let (batcher, packing) =
+        Batcher::new(raft.clone(), leadership.clone(), options.limits.batch.clone(), clock.clone());
     tasks.spawn(packing);
     let core = Arc::new(Core {
         node: options.node,
@@ -72,6 +75,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         peers: peers.clone(),
         gate: gate.clone(),
         batcher,
+        clock,
         leadership,
         led_since: Mutex::default(),
         reader: opened.reader,

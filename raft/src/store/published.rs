@@ -39,6 +39,8 @@ pub struct Published {
     pub durable: watch::Sender<Option<LogId>>,
     /// When time alone changes the state next.
     pub next_due: watch::Sender<Option<Timestamp>>,
+    /// The cluster's time, in milliseconds since 1970.
+    pub now: AtomicU64,
     /// The cluster's settings.
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
@@ -57,6 +59,7 @@ impl Published {
             applied: watch::Sender::new(applied),
             durable: watch::Sender::new(applied),
             next_due: watch::Sender::new(state.next_due()),
+            now: AtomicU64::new(state.meta.now.0),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
         };
@@ -106,6 +109,7 @@ impl Published {
             *self.config.write() = config.clone();
         }
         self.applied.send_replace(Some(applied));
+        self.now.store(state.meta.now.0, Ordering::Release);
         let due = state.next_due();
         self.next_due.send_if_modified(|shown| {
             let changed = *shown != due;

@@ -220,6 +220,11 @@ impl StateReader {
         self.core.published.events.subscribe()
     }
 
+    /// The cluster's time: the latest that a record brought.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.core.published.now.load(Ordering::Acquire))
+    }
+
     /// Number of the last event.
     pub fn last_seq(&self) -> u64 {
         self.core.published.ring.read().next() - 1

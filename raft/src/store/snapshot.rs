@@ -96,7 +96,12 @@ impl Snapshots {
         remove_folder(&path).map_err(snapshot_error(&path))?;
         fs::rename(folder, &path).and_then(|()| sync_folder(&all)).map_err(snapshot_error(&path))?;
         let meta = manifest.meta();
-        *self.current.lock() = Some((meta.clone(), path.clone()));
+        let mut current = self.current.lock();
+        // A build that began before an installation may end after it: the newer one stays.
+        if current.as_ref().is_none_or(|(newest, _)| newest.last_log_id <= meta.last_log_id) {
+            *current = Some((meta.clone(), path.clone()));
+        }
+        drop(current);
         self.forget_old().map_err(snapshot_error(all))?;
         Ok(Snapshot { meta, snapshot: Box::new(SnapshotFolder { path }) })
     }

@@ -218,6 +218,10 @@ impl ReplicatedState for View {
         self.world.state.lock().config().clone()
     }
 
+    fn members(&self) -> Vec<NodeId> {
+        (1..=9).map(NodeId).collect()
+    }
+
     fn silent_nodes(&self, _: Duration) -> Vec<NodeId> {
         self.world.silent.lock().clone()
     }
