@@ -112,28 +112,24 @@ impl Desk {
     }
 
     /// Ends the sessions of nodes that have fallen silent or left the cluster, as long as the state has any.
-    pub(super) fn give_up_silent_nodes(self: &Arc<Self>, given_up: &mut BTreeSet<NodeId>) {
-        if !self.state.leadership().borrow().is_leader {
-            return;
-        }
+    pub(super) fn give_up_silent_nodes(self: &Arc<Self>) {
         let silent = self.state.silent_nodes(self.state.config().disconnect_grace);
         let members = self.state.members();
         let is_gone =
             |node: &NodeId| *node != self.state.node() && (silent.contains(node) || !members.contains(node));
         let rows = self.state.components();
         let nodes = rows.iter().filter_map(|row| Some(row.live_session()?.node)).filter(is_gone);
-        let gone: BTreeSet<NodeId> = nodes.collect();
-        given_up.retain(|node| gone.contains(node));
-        for node in gone {
-            if !given_up.insert(node) {
-                continue; // proposed already, not applied yet
+        for node in nodes.collect::<BTreeSet<NodeId>>() {
+            if !self.giving_up.lock().insert(node) {
+                continue; // on its way already
             }
             tracing::warn!(%node, "a node fell silent or left: its sessions are lost");
             let desk = self.clone();
             self.options.runtime.spawn(async move {
                 let leadership = desk.state.leadership();
                 let command = Command::EndNodeSessions { node, except: Vec::new() };
-                desk.proposer.decide(command, || leadership.borrow().is_leader && !desk.is_closing()).await
+                desk.proposer.decide(command, || leadership.borrow().is_leader && !desk.is_closing()).await;
+                desk.giving_up.lock().remove(&node);
             });
         }
     }

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use orc_domain::{Command, ComponentId, Effect, SessionEnd, SessionId, TaskId, Text, Token, Unavailable};
+use orc_domain::{
+    Command, ComponentId, Effect, NodeId, SessionEnd, SessionId, TaskId, Text, Token, Unavailable,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -58,6 +60,8 @@ pub(crate) struct Desk {
     pub(super) closing: AtomicBool,
     /// Sessions that the last look found in the state and not here.
     pub(super) orphans: Mutex<BTreeSet<SessionId>>,
+    /// Nodes whose sessions are being ended.
+    pub(super) giving_up: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Desk {
@@ -82,6 +86,7 @@ impl Desk {
             looks: watch::Sender::default(),
             closing: AtomicBool::new(false),
             orphans: Mutex::default(),
+            giving_up: Mutex::default(),
         }
     }
 

@@ -11,14 +11,14 @@ mod poll;
 mod session;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
 use orc_domain::{
-    ComponentId, HeldAttempt, Json, NodeId, Outcome, RegisterComponent, SessionEnd, SessionId, Unavailable,
+    ComponentId, HeldAttempt, Json, Outcome, RegisterComponent, SessionEnd, SessionId, Unavailable,
 };
 
 pub use connect::{ConnectError, SessionHandle, SessionLink};
@@ -127,12 +127,11 @@ const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub struct ComponentCoordinator {
     desk: Arc<Desk>,
     leads: bool,
-    given_up: BTreeSet<NodeId>,
 }
 
 impl ComponentCoordinator {
     pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        ComponentCoordinator { desk, leads: false, given_up: BTreeSet::new() }
+        ComponentCoordinator { desk, leads: false }
     }
 
     /// Waits until somebody wants a look at what is outstanding, looks, pauses in proportion, and so on.
@@ -159,7 +158,7 @@ impl ComponentCoordinator {
     fn check(&mut self, _: &mut Context<Self>) {
         self.desk.check_sessions();
         if self.leads {
-            self.desk.give_up_silent_nodes(&mut self.given_up);
+            self.desk.give_up_silent_nodes();
         }
     }
 }
@@ -196,9 +195,6 @@ impl Handler<Leads> for ComponentCoordinator {
     type Result = ();
 
     fn handle(&mut self, Leads(leadership): Leads, _: &mut Self::Context) {
-        if !leadership.is_leader {
-            self.given_up.clear();
-        }
         self.leads = leadership.is_leader;
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use orc_domain::{Command, Event, NodeId};
+use orc_domain::{Command, Labels, NodeId, RegisterComponent, SessionId};
 
-use crate::support::{
-    Cluster, World, component_id, definition, echo, next_task, options, run_of, single_task, task_step, until,
-};
+use crate::support::{Cluster, World, component_id, echo, next_task, options, single_task, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_actor_that_panics_is_recreated_and_work_goes_on() {
@@ -46,26 +44,55 @@ async fn an_actor_that_panics_is_recreated_and_work_goes_on() {
     cluster.shutdown().await;
 }
 
+/// Connects `far` to a node that this test does not run.
+async fn connect_far(cluster: &Cluster, node: NodeId, session: u128) {
+    let component = component_id("far");
+    let register = RegisterComponent {
+        id: component.clone(),
+        name: "far".into(),
+        kind: "worker".into(),
+        version: "1".into(),
+        capabilities: Vec::new(),
+        labels: Labels::new(),
+        slots: 1,
+    };
+    cluster.accept(Command::RegisterComponent(Box::new(register))).await;
+    let session = SessionId(uuid::Uuid::from_u128(session));
+    cluster.accept(Command::ConnectComponent { component, session, node, held: Vec::new() }).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sessions_of_a_silent_node_end_once() {
+async fn the_sessions_of_nodes_that_are_silent_or_gone_end() {
     let cluster = Cluster::of(2);
     let session = cluster.connect(2, "ann", Vec::new()).await;
-    let of_node = |command: &Command| matches!(command, Command::EndNodeSessions { node: NodeId(7), .. });
-    *cluster.world.silent.lock() = vec![NodeId(7)];
-    until(|| cluster.world.count(of_node) == 1).await;
-    let (run, create) = run_of(&definition(vec![task_step("a", "{}")]), "{}");
-    let component = echo(&cluster, session);
-    cluster.accept(create).await;
-    cluster
-        .world
-        .event(|event| matches!(event, Event::RunEnded { run: ended, .. } if *ended == run).then_some(()))
-        .await;
-    assert_eq!(cluster.world.count(of_node), 1, "once per silence");
-    cluster.world.silent.lock().clear();
-    let connected = |state: &orc_domain::State| {
-        state.components.get(&component_id("ann")).is_some_and(|row| row.live_session().is_some())
+    let live = |name: &str| {
+        let id = component_id(name);
+        cluster.world.read(|state| state.components.get(&id).is_some_and(|row| row.live_session().is_some()))
     };
-    assert!(cluster.world.read(connected));
+    *cluster.world.silent.lock() = vec![NodeId(7)];
+    for (node, session) in [(NodeId(7), 1), (NodeId(7), 2), (NodeId(12), 3)] {
+        connect_far(&cluster, node, session).await;
+        until(|| !live("far")).await;
+    }
+    let ended = |command: &Command| matches!(command, Command::EndNodeSessions { node: NodeId(12), .. });
+    assert!(cluster.world.count(ended) >= 1, "node 12 is no member");
+    assert!(live("ann"), "who is connected to a healthy node stays");
+    let component = echo(&cluster, session);
+    cluster.shutdown().await;
+    component.await.expect("the component ends with its session");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_nobody_holds_ends() {
+    let cluster = Cluster::of(2);
+    let session = cluster.connect(2, "ann", Vec::new()).await;
+    connect_far(&cluster, NodeId(1), 1).await;
+    let far = component_id("far");
+    until(|| {
+        cluster.world.read(|state| state.components.get(&far).is_some_and(|row| row.live_session().is_none()))
+    })
+    .await;
+    let component = echo(&cluster, session);
     cluster.shutdown().await;
     component.await.expect("the component ends with its session");
 }
