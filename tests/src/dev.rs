@@ -21,7 +21,7 @@ pub struct DevCluster {
 }
 
 impl DevCluster {
-    /// Starts it with data in a temporary folder and waits until every node is ready. Nodes that died stay away for 3 s:
+    /// Starts it with data in a temporary folder and waits until every node is ready. Nodes that died stay away for 5 s:
     /// a leader that is back sooner goes on in its old term, and no failover would be seen.
     pub async fn start(nodes: u64) -> Result<Self> {
         let folder = TempDir::new("dev")?;
