@@ -35,7 +35,7 @@ impl DevCluster {
             &port.to_string(),
             "--no-worker",
             "--restart-delay",
-            "3s",
+            "5s",
         ]
         .into_iter()
         .map(str::to_owned)
