@@ -54,9 +54,9 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         | Event::ComponentDisconnected { .. }
         | Event::ComponentDraining { .. }
         | Event::ComponentDeregistered { .. } => component_changed(state, event),
-        Event::StateChanged { key, old, value, version, version_min } => {
+        // The value before is for readers of the event; the row is the truth.
+        Event::StateChanged { key, old: _, value, version, version_min } => {
             state_changed(state, key, value.as_ref(), (*version, *version_min));
-            let _ = old; // the fact carries it for readers; the row is the truth
         }
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());
