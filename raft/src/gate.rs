@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use crate::{transport::Peers, types::Raft};
+use crate::{membership::is_quorum, transport::Peers, types::Raft};
 
 const SAMPLE: Duration = Duration::from_millis(100);
 const PING_PATIENCE: Duration = Duration::from_millis(300);
@@ -175,8 +175,7 @@ impl Sampler {
             pings.spawn(async move { peers.ping(node, PING_PATIENCE).await.then_some(node) });
         }
         there.extend(pings.join_all().await.into_iter().flatten());
-        let configs = membership.membership().get_joint_config();
-        configs.iter().all(|voters| voters.intersection(&there).count() * 2 > voters.len())
+        is_quorum(membership.membership(), &there)
     }
 }
 

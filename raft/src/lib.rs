@@ -4,6 +4,7 @@
 pub mod batcher;
 pub mod clock;
 pub mod codec;
+pub mod election;
 pub mod error;
 pub mod gate;
 pub mod identity;

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     replica::Leadership,
     transport::{Peers, message::Joiner},
-    types::{Member, Raft, RaftMetrics},
+    types::{Member, Membership, Raft, RaftMetrics},
 };
 
 /// A learner that lacks fewer records than this becomes a voter.
@@ -29,6 +29,11 @@ const LAG_MAX: u64 = 1_000;
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 const PROMOTE_EVERY: Duration = Duration::from_millis(200);
 const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether these nodes are a majority of the voters; while they change, of the old and of the new ones.
+pub fn is_quorum(membership: &Membership, nodes: &BTreeSet<u64>) -> bool {
+    membership.get_joint_config().iter().all(|voters| voters.intersection(nodes).count() * 2 > voters.len())
+}
 
 /// A wish to change the membership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -321,8 +321,8 @@ impl Reader<'_> {
     fn raft(&mut self) -> RaftTimings {
         let timings = RaftTimings {
             heartbeat: self.duration("raft.heartbeat", Duration::from_millis(100)),
-            election_min: self.duration("raft.election-min", Duration::from_millis(400)),
-            election_max: self.duration("raft.election-max", Duration::from_millis(800)),
+            election_min: self.duration("raft.election-min", Duration::from_millis(500)),
+            election_max: self.duration("raft.election-max", Duration::from_millis(1000)),
         };
         if timings.election_min < timings.heartbeat * 2 || timings.election_max <= timings.election_min {
             let shown =

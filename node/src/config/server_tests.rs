@@ -43,7 +43,7 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!((config.limits.connections, config.limits.body), (1_024, 1 << 20));
     let millis = [config.raft.heartbeat, config.raft.election_min, config.raft.election_max]
         .map(|time| time.as_millis());
-    assert_eq!(millis, [100, 400, 800]);
+    assert_eq!(millis, [100, 500, 1000]);
     assert_eq!((config.cluster, config.ephemeral), (ClusterConfig::default(), false));
 }
 

@@ -138,7 +138,7 @@ impl From<Unavailable> for Refusal {
         let detail = unavailable.to_string();
         match unavailable {
             Unavailable::NoLeader => Refusal::new(codes::NO_LEADER, detail)
-                .hint("an election takes about two seconds: try again with the same idempotency key")
+                .hint("an election takes about a second: try again with the same idempotency key")
                 .retry_after(Duration::from_secs(1)),
             Unavailable::Overloaded { retry_after } => {
                 Refusal::new(codes::OVERLOADED, detail).status(429).retry_after(retry_after)

@@ -111,6 +111,11 @@ struct Shared {
 }
 
 impl LogStore {
+    /// The place of the last record, synced or not.
+    pub fn last(&self) -> Option<LogId> {
+        self.shared.tail.read().last()
+    }
+
     async fn write(&self, job: impl FnOnce(oneshot::Sender<()>) -> Job) -> Result<(), StorageError> {
         let (done, synced) = oneshot::channel();
         self.send(job(done)).await?;

@@ -20,6 +20,7 @@ use super::{Leadership, Timings};
 use crate::{
     batcher::{BatchLimits, Batcher},
     clock::Clock,
+    election::Elections,
     gate::Gate,
     membership::Members,
     reads::{ReadIndex, prove_leadership},
@@ -43,6 +44,7 @@ pub(super) struct Core {
     pub raft: Raft,
     pub peers: Peers,
     pub gate: Gate,
+    pub elections: Elections,
     pub members: Members,
     pub batcher: Batcher,
     /// What records are stamped with.

@@ -68,9 +68,9 @@ pub enum Mode {
 pub struct Timings {
     /// Between two heartbeats of a leader; also how long an append may take.
     pub heartbeat: Duration,
-    /// The shortest time without a leader before an election.
+    /// The shortest silence of a leader before an election; so long its followers vote for no other.
     pub election_min: Duration,
-    /// The longest; also how long a leader's lease lasts.
+    /// The longest.
     pub election_max: Duration,
     /// How long a call waits for a leader before it says that there is none.
     pub leader_patience: Duration,
@@ -82,8 +82,8 @@ impl Default for Timings {
     fn default() -> Self {
         Timings {
             heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(400),
-            election_max: Duration::from_millis(800),
+            election_min: Duration::from_millis(500),
+            election_max: Duration::from_millis(1000),
             leader_patience: Duration::from_secs(1),
             join_patience: Duration::from_secs(60),
         }
@@ -116,8 +116,10 @@ pub(super) fn raft_config(timings: &Timings, limits: &Limits) -> Result<Arc<Conf
     let config = Config {
         cluster_name: "orc".into(),
         heartbeat_interval: millis(timings.heartbeat),
-        election_timeout_min: millis(timings.election_min),
-        election_timeout_max: millis(timings.election_max),
+        // Openraft never stands by itself, see `election.rs`; of its time-outs the lease of a leader is left, the longer one.
+        enable_elect: false,
+        election_timeout_min: millis(timings.election_min).saturating_sub(1),
+        election_timeout_max: millis(timings.election_min),
         max_payload_entries: APPEND_ENTRIES_MAX,
         install_snapshot_timeout: SNAPSHOT_INSTALL_MS,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(limits.snapshot_every),

@@ -87,6 +87,7 @@ impl NodeService {
                 Response::Append(raft.append_entries(rpc).await.map_err(io::Error::other)?)
             }
             Request::Vote(rpc) => Response::Vote(raft.vote(rpc).await.map_err(io::Error::other)?),
+            Request::Canvass(canvass) => Response::Canvass(self.core.elections.would_vote(&canvass).await),
             Request::Elect => {
                 if self.core.way() == Way::To(from) {
                     raft.trigger().elect().await.map_err(io::Error::other)?;

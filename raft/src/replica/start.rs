@@ -31,6 +31,7 @@ use super::{
 use crate::{
     batcher::Batcher,
     clock::Clock,
+    election::Elections,
     error::{Fatal, FatalHandler},
     gate::Gate,
     identity::Identity,
@@ -59,6 +60,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
 
     let (peers, gate) = (Peers::new(local), Gate::new());
     let network = Network::new(peers.clone(), gate.clone());
+    let log = opened.log.clone();
     let raft = Raft::new(node_id, config, network, opened.log, opened.machine).await;
     let raft = raft.map_err(|error| StartFailure::Raft(error.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -74,6 +76,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         raft: raft.clone(),
         peers: peers.clone(),
         gate: gate.clone(),
+        elections: Elections::new(raft.clone(), log, peers.clone(), gate.clone(), options.timings),
         batcher,
         clock,
         leadership,
@@ -130,6 +133,7 @@ fn gather(core: &Arc<Core>, tasks: &mut JoinSet<()>) -> (Arc<NodeService>, Gathe
 fn tend(core: &Arc<Core>, options: &ReplicaOptions, tasks: &mut JoinSet<()>) {
     let gate_limit = 2 * options.timings.election_max;
     tasks.spawn(core.gate.clone().run(core.raft.clone(), core.peers.clone(), gate_limit));
+    tasks.spawn(core.elections.clone().run());
     tasks.spawn(core.members.clone().tend(core.leadership.clone()));
     tasks.spawn(watch_consensus(core.clone(), options.fatal.clone()));
     tasks.spawn(watch_snapshots(core.raft.clone(), options.limits.snapshot_every));

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     codec,
+    election::Canvass,
     membership::{Change, MembershipError},
     status::NodeStatus,
     types::{Member, TypeConfig, Vote},
@@ -25,6 +26,8 @@ pub enum Request {
     Append(AppendEntriesRequest<TypeConfig>),
     /// Vote for the sender.
     Vote(VoteRequest<u64>),
+    /// Say whether you would vote for the sender.
+    Canvass(Canvass),
     /// Run for leader now: the leader is about to leave.
     Elect,
     /// Propose these to the log; see [`join_proposals`].
@@ -68,7 +71,7 @@ impl Request {
     /// The connection it belongs on.
     pub fn class(&self) -> Class {
         match self {
-            Request::Append(_) | Request::Vote(_) => Class::Raft,
+            Request::Append(_) | Request::Vote(_) | Request::Canvass(_) => Class::Raft,
             Request::Cluster { .. } => Class::Join,
             Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd { .. } => {
                 Class::Snapshot
@@ -91,6 +94,8 @@ pub enum Response {
     Append(AppendEntriesResponse<u64>),
     /// To [`Request::Vote`].
     Vote(VoteResponse<u64>),
+    /// To [`Request::Canvass`].
+    Canvass(bool),
     /// Done, nothing to say.
     Done,
     /// To [`Request::Propose`], in order.

@@ -245,10 +245,12 @@ async fn a_leader_without_a_majority_refuses_and_recovers_with_the_longest_log()
     eventually("it notices", async || (alone.ready() == Err(NotReady::CutOff)).then_some(())).await;
     assert_eq!(one(&alone, set("refused", "1")).await, Err(Unavailable::NoLeader));
     assert_eq!(alone.read_barrier().await, Err(Unavailable::NoLeader));
-    // The record that only the old leader has makes every vote of this follower's election be refused.
+    // The record that only the old leader has makes every vote of this follower's election be refused, so it never stands.
+    let term = alone.leadership().borrow().term;
     cluster.restart(followers[0]).await;
     done(cluster.places[followers[0]].node(), set("again", "1")).await;
     assert_eq!(value(&alone, "again").await.as_deref(), Some("1"));
     let _ = hanging.await.unwrap();
+    assert_eq!(alone.leadership().borrow().term, term, "nobody stood who could not win");
     cluster.agree().await;
 }
