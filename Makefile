@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench docker-demo
+.PHONY: help setup demo dev test check fix bench bench-peers docker-demo
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PYTHON ?= python3
@@ -49,6 +49,9 @@ fix: setup ## format and apply the lints' suggestions
 bench: setup ## throughput and latency on three nodes
 	cargo build --release -p orc-node --bin orc
 	cargo run --release -p orc-benches
+
+bench-peers: setup ## orc and its peers (Restate, etcd, NATS, BullMQ) in turn on this machine; ARGS="--only w3 --rounds 1"
+	@$(PYTHON) tools/bench_peers.py $(ARGS)
 
 docker-demo: ## three containers, a run completed, a node killed and back (needs a Docker Engine)
 	@docker/demo.sh

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::channel::Channel;
 use crate::http::Call;
 use crate::wire::{SystemStatus, paths};
 use crate::{Cluster, Components, Error, Events, Runs, State, Tasks};
@@ -36,6 +37,8 @@ pub struct Client {
 struct Inner {
     http: reqwest::Client,
     nodes: Vec<String>,
+    /// One to each node; none if calls are to be plain requests.
+    channels: Vec<Channel>,
     /// The node that worked last.
     preferred: AtomicUsize,
     /// The newest index that an answer to a mutation carried: reads must be as new.
@@ -50,6 +53,7 @@ pub struct ClientBuilder {
     nodes: Vec<String>,
     timeout: Duration,
     attempt_timeout: Duration,
+    plain_http: bool,
 }
 
 impl ClientBuilder {
@@ -74,6 +78,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Makes each call an HTTP request of its own, instead of sending all calls to a node over one WebSocket. Where
+    /// something between here and a node does not pass WebSockets on, that happens by itself.
+    #[must_use]
+    pub fn plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
     /// Makes the client; it connects when it is used.
     ///
     /// # Errors
@@ -92,7 +104,10 @@ impl ClientBuilder {
             .map_err(|error| Error::Usage(format!("no HTTP client could be made: {error}")))?;
         let (timeout, attempt_timeout) = (self.timeout, self.attempt_timeout);
         let (preferred, index_seen) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Ok(Client { inner: Arc::new(Inner { http, nodes, preferred, index_seen, timeout, attempt_timeout }) })
+        let channels = if self.plain_http { 0 } else { nodes.len() };
+        let channels = (0..channels).map(|_| Channel::default()).collect();
+        let inner = Inner { http, nodes, channels, preferred, index_seen, timeout, attempt_timeout };
+        Ok(Client { inner: Arc::new(inner) })
     }
 }
 
@@ -112,7 +127,12 @@ impl Client {
     /// Begins to make a client.
     #[must_use]
     pub fn builder() -> ClientBuilder {
-        ClientBuilder { nodes: Vec::new(), timeout: TIMEOUT, attempt_timeout: ATTEMPT_TIMEOUT }
+        ClientBuilder {
+            nodes: Vec::new(),
+            timeout: TIMEOUT,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            plain_http: false,
+        }
     }
 
     /// Runs of workflows.
@@ -185,6 +205,12 @@ impl Client {
     /// The address at a position, counted round and round.
     pub(crate) fn node(&self, position: usize) -> &str {
         &self.inner.nodes[position % self.inner.nodes.len()]
+    }
+
+    /// The channel to the node at a position, if there may be one.
+    pub(crate) fn channel(&self, position: usize) -> Option<&Channel> {
+        let channels = &self.inner.channels;
+        channels.get(position % self.inner.nodes.len()).filter(|channel| !channel.is_not_spoken())
     }
 
     pub(crate) fn prefer(&self, position: usize) {

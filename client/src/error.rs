@@ -21,7 +21,7 @@ pub enum Error {
         executed: Option<bool>,
         /// How the last attempt ended.
         #[source]
-        last: reqwest::Error,
+        last: TransportError,
     },
     /// Nodes answered, but not with a result until the call's deadline.
     #[error("no result within {timeout:?} in {attempts} attempts")]
@@ -66,6 +66,54 @@ pub enum Error {
     /// The call makes no sense as it is.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Why an attempt got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The node was not reached: it has not heard of the call.
+    #[error("{node} cannot be reached: {reason}")]
+    Unreachable {
+        /// Its address.
+        node: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The connection broke: nobody can say what became of the call.
+    #[error("the connection to {node} broke before the answer came")]
+    Lost {
+        /// Its address.
+        node: String,
+    },
+    /// The node took too long: nobody can say what became of the call.
+    #[error("{node} did not answer within {timeout:?}")]
+    Silent {
+        /// Its address.
+        node: String,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// A plain HTTP request failed.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
+impl TransportError {
+    /// `Some(false)`: the call certainly had no effect. `None`: nobody can say.
+    #[must_use]
+    pub fn executed(&self) -> Option<bool> {
+        match self {
+            Self::Unreachable { .. } => Some(false),
+            Self::Lost { .. } | Self::Silent { .. } => None,
+            Self::Http(error) => (error.is_connect() || error.is_builder()).then_some(false),
+        }
+    }
+
+    /// The request itself is at fault: no node can take it.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Http(error) if error.is_builder())
+    }
 }
 
 impl Error {

@@ -1,5 +1,5 @@
-//! How a call is tried: on node after node, with the same idempotency key, until its deadline.
-//! Knows nothing of what a call means.
+//! How a call is tried: on node after node, with the same idempotency key, until its deadline; over the node's channel, or
+//! as a plain request where there is none. Knows nothing of what a call means.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::error::is_retryable;
+use crate::channel::{Answer, NoAnswer, Request};
+use crate::error::{TransportError, is_retryable};
 use crate::wire::{self, Problem, headers};
 use crate::{Client, Error};
 
@@ -91,14 +92,14 @@ impl Call {
 
 /// How an attempt failed.
 enum Failure {
-    Transport(reqwest::Error),
+    Transport(TransportError),
     Problem { problem: Box<Problem>, retry_after: Option<Duration> },
 }
 
 impl Failure {
     fn may_try_again(&self, call: &Call) -> bool {
         let passing = match self {
-            Self::Transport(error) => !error.is_builder(),
+            Self::Transport(error) => !error.is_usage(),
             Self::Problem { problem, .. } => is_retryable(problem),
         };
         passing && (!call.once || self.executed() == Some(false))
@@ -106,7 +107,7 @@ impl Failure {
 
     fn executed(&self) -> Option<bool> {
         match self {
-            Self::Transport(error) => (error.is_connect() || error.is_builder()).then_some(false),
+            Self::Transport(error) => error.executed(),
             Self::Problem { problem, .. } => problem.executed,
         }
     }
@@ -161,32 +162,82 @@ impl Client {
 
     async fn attempt(&self, position: usize, call: &Call, remaining: Duration) -> Result<Bytes, Failure> {
         let timeout = remaining.min(self.attempt_timeout() + call.patience);
+        let answer = match self.over_channel(position, call, timeout).await {
+            Some(answer) => answer?,
+            None => self
+                .plainly(position, call, timeout)
+                .await
+                .map_err(|error| Failure::Transport(error.into()))?,
+        };
+        let Answer { status, index, retry_after, body } = answer;
+        if !(200..300).contains(&status) {
+            return Err(Failure::Problem { problem: Box::new(read_problem(status, &body)), retry_after });
+        }
+        if call.is_mutation() {
+            self.saw_index(index.unwrap_or(0));
+        }
+        Ok(body)
+    }
+
+    /// Over the node's channel; `None` where there is none.
+    async fn over_channel(
+        &self,
+        position: usize,
+        call: &Call,
+        timeout: Duration,
+    ) -> Option<Result<Answer, Failure>> {
+        let channel = self.channel(position)?;
+        let request = Request {
+            method: call.method.clone(),
+            target: call.target.clone(),
+            headers: self.headers_of(call),
+            body: call.body.clone(),
+        };
+        let node = || self.node(position).to_owned();
+        let why = match tokio::time::timeout(timeout, channel.call(self.node(position), request)).await {
+            Ok(Ok(answer)) => return Some(Ok(answer)),
+            Ok(Err(NoAnswer::NotSpoken)) => return None,
+            Ok(Err(NoAnswer::Refused(problem, retry_after))) => {
+                return Some(Err(Failure::Problem { problem, retry_after }));
+            }
+            Ok(Err(NoAnswer::Unreachable(reason))) => {
+                TransportError::Unreachable { node: node(), reason: (*reason).to_owned() }
+            }
+            Ok(Err(NoAnswer::Lost)) => TransportError::Lost { node: node() },
+            Err(_) => TransportError::Silent { node: node(), timeout },
+        };
+        Some(Err(Failure::Transport(why)))
+    }
+
+    /// As an HTTP request of its own.
+    async fn plainly(
+        &self,
+        position: usize,
+        call: &Call,
+        timeout: Duration,
+    ) -> Result<Answer, reqwest::Error> {
         let url = format!("{}{}", self.node(position), call.target);
         let mut request = self.http().request(call.method.clone(), url).timeout(timeout);
-        for (name, value) in &call.headers {
-            request = request.header(*name, value);
-        }
-        if !call.is_mutation() && self.index_seen() > 0 {
-            request = request.header(headers::ORC_MIN_INDEX, self.index_seen());
+        for (name, value) in self.headers_of(call) {
+            request = request.header(name, value);
         }
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, headers::JSON).body(body.clone());
         }
-        let response = request.send().await.map_err(Failure::Transport)?;
-        let status = response.status();
-        let answer_headers = response.headers().clone();
-        let body = response.bytes().await.map_err(Failure::Transport)?;
-        if !status.is_success() {
-            let retry_after = number(&answer_headers, headers::RETRY_AFTER).map(Duration::from_secs);
-            return Err(Failure::Problem {
-                problem: Box::new(read_problem(status.as_u16(), &body)),
-                retry_after,
-            });
+        let response = request.send().await?;
+        let number = |name| number(response.headers(), name);
+        let (index, retry_after) = (number(headers::ORC_INDEX), number(headers::RETRY_AFTER));
+        let retry_after = retry_after.map(Duration::from_secs);
+        Ok(Answer { status: response.status().as_u16(), index, retry_after, body: response.bytes().await? })
+    }
+
+    /// The call's headers, and for a read how new it has to be.
+    fn headers_of(&self, call: &Call) -> Vec<(&'static str, String)> {
+        let mut headers = call.headers.clone();
+        if !call.is_mutation() && self.index_seen() > 0 {
+            headers.push((headers::ORC_MIN_INDEX, self.index_seen().to_string()));
         }
-        if call.is_mutation() {
-            self.saw_index(number(&answer_headers, headers::ORC_INDEX).unwrap_or(0));
-        }
-        Ok(body)
+        headers
     }
 }
 
@@ -206,7 +257,7 @@ pub(crate) fn read_problem(status: u16, body: &[u8]) -> Problem {
 
 fn last_word(failure: Failure, attempts: u32, executed: Option<bool>) -> Error {
     match failure {
-        Failure::Transport(last) if last.is_builder() => {
+        Failure::Transport(last) if last.is_usage() => {
             Error::Usage(format!("the request cannot be sent: {last}"))
         }
         Failure::Transport(last) => Error::Unreachable { attempts, executed, last },

@@ -2,6 +2,7 @@
 //! ([`wire`]). Knows HTTP and WebSocket; knows nothing of consensus or of the rules.
 
 mod backoff;
+mod channel;
 mod client;
 mod cluster;
 mod components;
@@ -9,6 +10,7 @@ mod error;
 mod events;
 mod http;
 mod runs;
+mod socket;
 mod sse;
 mod state;
 mod tasks;
@@ -18,7 +20,7 @@ pub mod worker;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;
 pub use components::{Components, Send as SendMessage};
-pub use error::Error;
+pub use error::{Error, TransportError};
 pub use events::{EventStream, Events};
 pub use runs::{RunHandle, RunResult, RunWait, Runs, Start, Workflow};
 pub use state::{Change, Changes, Set, State};

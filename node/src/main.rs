@@ -1,6 +1,7 @@
 //! The `orc` binary: the command line, one runtime, and the way from a failure to an exit code.
 //! Knows which module does what, and nothing of how.
 
+mod bench;
 mod cli;
 mod config;
 mod definition;
@@ -12,6 +13,10 @@ mod server;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
+
+/// Many small things are made on one thread and dropped on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Blocking work that is left when a command is done may take this long.
 const LEFTOVERS: Duration = Duration::from_secs(1);

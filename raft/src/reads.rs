@@ -5,16 +5,12 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use orc_domain::Unavailable;
-use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    time::sleep,
-};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{gate::Gate, types::Raft};
 
-/// How long callers are gathered for one proof.
-const WINDOW: Duration = Duration::from_millis(1);
-const IN_FLIGHT_MAX: usize = 4;
+/// Proofs under way at once; who asks meanwhile is gathered for the next one.
+const IN_FLIGHT_MAX: usize = 2;
 const WAITING_MAX: usize = 8_192;
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
@@ -55,7 +51,6 @@ where
 {
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     while let Some(first) = callers.recv().await {
-        sleep(WINDOW).await;
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let mut gathered = vec![first];
         while let Ok(caller) = callers.try_recv() {

@@ -8,6 +8,13 @@ use orc_domain::Outcome;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// What our log and state machine can do as openraft sees them, for benches, which may not name it.
+#[doc(hidden)]
+pub use openraft::{
+    RaftLogReader,
+    storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
+};
+
 openraft::declare_raft_types!(
     /// Our choice of openraft's types.
     pub TypeConfig:
@@ -49,6 +56,8 @@ pub type StorageError = openraft::StorageError<u64>;
 pub type RaftError<E = openraft::error::Infallible> = openraft::error::RaftError<u64, E>;
 /// A failed write.
 pub type ClientWriteError = RaftError<openraft::error::ClientWriteError<u64, Member>>;
+/// Append records, or just say who leads.
+pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
 /// A failed proof that this node still leads.
 pub type CheckIsLeaderError = RaftError<openraft::error::CheckIsLeaderError<u64, Member>>;
 

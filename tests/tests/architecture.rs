@@ -22,7 +22,7 @@ const MAY_KNOW: [(&str, &[&str], &[&str]); 8] = [
     ("executors", &["orc-client"], &[]),
     ("node", &["orc-raft", "orc-actors", "orc-client", "orc-executors", "orc-domain"], &[]),
     ("tests", &["orc-client"], &["orc-domain", "orc-actors"]),
-    ("benches", &["orc-client", "orc-tests"], &[]),
+    ("benches", &["orc-client", "orc-tests"], &["orc-domain", "orc-raft"]),
 ];
 
 /// Foreign packages with one home, and the crate folders that may depend on them.

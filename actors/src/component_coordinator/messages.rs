@@ -39,9 +39,15 @@ pub enum MessageError {
         /// As given.
         component: ComponentId,
     },
-    /// It is not connected, or its connection broke before it replied.
+    /// It is not connected: it has not heard of the message.
     #[error("component {component} is not connected")]
     ComponentDisconnected {
+        /// Which.
+        component: ComponentId,
+    },
+    /// It may have heard of the message.
+    #[error("the connection of component {component} broke before it replied")]
+    ConnectionBroke {
         /// Which.
         component: ComponentId,
     },
@@ -116,7 +122,7 @@ impl Desk {
         let request = Request::Send { component: component.clone(), message };
         match self.ask(node, &request, timeout).await {
             Ok(Response::Sent(reply)) => reply,
-            Ok(_) => Err(disconnected()),
+            Ok(_) => Err(MessageError::ConnectionBroke { component: component.clone() }),
             Err(error) => Err(unreachable(component, &error)),
         }
     }
@@ -151,7 +157,7 @@ impl Desk {
         count(&self.gauges.deliveries);
         match tokio::time::timeout(message.timeout, replied).await {
             Ok(Ok(reply)) => reply.map_err(MessageError::Remote),
-            Ok(Err(_)) => Err(disconnected()),
+            Ok(Err(_)) => Err(MessageError::ConnectionBroke { component: component.clone() }),
             Err(_) => Err(MessageError::ComponentTimeout { component: component.clone() }),
         }
     }
@@ -188,7 +194,7 @@ impl Desk {
             Ok(Response::SentToAll(replies)) => replies,
             Ok(_) => {
                 let none = |component: ComponentId| {
-                    (component.clone(), Err(MessageError::ComponentDisconnected { component }))
+                    (component.clone(), Err(MessageError::ConnectionBroke { component }))
                 };
                 components.into_iter().map(none).collect()
             }

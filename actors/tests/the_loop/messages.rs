@@ -57,7 +57,7 @@ async fn silence_refusal_and_absence_are_told_apart() {
         next(&mut session).await.expect("the message");
         session.link().disconnect(SessionEnd::Closed);
     });
-    assert_eq!(asked, Err(disconnected.clone()));
+    assert_eq!(asked, Err(MessageError::ConnectionBroke { component: ann.clone() }));
     cluster.world.until(|state| state.components.get(&ann).is_some_and(|row| row.session.is_none())).await;
     assert_eq!(coordinator.send(&ann, message(LONG)).await, Err(disconnected.clone()));
 

@@ -1,4 +1,4 @@
-//! The one copy of HTTP paths, headers and bodies, and of the component session's messages.
+//! The one copy of HTTP paths, headers and bodies, and of the messages of component sessions and call channels.
 //! The gateway and the client both serialise and deserialise with these types.
 //! Request bodies refuse unknown fields; answers are read tolerantly. Knows no rules and does no IO.
 
@@ -53,6 +53,7 @@ macro_rules! open_enum {
     };
 }
 
+pub mod calls;
 mod cluster;
 pub mod codes;
 mod components;

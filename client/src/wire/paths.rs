@@ -5,6 +5,9 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+/// `GET` with an upgrade to WebSocket: [`super::calls`].
+pub const CALLS: &str = "/api/v1/calls";
+
 /// `POST` starts a run, `GET` lists runs.
 pub const RUNS: &str = "/api/v1/runs";
 /// `GET` one run.

@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::http::read_problem;
+use crate::socket::{self, OpenError};
 use crate::wire::Problem;
 use crate::wire::session::{ByeReason, NodeMessage, Welcome, frame_lines};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The node has to write the session into the log before it says welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(5);
 /// A frame is closed once it is this long; one message may be longer.
@@ -29,10 +28,10 @@ const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
-    #[error("the node cannot be reached: {0}")]
-    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Open(OpenError),
     #[error("the WebSocket failed: {0}")]
-    Socket(Box<tungstenite::Error>),
+    Socket(#[from] tungstenite::Error),
     #[error("the node refuses the session: {0}")]
     Refused(Box<Problem>),
     #[error("the node said bye: {0}")]
@@ -43,14 +42,14 @@ pub(super) enum LinkError {
     Protocol(String),
 }
 
-impl From<tungstenite::Error> for LinkError {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Http(response) if response.status().is_client_error() => {
+impl From<OpenError> for LinkError {
+    fn from(error: OpenError) -> Self {
+        match error.answer() {
+            Some(response) if response.status().is_client_error() => {
                 let body = response.body().as_deref().unwrap_or_default();
                 Self::Refused(Box::new(read_problem(response.status().as_u16(), body)))
             }
-            other => Self::Socket(Box::new(other)),
+            Some(_) | None => Self::Open(error),
         }
     }
 }
@@ -77,14 +76,7 @@ impl Link {
         path: &str,
         hello: String,
     ) -> Result<(Self, Welcome, Vec<NodeMessage>), LinkError> {
-        let url = Url::parse(base).map_err(|error| LinkError::Protocol(error.to_string()))?;
-        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
-        let connect = TcpStream::connect(format!("{host}:{port}"));
-        let stream = timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| LinkError::Silent)??;
-        stream.set_nodelay(true)?;
-        let upgrade = client_async(format!("ws://{host}:{port}{path}"), stream);
-        let (socket, _) = timeout(UPGRADE_TIMEOUT, upgrade).await.map_err(|_| LinkError::Silent)??;
-        let (mut sink, incoming) = socket.split();
+        let (mut sink, incoming) = socket::open(base, path).await?.split();
         sink.send(Message::text(hello)).await?;
         let mut incoming = Incoming(incoming);
         let (welcome, rest) =
@@ -152,7 +144,7 @@ impl Outgoing {
             self.frames.send(Message::Close(None)).await.ok();
             self.frames.closed().await;
         };
-        timeout(CONNECT_TIMEOUT, closed).await.ok();
+        timeout(CLOSE_TIMEOUT, closed).await.ok();
     }
 }
 

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+/// A node that does not know call channels: every call becomes a request.
+const CALLS: &str = "GET /api/v1/calls";
+
 /// What the node does with a request.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -66,6 +69,10 @@ async fn serve(
     let mut stream = BufReader::new(stream);
     loop {
         let request = read(&mut stream).await?;
+        if request.line == CALLS {
+            stream.write_all(b"HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n").await.ok()?;
+            continue;
+        }
         seen.lock().expect("no panic").push(request);
         let act = {
             let mut acts = acts.lock().expect("no panic");

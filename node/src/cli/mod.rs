@@ -1,6 +1,7 @@
 //! The command line: the tree of commands, the flags that all share, and which function does what.
 //! Knows the cluster only through `orc_client`; `orc server` and `orc dev` hand over to their own modules.
 
+mod bench;
 mod cluster;
 mod component;
 mod connect;
@@ -126,6 +127,8 @@ pub enum Command {
     /// Checks workflow files
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Measures a cluster under load, or one of its own
+    Bench(Box<bench::BenchArgs>),
     /// Writes the completions of a shell
     #[command(after_help = "Example:\n  orc completions bash > /etc/bash_completion.d/orc")]
     Completions {
@@ -156,6 +159,7 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
         Command::Workflow(command) => workflow::run(&out, &command),
         Command::Dev(args) => dev::run(&global, args).await,
         Command::Server(args) => server::run(global.verbose, &args).await,
+        Command::Bench(args) => bench::run(&global, &out, *args).await,
         Command::Completions { shell } => completions(shell),
         Command::Version => version(&out),
     }

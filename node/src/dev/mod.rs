@@ -13,9 +13,9 @@ use orc_client::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use node::Supervised;
-use plan::Plan;
+pub(crate) use node::{Supervised, tail};
 pub use plan::default_data_dir;
+pub(crate) use plan::{Place, Plan};
 
 /// How long the nodes may take to find each other before the banner is shown anyway.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,7 +119,7 @@ async fn first_failure(nodes: &mut JoinSet<Result<(), DevError>>) -> Result<(), 
 }
 
 /// Waits until a leader is known and every node is up.
-async fn formed(client: &Client, nodes: usize) -> Option<ClusterStatus> {
+pub(crate) async fn formed(client: &Client, nodes: usize) -> Option<ClusterStatus> {
     let wait = async {
         loop {
             if let Ok(status) = client.cluster().status().await {

@@ -30,14 +30,14 @@ const EXIT_DATA: i32 = 74;
 const EXIT_USAGE: i32 = 2;
 
 /// A node and how it is started.
-pub(super) struct Supervised {
-    pub(super) program: PathBuf,
-    pub(super) place: Place,
-    pub(super) flags: Vec<String>,
+pub(crate) struct Supervised {
+    pub(crate) program: PathBuf,
+    pub(crate) place: Place,
+    pub(crate) flags: Vec<String>,
     /// Its log goes to stderr instead of its log file.
-    pub(super) to_stderr: bool,
+    pub(crate) to_stderr: bool,
     /// Pause before it is started again after it was killed.
-    pub(super) restart_delay: Duration,
+    pub(crate) restart_delay: Duration,
 }
 
 impl Supervised {
@@ -79,7 +79,7 @@ impl Supervised {
     }
 
     /// Starts the process in a group of its own: Ctrl-C is for the supervisor, which then ends its nodes in order.
-    fn start(&self) -> Result<Child, DevError> {
+    pub(crate) fn start(&self) -> Result<Child, DevError> {
         let path = self.place.log_file.clone();
         let log = std::fs::File::options().create(true).append(true).open(&path);
         let log = log.map_err(|source| DevError::Folder { path, source })?;
@@ -118,7 +118,7 @@ pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// The last lines of a file.
-async fn tail(path: &PathBuf) -> std::io::Result<String> {
+pub(crate) async fn tail(path: &PathBuf) -> std::io::Result<String> {
     const BYTES: u64 = 2_000;
     let mut file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();

@@ -18,9 +18,9 @@ const FILE: &str = "dev.json";
 
 /// The nodes and their places.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// In the order of their numbers.
-    pub(super) places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     /// Where everything is.
     pub(super) folder: PathBuf,
     /// What differs from what was asked for.
@@ -30,9 +30,9 @@ pub(super) struct Plan {
 
 /// Where one node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// From 1.
-    pub(super) number: u16,
+    pub(crate) number: u16,
     /// On loopback.
     pub(super) http_port: u16,
     /// On loopback.
@@ -40,7 +40,7 @@ pub(super) struct Place {
     /// Its data.
     pub(super) data_dir: PathBuf,
     /// Its log.
-    pub(super) log_file: PathBuf,
+    pub(crate) log_file: PathBuf,
 }
 
 /// What is kept beside the data.
@@ -59,7 +59,7 @@ pub fn default_data_dir() -> PathBuf {
 
 impl Place {
     /// `http://127.0.0.1:7420`
-    pub(super) fn http_url(&self) -> String {
+    pub(crate) fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
     }
 
@@ -71,7 +71,7 @@ impl Place {
 
 impl Plan {
     /// Finds ports, or takes those that the data remembers, and makes the folder.
-    pub(super) fn make(options: &DevOptions) -> Result<Plan, DevError> {
+    pub(crate) fn make(options: &DevOptions) -> Result<Plan, DevError> {
         let temporary = options.data_dir.is_none();
         let folder = options
             .data_dir
@@ -102,7 +102,7 @@ impl Plan {
     }
 
     /// The flags of a node: the first founds the cluster, the others join through any of their peers.
-    pub(super) fn flags(&self, place: &Place, options: &DevOptions) -> Vec<String> {
+    pub(crate) fn flags(&self, place: &Place, options: &DevOptions) -> Vec<String> {
         let data_dir = place.data_dir.display().to_string();
         let listen = format!("127.0.0.1:{}", place.http_port);
         let peer_listen = place.peer_address();

@@ -24,11 +24,17 @@ pub struct Accepted {
 }
 
 impl Gateway {
-    /// Makes this node as new as the call wants, before it reads.
-    pub async fn fresh(&self, call: &Call) -> Result<(), Refusal> {
+    /// Makes this node as new as the caller's own writes.
+    pub async fn reach(&self, call: &Call) -> Result<(), Refusal> {
         if let Some(index) = call.min_index()? {
             self.cluster.wait_applied(index).await?;
         }
+        Ok(())
+    }
+
+    /// Makes this node as new as the call wants, before it reads.
+    pub async fn fresh(&self, call: &Call) -> Result<(), Refusal> {
+        self.reach(call).await?;
         match call.consistency()? {
             Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
             Consistency::Stale => Ok(()),

@@ -11,6 +11,14 @@ use warp::http::{HeaderMap, header};
 
 use super::problem::Refusal;
 
+/// A body as it came.
+pub enum Body {
+    /// Still arriving.
+    Stream(BodyStream),
+    /// All there.
+    Whole(Bytes),
+}
+
 /// A body as it arrives.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
@@ -34,8 +42,13 @@ impl Default for BodyLimits {
 
 impl BodyLimits {
     /// Reads a body, or says which limit it broke.
-    pub async fn read(&self, headers: &HeaderMap, mut body: BodyStream) -> Result<Bytes, Refusal> {
+    pub async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
         refuse_encoding(headers)?;
+        let mut body = match body {
+            Body::Stream(body) => body,
+            Body::Whole(body) if body.len() > self.length_max => return Err(self.too_large()),
+            Body::Whole(body) => return Ok(body),
+        };
         if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Ok(Bytes::new());
         }
@@ -120,7 +133,7 @@ mod tests {
             if hangs { Box::pin(pieces.chain(stream::pending())) } else { Box::pin(pieces) };
         let mut headers = HeaderMap::new();
         headers.insert(header::TRANSFER_ENCODING, header::HeaderValue::from_static("chunked"));
-        let read = limits().read(&headers, body).await;
+        let read = limits().read(&headers, Body::Stream(body)).await;
         let read = read.map_err(|refusal| refusal.into_parts().0.status);
         assert_eq!(read.as_deref().map_err(|status| *status), expected.map(str::as_bytes));
     }
@@ -139,7 +152,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().expect("a header value"));
             let body: BodyStream = Box::pin(stream::empty());
-            let refusal = limits().read(&headers, body).await.expect_err("refused");
+            let refusal = limits().read(&headers, Body::Stream(body)).await.expect_err("refused");
             assert_eq!(refusal.into_parts().0.status, status);
         }
     }

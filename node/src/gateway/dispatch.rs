@@ -1,8 +1,9 @@
-//! From a request that arrived to its response: routing, body, panics, request id, common headers, metrics.
+//! From a request or call that arrived to its answer: routing, body, panics, request id, common headers, metrics.
 //! Knows nothing of what handlers do; whatever they do, the client gets an answer.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use orc_client::wire::{codes, headers};
 use tracing::{debug, error, warn};
@@ -14,7 +15,7 @@ use warp::{
 
 use super::{
     Gateway,
-    body::BodyStream,
+    body::Body,
     call::Call,
     listen::Slot,
     problem::Refusal,
@@ -36,8 +37,8 @@ pub struct Arrived {
     pub upgrade: Option<warp::ws::Ws>,
     /// Its connection's place.
     pub slot: Option<Arc<Slot>>,
-    /// Not read yet.
-    pub body: BodyStream,
+    /// What it carries.
+    pub body: Body,
 }
 
 /// The label of requests for paths that do not exist.
@@ -46,31 +47,51 @@ const UNMATCHED: &str = "unmatched";
 impl Gateway {
     /// Answers any request.
     pub async fn answer(self: Arc<Self>, arrived: Arrived) -> Response {
+        let request_id = request_id(&arrived.headers);
+        let reply = self.clone().reply(arrived, &request_id).await;
+        let index = reply.index();
+        let mut response = reply.into_response();
+        self.common_headers(response.headers_mut(), index);
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(HeaderName::from_static(headers::REQUEST_ID), value);
+        }
+        response
+    }
+
+    /// Answers a call of a channel with the message that is sent back.
+    pub async fn answer_call(self: Arc<Self>, id: u64, arrived: Arrived) -> Bytes {
+        let (request_id, path) = (request_id(&arrived.headers), arrived.path.clone());
+        let reply = self.clone().reply(arrived, &request_id).await;
+        let index = reply.index().unwrap_or_else(|| self.cluster.applied());
+        let message = reply.to_message(id, index);
+        message.unwrap_or_else(|| {
+            let refusal =
+                Refusal::bad_request("a channel carries no streams").hint("ask for it by plain HTTP");
+            let reply = refused(refusal, path, request_id);
+            reply.to_message(id, index).expect("a refusal is no stream")
+        })
+    }
+
+    /// What the route's handler says, good or bad.
+    async fn reply(self: Arc<Self>, arrived: Arrived, request_id: &str) -> Reply {
         let started = Instant::now();
-        let (request_id, method, path) =
-            (request_id(&arrived.headers), arrived.method.clone(), arrived.path.clone());
+        let (method, path) = (arrived.method.clone(), arrived.path.clone());
         let (label, answered) = match self.router.find(&method, &path) {
             Found::Handler { route, handler, params } => {
-                let call = Prepared { handler, params, request_id: request_id.clone() };
-                (route.template, self.clone().handle(call, arrived).await)
+                let prepared = Prepared { handler, params, request_id };
+                (route.template, self.clone().handle(prepared, arrived).await)
             }
             Found::WrongMethod { route, allow } => {
                 (route.template, Err(wrong_method(&method, &path, &allow)))
             }
             Found::Nothing => (UNMATCHED, Err(nothing_there(&path))),
         };
-        let mut response = match answered {
-            Ok(reply) => self.succeed(reply),
-            Err(refusal) => self.refuse(refusal, &path, &request_id),
-        };
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            response.headers_mut().insert(HeaderName::from_static(headers::REQUEST_ID), value);
-        }
-        self.metrics.http(label, &method, response.status().as_u16(), started.elapsed());
-        response
+        let reply = answered.unwrap_or_else(|refusal| refused(refusal, path, request_id.to_owned()));
+        self.metrics.http(label, &method, reply.status_code(), started.elapsed());
+        reply
     }
 
-    async fn handle(self: Arc<Self>, prepared: Prepared, arrived: Arrived) -> Answered {
+    async fn handle(self: Arc<Self>, prepared: Prepared<'_>, arrived: Arrived) -> Answered {
         let body = self.limits.read(&arrived.headers, arrived.body).await?;
         let call = Call {
             method: arrived.method,
@@ -91,32 +112,6 @@ impl Gateway {
         })
     }
 
-    fn succeed(&self, reply: Reply) -> Response {
-        let index = reply.index();
-        let mut response = reply.into_response();
-        self.common_headers(response.headers_mut(), index);
-        response
-    }
-
-    fn refuse(&self, refusal: Refusal, path: &str, request_id: &str) -> Response {
-        let (mut problem, own) = refusal.into_parts();
-        problem.instance = path.to_owned();
-        problem.request_id = request_id.to_owned();
-        match problem.status {
-            500.. if problem.code == codes::INTERNAL => {
-                warn!(request = request_id, path, detail = problem.detail, "internal error");
-            }
-            _ => debug!(request = request_id, path, status = problem.status, code = problem.code, "refused"),
-        }
-        let bytes = serde_json::to_vec(&problem).expect("a problem has string keys and memory does not fail");
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = Reply::bytes(headers::PROBLEM_JSON, bytes.into()).status(status).into_response();
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response.headers_mut().extend(own);
-        self.common_headers(response.headers_mut(), None);
-        response
-    }
-
     /// Who answered, how new the answer is, and whom this node follows.
     fn common_headers(&self, map: &mut HeaderMap, index: Option<u64>) {
         let leadership = self.cluster.leadership();
@@ -134,10 +129,27 @@ impl Gateway {
     }
 }
 
-struct Prepared {
+struct Prepared<'a> {
     handler: Handler,
     params: Vec<(String, String)>,
-    request_id: String,
+    request_id: &'a str,
+}
+
+/// The problem that a refusal is to the client.
+fn refused(refusal: Refusal, path: String, request_id: String) -> Reply {
+    let (mut problem, own) = refusal.into_parts();
+    (problem.instance, problem.request_id) = (path, request_id);
+    let (request, path) = (&*problem.request_id, &*problem.instance);
+    match problem.status {
+        500.. if problem.code == codes::INTERNAL => {
+            warn!(request, path, detail = problem.detail, "internal error");
+        }
+        _ => debug!(request, path, status = problem.status, code = problem.code, "refused"),
+    }
+    let bytes = serde_json::to_vec(&problem).expect("a problem has string keys and memory does not fail");
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let reply = Reply::bytes(headers::PROBLEM_JSON, bytes.into()).status(status);
+    reply.header(header::CACHE_CONTROL, "no-store").headers(own)
 }
 
 /// The client's own id if it is a plain word, else a new one.

@@ -7,7 +7,12 @@ use bytes::Buf;
 use futures::StreamExt;
 use warp::{Filter, Rejection, path::FullPath, reply::Response};
 
-use super::{Gateway, body::BodyStream, dispatch::Arrived, listen::Slot};
+use super::{
+    Gateway,
+    body::{Body, BodyStream},
+    dispatch::Arrived,
+    listen::Slot,
+};
 
 /// Matches every request.
 pub fn everything(
@@ -26,7 +31,8 @@ pub fn everything(
         .then(move |method, path: FullPath, query, headers, upgrade, slot, body| {
             let gateway = gateway.clone();
             let path = path.as_str().to_owned();
-            let arrived = Arrived { method, path, query, headers, upgrade, slot, body: pieces(body) };
+            let body = Body::Stream(pieces(body));
+            let arrived = Arrived { method, path, query, headers, upgrade, slot, body };
             async move { gateway.answer(arrived).await }
         })
 }

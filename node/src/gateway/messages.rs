@@ -24,9 +24,17 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 pub async fn send(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.component_id()?;
     let message = outgoing(&gateway, &call)?;
-    gateway.fresh(&call).await?;
+    gateway.reach(&call).await?;
     let coordinator = gateway.hands()?.coordinator.clone();
-    match coordinator.send(&id, message).await {
+    let sent = match coordinator.send(&id, message.clone()).await {
+        // Nobody has heard of it, and this node may not have heard where the component is now.
+        Err(MessageError::ComponentUnknown { .. } | MessageError::ComponentDisconnected { .. }) => {
+            gateway.fresh(&call).await?;
+            coordinator.send(&id, message).await
+        }
+        sent => sent,
+    };
+    match sent {
         Ok(payload) => Ok(Reply::json(&said(id.to_string(), Ok(payload)))),
         Err(MessageError::Remote(error)) => {
             Ok(Reply::json(&said(id.to_string(), Err(ErrorBody::new(&*error.code, &*error.message)))))
@@ -109,6 +117,9 @@ fn refuse(error: MessageError) -> Refusal {
         }
         MessageError::ComponentDisconnected { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
             .hint("send it again when the component is connected"),
+        MessageError::ConnectionBroke { .. } => {
+            Refusal::new(codes::INVALID_TRANSITION, detail).maybe_executed()
+        }
         MessageError::ComponentTimeout { .. } => {
             Refusal::new(codes::COMPONENT_TIMEOUT, detail).maybe_executed()
         }

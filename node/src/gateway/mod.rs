@@ -5,6 +5,7 @@ mod access;
 mod attempts;
 mod body;
 mod call;
+mod calls;
 mod cluster;
 mod components;
 mod config;

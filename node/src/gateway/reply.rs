@@ -1,8 +1,11 @@
-//! What a handler answers, and how it becomes an HTTP response.
+//! What a handler answers, and how it becomes an HTTP response or a message of a call channel.
 //! Knows nothing of routes or of why something was refused.
 
 use bytes::Bytes;
-use orc_client::wire::headers;
+use orc_client::wire::{
+    calls::{AnswerHead, Headers, join},
+    headers,
+};
 use serde::Serialize;
 use warp::{
     Reply as _,
@@ -77,6 +80,12 @@ impl Reply {
         self
     }
 
+    /// Adds headers.
+    pub fn headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Reply {
+        self.headers.extend(headers);
+        self
+    }
+
     /// The log index that the answer is about; else it is the one applied here.
     pub fn rev(mut self, rev: u64) -> Reply {
         self.rev = Some(rev);
@@ -94,6 +103,30 @@ impl Reply {
     /// The log index that the answer is about.
     pub fn index(&self) -> Option<u64> {
         self.rev
+    }
+
+    /// Its status.
+    pub fn status_code(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The message of a call channel; none if the answer is a stream or an upgrade.
+    pub fn to_message(&self, id: u64, index: u64) -> Option<Bytes> {
+        let mut own: Headers<'_> = vec![(headers::ORC_INDEX.into(), index.to_string().into())];
+        let bytes: &[u8] = match &self.body {
+            Body::Bytes { media_type, bytes } => {
+                if *media_type != headers::JSON {
+                    own.push((header::CONTENT_TYPE.as_str().into(), (*media_type).into()));
+                }
+                bytes
+            }
+            Body::Nothing => &[],
+            Body::Ready(_) => return None,
+        };
+        for (name, value) in &self.headers {
+            own.extend(value.to_str().ok().map(|value| (name.as_str().into(), value.into())));
+        }
+        Some(join(&AnswerHead { id, status: self.status_code(), headers: own }, bytes))
     }
 
     /// The response.

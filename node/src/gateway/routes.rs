@@ -7,7 +7,7 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, cluster, components, config, events, messages, nodes, poll,
+    Gateway, attempts, call::Call, calls, cluster, components, config, events, messages, nodes, poll,
     reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create, validate,
     watch,
 };
@@ -42,6 +42,7 @@ macro_rules! routes {
 
 /// The surface.
 pub static ROUTES: &[Route] = routes! {
+    paths::CALLS => GET calls::connect;
     paths::RUNS => GET runs::list, POST runs_start::start;
     paths::RUN => GET runs::get;
     paths::RUN_WAIT => GET runs::wait;

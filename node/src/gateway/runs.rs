@@ -51,7 +51,10 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.run_id()?;
     let query: WaitQuery = call.query()?;
     let deadline = Instant::now() + wait_time(query.timeout);
-    gateway.fresh(&call).await?;
+    gateway.reach(&call).await?;
+    if gateway.cluster.find_run(id).await?.is_none() {
+        gateway.fresh(&call).await?;
+    }
     let mut draining = std::pin::pin!(gateway.draining());
     loop {
         let woken = gateway.waiters.listen(Subject::Run(id));
@@ -62,7 +65,13 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
                 () = &mut draining => false,
             }
         };
-        if run.status.is_terminal() || timeout_at(deadline, waits).await != Ok(true) {
+        if run.status.is_terminal() {
+            return Ok(Reply::json(&gateway.show_run(&run).await?));
+        }
+        if timeout_at(deadline, waits).await != Ok(true) {
+            // Its end may not have reached this node.
+            gateway.fresh(&call).await?;
+            let run = gateway.run(id).await?;
             return Ok(Reply::json(&gateway.show_run(&run).await?));
         }
     }

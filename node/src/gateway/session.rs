@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 use warp::{
     Reply as _,
     http::header,
-    ws::{Message, WebSocket},
+    ws::{Message, WebSocket, Ws},
 };
 
 use super::{
@@ -47,16 +47,20 @@ const ANSWERS_MAX: usize = 256;
 pub async fn connect(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.component_id()?;
     gateway.hands()?;
-    let Some(upgrade) = call.upgrade else {
-        let refusal = Refusal::bad_request("this is a WebSocket: ask for an upgrade").status(426);
-        return Err(refusal
-            .header(header::UPGRADE, "websocket")
-            .hint("scripts use POST /components/{id}/poll"));
-    };
+    let upgrade = upgrade_of(call.upgrade, "scripts use POST /components/{id}/poll")?;
     let slot = call.slot;
     let upgrade = upgrade.max_frame_size(FRAME_MAX).max_message_size(FRAME_MAX);
     let response = upgrade.on_upgrade(move |socket| serve(gateway, id, socket, slot));
     Ok(Reply::ready(response.into_response()))
+}
+
+/// What is needed to turn the connection into a WebSocket; `otherwise` says how to do without.
+pub fn upgrade_of(upgrade: Option<Ws>, otherwise: &str) -> Result<Ws, Refusal> {
+    let missing = || {
+        let refusal = Refusal::bad_request("this is a WebSocket: ask for an upgrade").status(426);
+        refusal.header(header::UPGRADE, "websocket").hint(otherwise)
+    };
+    upgrade.ok_or_else(missing)
 }
 
 type Sink = SplitSink<WebSocket, Message>;

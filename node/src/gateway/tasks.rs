@@ -32,7 +32,10 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.task_id()?;
     let query: WaitQuery = call.query()?;
     let deadline = Instant::now() + wait_time(query.timeout);
-    gateway.fresh(&call).await?;
+    gateway.reach(&call).await?;
+    if gateway.cluster.find_task(id).await?.is_none() {
+        gateway.fresh(&call).await?;
+    }
     let mut draining = std::pin::pin!(gateway.draining());
     loop {
         let woken = gateway.waiters.listen(Subject::Task(id));
@@ -43,7 +46,13 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
                 () = &mut draining => false,
             }
         };
-        if task.status.is_terminal() || timeout_at(deadline, waits).await != Ok(true) {
+        if task.status.is_terminal() {
+            return Ok(Reply::json(&gateway.show_task(&task).await?));
+        }
+        if timeout_at(deadline, waits).await != Ok(true) {
+            // Its end may not have reached this node.
+            gateway.fresh(&call).await?;
+            let task = gateway.task(id).await?;
             return Ok(Reply::json(&gateway.show_task(&task).await?));
         }
     }

@@ -3,7 +3,8 @@
 //! Knows what travels only as bytes; what they mean is in [`message`].
 
 mod error;
-mod frame;
+#[doc(hidden)]
+pub mod frame;
 mod hello;
 mod link;
 pub mod message;
