@@ -87,12 +87,7 @@ impl Indexes {
 
     pub(crate) fn add_run(&mut self, run: &Run, head_start: Duration) {
         *self.definition_users.entry(run.definition).or_default() += 1;
-        if run.status == RunStatus::Queued {
-            self.runs_queued.insert((place(run.created_at, run.priority, head_start), run.id));
-        } else {
-            self.runs_active += 1;
-        }
-        self.due.extend(run_due(run));
+        self.enter_run(RunEntries::of(run, head_start));
     }
 
     pub(crate) fn remove_run(&mut self, run: &Run, head_start: Duration) {
@@ -101,13 +96,32 @@ impl Indexes {
         if *users == 0 {
             self.definition_users.remove(&run.definition);
         }
-        if run.status == RunStatus::Queued {
-            self.runs_queued.remove(&(place(run.created_at, run.priority, head_start), run.id));
-        } else {
-            self.runs_active -= 1;
+        self.leave_run(&RunEntries::of(run, head_start));
+    }
+
+    /// Most changes of a run leave its entries as they are.
+    pub(crate) fn move_run(&mut self, before: &RunEntries, after: RunEntries) {
+        if *before != after {
+            self.leave_run(before);
+            self.enter_run(after);
         }
-        for due in run_due(run) {
-            self.due.remove(&due);
+    }
+
+    fn enter_run(&mut self, entries: RunEntries) {
+        match entries.queued {
+            Some(queued) => drop(self.runs_queued.insert(queued)),
+            None => self.runs_active += 1,
+        }
+        self.due.extend(entries.due);
+    }
+
+    fn leave_run(&mut self, entries: &RunEntries) {
+        match &entries.queued {
+            Some(queued) => drop(self.runs_queued.remove(queued)),
+            None => self.runs_active -= 1,
+        }
+        for due in &entries.due {
+            self.due.remove(due);
         }
     }
 
@@ -276,6 +290,24 @@ impl Indexes {
             Some(crate::task::WakeUp::Queue) => entries == 1 && queued() == 1,
             Some(crate::task::WakeUp::Attempt) => entries == 1 && running() == 1 && due() == 1,
             None => false,
+        }
+    }
+}
+
+/// What the indexes have of a run beside its definition.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RunEntries {
+    /// Its place among the runs that wait; none once it has started.
+    queued: Option<(Place, RunId)>,
+    due: Vec<(Timestamp, Due)>,
+}
+
+impl RunEntries {
+    pub(crate) fn of(run: &Run, head_start: Duration) -> RunEntries {
+        let waits = run.status == RunStatus::Queued;
+        RunEntries {
+            queued: waits.then(|| (place(run.created_at, run.priority, head_start), run.id)),
+            due: run_due(run).collect(),
         }
     }
 }

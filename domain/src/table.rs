@@ -2,7 +2,7 @@
 //! Knows nothing of encodings; rows that end move to the archive and leave memory.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
     vec::Vec,
 };
@@ -34,13 +34,16 @@ pub enum Change<K, V> {
 struct Slot<V> {
     row: Arc<V>,
     stored: bool,
+    /// It is among the touched.
+    touched: bool,
 }
 
 /// Live rows by key, in order, with what changed.
 #[derive(Debug)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, Slot<V>>,
-    touched: BTreeSet<K>,
+    /// Keys of rows that changed, each once; of some of them the row is gone.
+    touched: Vec<K>,
     deleted: BTreeSet<K>,
     archived: BTreeMap<K, (Arc<V>, bool)>,
     forgotten: BTreeSet<K>,
@@ -51,7 +54,7 @@ impl<K: Ord + Clone, V: Clone> Default for Table<K, V> {
     fn default() -> Self {
         Table {
             rows: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             deleted: BTreeSet::new(),
             archived: BTreeMap::new(),
             forgotten: BTreeSet::new(),
@@ -100,24 +103,34 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Writes a row.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         let ended = self.archived.remove(&key).is_some_and(|(_, was_stored)| was_stored);
-        let stored =
-            self.deleted.remove(&key) || ended || self.rows.get(&key).is_some_and(|slot| slot.stored);
-        self.touch(&key);
-        self.rows.insert(key, Slot { row: Arc::new(value), stored });
+        let stored = self.deleted.remove(&key) || ended;
+        let fresh = Slot { row: Arc::new(value), stored, touched: false };
+        let slot = match self.rows.entry(key.clone()) {
+            Entry::Occupied(known) => {
+                let slot = known.into_mut();
+                slot.row = fresh.row;
+                slot
+            }
+            Entry::Vacant(place) => place.insert(fresh),
+        };
+        touch(slot, &key, &mut self.touched);
+        self.fresh.push(key);
     }
 
     /// Changes a live row in place; nothing where there is none.
     pub(crate) fn update<T>(&mut self, key: &K, change: impl FnOnce(&mut V) -> T) -> Option<T> {
         let slot = self.rows.get_mut(key)?;
         let result = change(Arc::make_mut(&mut slot.row));
-        self.touch(key);
+        touch(slot, key, &mut self.touched);
+        if self.fresh.last() != Some(key) {
+            self.fresh.push(key.clone());
+        }
         Some(result)
     }
 
     /// Removes a live row for good.
     pub(crate) fn remove(&mut self, key: &K) {
         if let Some(slot) = self.rows.remove(key) {
-            self.touched.remove(key);
             self.fresh.push(key.clone());
             if slot.stored {
                 self.deleted.insert(key.clone());
@@ -128,7 +141,6 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Moves a live row to the archive.
     pub(crate) fn archive(&mut self, key: &K) {
         if let Some(slot) = self.rows.remove(key) {
-            self.touched.remove(key);
             self.fresh.push(key.clone());
             self.archived.insert(key.clone(), (slot.row, slot.stored));
         }
@@ -148,15 +160,9 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         self.forgotten.insert(key);
     }
 
-    fn touch(&mut self, key: &K) {
-        if self.touched.insert(key.clone()) || self.fresh.last() != Some(key) {
-            self.fresh.push(key.clone());
-        }
-    }
-
     /// Restores a row as the disk has it among the live rows.
     pub fn restore(&mut self, key: K, value: V) {
-        self.rows.insert(key, Slot { row: Arc::new(value), stored: true });
+        self.rows.insert(key, Slot { row: Arc::new(value), stored: true, touched: false });
     }
 
     /// Hands over what changed since the last call: each key with its row as readers should see it now. A key may come
@@ -180,9 +186,11 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     pub fn drain(&mut self) -> Vec<Change<K, V>> {
         let mut changes = Vec::new();
         for key in core::mem::take(&mut self.touched) {
-            let slot = self.rows.get_mut(&key).expect("a touched key has a live row");
-            slot.stored = true;
-            changes.push(Change::Put(key, slot.row.clone()));
+            // A row that is gone is among those below; one that came back was touched again.
+            if let Some(slot) = self.rows.get_mut(&key).filter(|slot| slot.touched) {
+                (slot.stored, slot.touched) = (true, false);
+                changes.push(Change::Put(key, slot.row.clone()));
+            }
         }
         changes.extend(core::mem::take(&mut self.deleted).into_iter().map(Change::Delete));
         for (key, (row, was_stored)) in core::mem::take(&mut self.archived) {
@@ -195,6 +203,13 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// How many rows wait for the disk.
     pub fn waiting(&self) -> usize {
         self.touched.len() + self.deleted.len() + self.archived.len() + self.forgotten.len()
+    }
+}
+
+fn touch<K: Clone, V>(slot: &mut Slot<V>, key: &K, touched: &mut Vec<K>) {
+    if !slot.touched {
+        slot.touched = true;
+        touched.push(key.clone());
     }
 }
 

@@ -47,7 +47,7 @@ impl Default for BatchLimits {
         BatchLimits {
             proposals_max: 256,
             bytes_max: 256 << 10,
-            in_flight_max: 4,
+            in_flight_max: 2,
             waiting_max: 8_192,
             waiting_bytes_max: 64 << 20,
             deadline: Duration::from_secs(10),

@@ -13,8 +13,11 @@ use openraft::{
     raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
 };
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::{
     gate::Gate,
+    log::LogStore,
     transport::{
         CallError, Peers,
         message::{Request, Response},
@@ -31,12 +34,13 @@ type CallFailed = RPCError<u64, Member, RaftError<u64>>;
 pub struct Network {
     peers: Peers,
     gate: Gate,
+    log: LogStore,
 }
 
 impl Network {
-    /// Over these peers, behind this gate.
-    pub fn new(peers: Peers, gate: Gate) -> Network {
-        Network { peers, gate }
+    /// Over these peers, behind this gate, for the records of this log.
+    pub fn new(peers: Peers, gate: Gate, log: LogStore) -> Network {
+        Network { peers, gate, log }
     }
 }
 
@@ -45,7 +49,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
     async fn new_client(&mut self, target: u64, node: &Member) -> Route {
         self.peers.place(target, &node.peer_addr);
-        Route { node: target, peers: self.peers.clone(), gate: self.gate.clone() }
+        Route { node: target, peers: self.peers.clone(), gate: self.gate.clone(), log: self.log.clone() }
     }
 }
 
@@ -54,6 +58,7 @@ pub struct Route {
     node: u64,
     peers: Peers,
     gate: Gate,
+    log: LogStore,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +66,18 @@ pub struct Route {
 struct HeldBack;
 
 #[derive(Debug, thiserror::Error)]
+#[error("this node's own disk is slower than the other node's answer may be")]
+struct OwnDisk;
+
+#[derive(Debug, thiserror::Error)]
 #[error("the other node is not able to: {0}")]
 struct Unable(String);
+
+/// The number of the last record that a follower has once it says yes.
+pub fn reaches(rpc: &AppendEntriesRequest<TypeConfig>) -> u64 {
+    let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
+    last.map_or(0, |id| id.index)
+}
 
 impl Route {
     async fn ask(&self, request: &Request, patience: Duration) -> Result<Response, CallFailed> {
@@ -89,6 +104,7 @@ impl RaftNetwork<TypeConfig> for Route {
             return Err(Unreachable::new(&HeldBack).into());
         }
         let records = rpc.entries.len() as u64;
+        let reaches = reaches(&rpc);
         let answer = match self.peers.send(self.node, &Request::Append(rpc)) {
             Err(CallError::TooLong { .. }) if records > 1 => {
                 return Err(PayloadTooLarge::new_entries_hint(records / 2).into());
@@ -96,8 +112,13 @@ impl RaftNetwork<TypeConfig> for Route {
             Err(error) => return Err(Unreachable::new(&error).into()),
             Ok(answer) => answer,
         };
+        let until = Instant::now() + option.hard_ttl();
         match answer.within(option.hard_ttl()).await {
-            Ok(Response::Append(response)) => Ok(response),
+            // The others' disks may be faster: what counts for the quorum must be on this one, too.
+            Ok(Response::Append(response)) => match timeout_at(until, self.log.synced(reaches)).await {
+                Ok(()) => Ok(response),
+                Err(_) => Err(NetworkError::new(&OwnDisk).into()),
+            },
             Ok(Response::Unable(why)) => Err(Unreachable::new(&Unable(why)).into()),
             Ok(_) => Err(self.garbled()),
             Err(error) if error.is_certainly_not_sent() => Err(Unreachable::new(&error).into()),

@@ -4,6 +4,7 @@
 use crate::{
     component::Component,
     ids::{ComponentId, RunId, TaskId},
+    indexes::RunEntries,
     run::Run,
     state::State,
     task::Task,
@@ -18,9 +19,13 @@ impl State {
     pub(super) fn change_run(&mut self, id: RunId, change: impl FnOnce(&mut Run)) {
         let head_start = self.meta.config.head_start;
         if let Some(run) = self.runs.get(&id) {
-            self.indexes.remove_run(run, head_start);
-            self.runs.update(&id, change);
-            self.indexes.add_run(self.runs.get(&id).expect("it was just changed"), head_start);
+            let before = RunEntries::of(run, head_start);
+            let entries = |run: &mut Run| {
+                change(run);
+                RunEntries::of(run, head_start)
+            };
+            let after = self.runs.update(&id, entries).expect("it was just there");
+            self.indexes.move_run(&before, after);
         }
     }
 

@@ -71,5 +71,9 @@ pub(super) async fn run(global: &Global, args: WorkerArgs) -> Result<(), Failure
     if !global.quiet {
         note(&format!("Worker {name} offers {} · ends on Ctrl-C", actions.join(", ")));
     }
-    Ok(worker.run(interrupted()).await?)
+    // On a thread of the runtime like its tasks: waking the main thread would cost a system call for each of them.
+    match tokio::spawn(worker.run(interrupted())).await {
+        Ok(ended) => Ok(ended?),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }

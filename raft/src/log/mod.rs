@@ -1,6 +1,7 @@
 //! The log as openraft sees it: records, vote, committed and purged.
 //! Knows nothing of what records mean; asks `state/` only how far it is durable before it forgets records.
 
+mod company;
 mod disk;
 mod tail;
 mod writer;
@@ -12,10 +13,11 @@ use openraft::{
     storage::{LogFlushed, RaftLogStorage},
 };
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use self::{
+    company::Company,
     disk::{Found, LogDisk},
     tail::{Cached, Tail},
     writer::{Handle, Job, Writer},
@@ -23,7 +25,7 @@ use self::{
 use crate::{
     error::{Fatal, FatalHandler, ReadError, StartError},
     store::{Drainer, files::start_error},
-    types::{LogEntry, LogId, LogState, StorageError, TypeConfig, Vote},
+    types::{LogEntry, LogId, LogState, Membership, Payload, StorageError, TypeConfig, Vote},
 };
 
 /// About what one read of replication yields: it has to fit a frame between nodes.
@@ -70,9 +72,10 @@ impl OpenedLog {
         }
     }
 
-    /// Starts the writer.
+    /// Starts the writer for this node.
     pub fn start(
         self,
+        node: u64,
         cache_bytes: usize,
         drainer: Drainer,
         fatal: FatalHandler,
@@ -81,17 +84,28 @@ impl OpenedLog {
         let disk = Arc::new(disk);
         let tail = Arc::new(RwLock::new(Tail::new(&found, cache_bytes)));
         let committed = Arc::new(Mutex::new(found.committed));
+        let synced = watch::Sender::new(found.reached());
         let writer = Writer {
             disk: disk.clone(),
             tail: tail.clone(),
             committed: committed.clone(),
+            synced: synced.clone(),
             fatal: fatal.clone(),
             last: found.last.or(found.purged),
         };
         let writer = writer.start().map_err(start_error("the log's thread"))?;
-        let vote = Mutex::new(found.vote);
-        Ok(LogStore { shared: Arc::new(Shared { disk, tail, committed, vote, writer, drainer, fatal }) })
+        let vote = Mutex::new(found.vote.map(|vote| as_found(node, vote)));
+        let company = Company::new(node);
+        let shared = Shared { disk, tail, committed, vote, company, synced, writer, drainer, fatal };
+        Ok(LogStore { shared: Arc::new(shared) })
     }
+}
+
+/// A leader may have sent records that a crash took from its own disk: it must not go on in its term and send others of the
+/// same numbers. It has a vote then, and no leadership.
+fn as_found(node: u64, vote: Vote) -> Vote {
+    let led = vote.committed && vote.leader_id.node_id == node;
+    if led { Vote { committed: false, ..vote } } else { vote }
 }
 
 /// The log as openraft sees it; clones share it.
@@ -106,6 +120,9 @@ struct Shared {
     tail: Arc<RwLock<Tail>>,
     committed: Arc<Mutex<Option<LogId>>>,
     vote: Mutex<Option<Vote>>,
+    company: Company,
+    /// The last record of which all are on the disk.
+    synced: watch::Sender<Option<u64>>,
     drainer: Drainer,
     fatal: FatalHandler,
 }
@@ -114,6 +131,28 @@ impl LogStore {
     /// The place of the last record, synced or not.
     pub fn last(&self) -> Option<LogId> {
         self.shared.tail.read().last()
+    }
+
+    /// Waits until a record and all before it are on this node's disk; never returns if a new leader takes them out.
+    pub async fn synced(&self, index: u64) {
+        let mut synced = self.shared.synced.subscribe();
+        if synced.wait_for(|synced| *synced >= Some(index)).await.is_err() {
+            // The store is going down: nobody must take that for a yes.
+            std::future::pending().await
+        }
+    }
+
+    /// Learns who votes, as of the record at `index`.
+    pub fn see_membership(&self, index: Option<u64>, membership: &Membership) {
+        self.shared.company.see(index, membership);
+    }
+
+    /// Whether this node appends as the leader of others, none of whose answers counts before its own disk has the record.
+    fn leads_others(&self) -> bool {
+        let vote = *self.shared.vote.lock();
+        let leads =
+            vote.is_some_and(|vote| vote.committed && vote.leader_id.node_id == self.shared.company.node);
+        leads && !self.shared.company.is_alone()
     }
 
     async fn write(&self, job: impl FnOnce(oneshot::Sender<()>) -> Job) -> Result<(), StorageError> {
@@ -257,6 +296,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         };
         let follows = self.shared.tail.read().is_next(first);
         let purge = if follows { None } else { self.purge_before(first).await? };
+        for entry in &entries {
+            if let Payload::Membership(membership) = &entry.payload {
+                self.see_membership(Some(entry.log_id.index), membership);
+            }
+        }
         {
             let mut tail = self.shared.tail.write();
             if let Some(upto) = purge {
@@ -264,19 +308,29 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             tail.append(&entries);
         }
-        self.send(Job::Append { entries, purge, done: callback }).await
+        // The others write while this node does (`docs/decisions/007`).
+        let (now, done) = if self.leads_others() { (Some(callback), None) } else { (None, Some(callback)) };
+        self.send(Job::Append { entries, purge, done }).await?;
+        if let Some(callback) = now {
+            callback.log_io_completed(Ok(()));
+        }
+        Ok(())
     }
 
+    /// What waits for the disk is written first, so that it is not taken for what replaces it.
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
         let last = self.id_before(log_id.index).await?;
+        self.write(|done| Job::Truncate(log_id.index, last, done)).await?;
         self.shared.tail.write().truncate(log_id.index, last);
-        self.write(|done| Job::Truncate(log_id.index, last, done)).await
+        self.shared.synced.send_replace(log_id.index.checked_sub(1));
+        Ok(())
     }
 
     /// Hides the records at once; they leave the disk when `state/` is durable up to there, which after a snapshot was
     /// built it is. While a snapshot is being installed it is not: then the append that follows, or the next purge, does.
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
         self.shared.tail.write().hide(log_id);
+        self.shared.synced.send_modify(|synced| *synced = (*synced).max(Some(log_id.index)));
         if self.shared.drainer.durable(log_id.index, Duration::ZERO).await.is_none() {
             return Ok(());
         }

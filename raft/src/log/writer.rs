@@ -8,7 +8,7 @@ use std::{
 
 use openraft::storage::LogFlushed;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     disk::{LogDisk, Writes},
@@ -33,8 +33,8 @@ pub enum Job {
         entries: Vec<LogEntry>,
         /// Delete a record and all before it in the same write.
         purge: Option<LogId>,
-        /// Told when they are synced.
-        done: LogFlushed<TypeConfig>,
+        /// Told when they are synced, if somebody waits for that.
+        done: Option<LogFlushed<TypeConfig>>,
     },
     /// A vote.
     Vote(Vote, oneshot::Sender<()>),
@@ -52,6 +52,8 @@ pub struct Writer {
     pub tail: Arc<RwLock<Tail>>,
     /// Rides with the next write.
     pub committed: Arc<Mutex<Option<LogId>>>,
+    /// Told the number of the last record that is on the disk with all before it.
+    pub synced: watch::Sender<Option<u64>>,
     /// Told of a failed write.
     pub fatal: FatalHandler,
     /// The last record written, or what is purged.
@@ -153,8 +155,11 @@ impl Writer {
             Job::Append { entries, purge: _, done } => {
                 if let Some(last) = entries.last() {
                     self.tail.write().synced(last.log_id.index);
+                    self.synced.send_replace(Some(last.log_id.index));
                 }
-                done.log_io_completed(Ok(()));
+                if let Some(done) = done {
+                    done.log_io_completed(Ok(()));
+                }
             }
             Job::Vote(_, done) | Job::Truncate(_, _, done) | Job::Purge(_, done) => {
                 // Whoever asked may have stopped waiting.

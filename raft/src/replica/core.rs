@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     election::Elections,
     gate::Gate,
+    log::LogStore,
     membership::Members,
     reads::{ReadIndex, prove_leadership},
     store::StateReader,
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub leadership: watch::Receiver<Leadership>,
     /// The term in which this node leads, and when that was noticed.
     pub led_since: Mutex<Option<(u64, Instant)>>,
+    pub log: LogStore,
     pub reader: StateReader,
     pub timings: Timings,
     pub batch: BatchLimits,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::{
     gate::Gate,
+    log::LogStore,
     transport::Peers,
     types::{LogId, Raft},
 };
@@ -24,9 +25,10 @@ pub struct Leadership {
     pub is_leader: bool,
 }
 
-/// Keeps leadership and the addresses of the peers up to date until consensus ends.
+/// Keeps leadership, the addresses of the peers and the log's knowledge of them up to date until consensus ends.
 pub(super) struct Observer {
     pub raft: Raft,
+    pub log: LogStore,
     pub gate: Gate,
     pub peers: Peers,
     pub applied: watch::Receiver<Option<LogId>>,
@@ -78,6 +80,7 @@ impl Observer {
 
     fn place_peers(&self) {
         let membership = self.raft.server_metrics().borrow().membership_config.clone();
+        self.log.see_membership(membership.log_id().map(|id| id.index), membership.membership());
         let me = self.peers.local().node;
         for (node, member) in membership.nodes().filter(|(node, _)| **node != me) {
             self.peers.place(*node, &member.peer_addr);

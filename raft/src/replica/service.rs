@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     membership::{Change, MembershipError},
+    network::reaches,
     reads::Gathering,
     store::verify_snapshot,
     transport::{
@@ -84,7 +85,13 @@ impl NodeService {
         let raft = &self.core.raft;
         Ok(match request {
             Request::Append(rpc) => {
-                Response::Append(raft.append_entries(rpc).await.map_err(io::Error::other)?)
+                let reaches = reaches(&rpc);
+                let response = raft.append_entries(rpc).await.map_err(io::Error::other)?;
+                if response.is_success() {
+                    // Records that this node appended itself, as a leader, may still be on their way to its disk.
+                    self.core.log.synced(reaches).await;
+                }
+                Response::Append(response)
             }
             Request::Vote(rpc) => Response::Vote(raft.vote(rpc).await.map_err(io::Error::other)?),
             Request::Canvass(canvass) => Response::Canvass(self.core.elections.would_vote(&canvass).await),

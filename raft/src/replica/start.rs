@@ -59,8 +59,8 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
     let me = Member { peer_addr, http_addr: options.http_addr.clone(), incarnation };
 
     let (peers, gate) = (Peers::new(local), Gate::new());
-    let network = Network::new(peers.clone(), gate.clone());
     let log = opened.log.clone();
+    let network = Network::new(peers.clone(), gate.clone(), log.clone());
     let raft = Raft::new(node_id, config, network, opened.log, opened.machine).await;
     let raft = raft.map_err(|error| StartFailure::Raft(error.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -76,11 +76,12 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         raft: raft.clone(),
         peers: peers.clone(),
         gate: gate.clone(),
-        elections: Elections::new(raft.clone(), log, peers.clone(), gate.clone(), options.timings),
+        elections: Elections::new(raft.clone(), log.clone(), peers.clone(), gate.clone(), options.timings),
         batcher,
         clock,
         leadership,
         led_since: Mutex::default(),
+        log,
         reader: opened.reader,
         timings: options.timings,
         batch: options.limits.batch.clone(),
@@ -88,7 +89,8 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         stopping: AtomicBool::new(false),
         caught_up: AtomicBool::new(false),
     });
-    let observer = Observer { raft, gate, peers, applied: core.reader.applied(), leadership: observed };
+    let (log, applied) = (core.log.clone(), core.reader.applied());
+    let observer = Observer { raft, log, gate, peers, applied, leadership: observed };
     tasks.spawn(observer.run());
     let (service, barrier) = gather(&core, &mut tasks);
     let server = Server::start(listener, local, Arc::new(Door(service.clone())));

@@ -84,7 +84,12 @@ pub fn open(data: &Path, options: OpenOptions) -> Result<Opened, StartError> {
     log.check(position.applied().map(|id| id.index), position.installed)?;
     let snapshots = Arc::new(Snapshots::load(folders.clone()).map_err(start_error(folders.snapshots()))?);
     let core = Arc::new(start(disk, loaded, &options).map_err(start_error("the state's threads"))?);
-    let log = log.start(options.log_cache_bytes, Drainer::new(core.clone()), options.fatal.clone())?;
+    let log = log.start(
+        identity.node_id,
+        options.log_cache_bytes,
+        Drainer::new(core.clone()),
+        options.fatal.clone(),
+    )?;
     let machine = StateMachine { core: core.clone(), snapshots: snapshots.clone(), fatal: options.fatal };
     Ok(Opened { identity, log, machine, reader: StateReader { core, snapshots } })
 }
