@@ -46,9 +46,8 @@ fix: setup ## format and apply the lints' suggestions
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-bench: setup ## throughput and latency on three nodes
-	cargo build --release -p orc-node --bin orc
-	cargo run --release -p orc-benches
+bench: setup ## throughput and latency of every work and of the parts, as a dated report; ARGS="--rounds 1 --skip-parts"
+	@$(PYTHON) tools/bench.py $(ARGS)
 
 bench-peers: setup ## orc and its peers (Restate, etcd, NATS, BullMQ) in turn on this machine; ARGS="--only w3 --rounds 1"
 	@$(PYTHON) tools/bench_peers.py $(ARGS)

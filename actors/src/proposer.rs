@@ -193,6 +193,13 @@ async fn submit_what_waits(parts: ProposerParts) {
         if queue.recv_many(&mut batch, BATCH_MAX).await == 0 {
             return;
         }
+        // Those who are about to propose come along.
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
         // Whoever stopped waiting hears nothing, so nothing has to be done.
         let waiting = batch.drain(..).filter(|waiting| !waiting.answer.is_closed());
         let (proposals, callers): (Vec<_>, Vec<_>) =

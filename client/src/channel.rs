@@ -190,7 +190,7 @@ impl Conversation {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if !together.is_empty() && self.write(&mut together).await.is_none() {
+            if !together.is_empty() && self.write(&mut together, waiting).await.is_none() {
                 break;
             }
             tokio::select! {
@@ -200,13 +200,27 @@ impl Conversation {
             }
         }
         self.answers.abort();
+        for unsent in together {
+            let _ = unsent.reply.send(Err(NoAnswer::Unreachable("the connection broke".into())));
+        }
         for (_, reply) in self.shared.pending.lock().drain() {
             let _ = reply.send(Err(NoAnswer::Lost));
         }
     }
 
-    /// Writes calls together; those that were given up meanwhile are not made.
-    async fn write(&mut self, together: &mut Vec<Waiting>) -> Option<()> {
+    /// Writes calls together, also those of callers who are about to make one: often the same answers woke them.
+    /// Those that were given up meanwhile are not made.
+    async fn write(
+        &mut self,
+        together: &mut Vec<Waiting>,
+        waiting: &mut mpsc::Receiver<Waiting>,
+    ) -> Option<()> {
+        tokio::task::yield_now().await;
+        while together.len() < TOGETHER_MAX
+            && let Ok(next) = waiting.try_recv()
+        {
+            together.push(next);
+        }
         self.used = Instant::now();
         for Waiting { request, reply } in together.drain(..).filter(|call| !call.reply.is_closed()) {
             self.next_id += 1;

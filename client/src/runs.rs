@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::http::Call;
 use crate::wire::{
     self, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView, RunsQuery,
-    StartRun, StepView, WaitQuery, paths,
+    StartQuery, StartRun, StepView, WaitQuery, paths,
 };
 use crate::{Client, Error, backoff};
 
@@ -118,6 +118,18 @@ impl Start {
     /// # Errors
     /// As every call: [`Error`].
     pub async fn send(self) -> Result<RunHandle, Error> {
+        let client = self.client.clone();
+        let started: RunStarted = client.call(self.call()?).await?;
+        Ok(RunHandle { client, id: started.run_id })
+    }
+
+    /// Starts the run and waits until it is terminal, in one call if that takes less than 20 s:
+    /// `orc.runs().start(workflow).wait().timeout(limit).await?`.
+    pub fn wait(self) -> RunWait {
+        RunWait { client: self.client.clone(), of: WaitOf::Start(Box::new(self)), timeout: None }
+    }
+
+    fn call(self) -> Result<Call, Error> {
         let definition =
             self.workflow.definition.map_err(|error| Error::no_json_form("the definition", &error))?;
         let mut inputs = BTreeMap::new();
@@ -130,8 +142,7 @@ impl Start {
             false => Some(wire::raw(&inputs).map_err(|error| Error::no_json_form("the inputs", &error))?),
         };
         let body = StartRun { definition, inputs, labels: self.labels, priority: self.priority };
-        let started: RunStarted = self.client.call(Call::post(paths::RUNS, &body)?.key(self.key)).await?;
-        Ok(RunHandle { client: self.client, id: started.run_id })
+        Ok(Call::post(paths::RUNS, &body)?.key(self.key))
     }
 }
 
@@ -159,7 +170,7 @@ impl RunHandle {
 
     /// Waits until the run is terminal: `run.wait().timeout(limit).await?`.
     pub fn wait(&self) -> RunWait {
-        RunWait { client: self.client.clone(), id: self.id.clone(), timeout: None }
+        RunWait { client: self.client.clone(), of: WaitOf::Run(self.id.clone()), timeout: None }
     }
 
     /// Cancels the run.
@@ -195,12 +206,20 @@ impl RunHandle {
 }
 
 /// A wait for a run's end.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "nothing is asked before it is awaited"]
 pub struct RunWait {
     client: Client,
-    id: String,
+    of: WaitOf,
     timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum WaitOf {
+    /// A run that exists.
+    Run(String),
+    /// One that is to be started first.
+    Start(Box<Start>),
 }
 
 impl RunWait {
@@ -217,25 +236,41 @@ impl IntoFuture for RunWait {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let path = paths::fill(paths::RUN_WAIT, &self.id);
+            let begun = Instant::now();
+            let id = match self.of {
+                WaitOf::Run(id) => id,
+                WaitOf::Start(start) => {
+                    let wait = self.timeout.map_or(POLL, |timeout| timeout.min(POLL));
+                    let query = StartQuery { wait: Some(millis(wait)) };
+                    let view: RunView = self.client.call(start.call()?.query(&query).patience(wait)).await?;
+                    if view.status.is_terminal() {
+                        return Ok(RunResult { view });
+                    }
+                    view.id
+                }
+            };
+            let path = paths::fill(paths::RUN_WAIT, &id);
             let ended = |view: &RunView| view.status.is_terminal();
-            wait_until(&self.client, &path, self.timeout, ended).await.map(|view| RunResult { view })
+            wait_until(&self.client, &path, (begun, self.timeout), ended).await.map(|view| RunResult { view })
         })
     }
 }
 
-/// Asks `path` again and again until `ended`, at most for `timeout`.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Asks `path` again and again until `ended`, at most for `timeout` from when it was begun.
 pub(crate) async fn wait_until<T: DeserializeOwned>(
     client: &Client,
     path: &str,
-    timeout: Option<Duration>,
+    (begun, timeout): (Instant, Option<Duration>),
     ended: impl Fn(&T) -> bool,
 ) -> Result<T, Error> {
-    let begun = Instant::now();
     let mut attempts = 0;
     loop {
         let remaining = timeout.map_or(POLL, |timeout| timeout.saturating_sub(begun.elapsed()).min(POLL));
-        let query = WaitQuery { timeout: Some(u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)) };
+        let query = WaitQuery { timeout: Some(millis(remaining)) };
         let asked = Instant::now();
         let view: T = client.call(Call::get(path).query(&query).patience(remaining)).await?;
         attempts += 1;

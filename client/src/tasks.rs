@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::http::Call;
 use crate::runs::{BoxedCall, wait_until};
@@ -254,7 +255,9 @@ impl IntoFuture for TaskWait {
         Box::pin(async move {
             let path = paths::fill(paths::TASK_WAIT, &self.id);
             let ended = |view: &TaskView| view.status.is_terminal();
-            wait_until(&self.client, &path, self.timeout, ended).await.map(|view| TaskResult { view })
+            wait_until(&self.client, &path, (Instant::now(), self.timeout), ended)
+                .await
+                .map(|view| TaskResult { view })
         })
     }
 }

@@ -47,7 +47,7 @@ impl Default for BatchLimits {
         BatchLimits {
             proposals_max: 256,
             bytes_max: 256 << 10,
-            in_flight_max: 2,
+            in_flight_max: 1,
             waiting_max: 8_192,
             waiting_bytes_max: 64 << 20,
             deadline: Duration::from_secs(10),
@@ -172,6 +172,8 @@ impl Packer {
         while let Some(first) = self.next().await {
             match self.slot().await {
                 Some(slot) => {
+                    // Those who are about to propose come along: a record costs three nodes more than what is in it.
+                    tokio::task::yield_now().await;
                     let jobs = self.gather(first);
                     self.propose(jobs, slot).await;
                 }

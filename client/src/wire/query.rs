@@ -73,6 +73,15 @@ pub struct KeysQuery {
     pub cursor: Option<String>,
 }
 
+/// `POST /runs`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartQuery {
+    /// Answer with the run at its end, or as it is after so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<u64>,
+}
+
 /// `GET /runs/{id}/wait`, `GET /tasks/{id}/wait`, `POST /components/{id}/messages`, `POST /components/broadcast`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

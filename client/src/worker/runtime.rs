@@ -149,7 +149,14 @@ impl Runtime {
                         }
                     }
                 }
-                Some(ended) = self.ended.1.recv() => self.held.end(&ended.task_id, ended.token, ended.line),
+                Some(ended) = self.ended.1.recv() => {
+                    self.held.end(&ended.task_id, ended.token, ended.line);
+                    // Attempts that began together often end together: their results are written together.
+                    tokio::task::yield_now().await;
+                    while let Ok(ended) = self.ended.1.try_recv() {
+                        self.held.end(&ended.task_id, ended.token, ended.line);
+                    }
+                }
                 Some(reply) = self.replies.1.recv() => self.say(&reply.into()),
                 written = outgoing.write(&mut self.outbox), if !self.outbox.is_empty() => {
                     if written.is_none() {

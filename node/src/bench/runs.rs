@@ -30,8 +30,8 @@ pub(super) async fn measure(scene: &Scene, options: &Options, steps: usize) -> R
 }
 
 async fn one_run(client: &Client, workflow: &Raw) -> Result<(), Error> {
-    let run = client.runs().start(Workflow::definition(workflow)).send().await?;
-    run.wait().timeout(RUN_WITHIN).await?.output::<IgnoredAny>().map(|_| ())
+    let run = client.runs().start(Workflow::definition(workflow)).wait().timeout(RUN_WITHIN).await?;
+    run.output::<IgnoredAny>().map(|_| ())
 }
 
 /// Written once: every request carries the same bytes.

@@ -113,12 +113,13 @@ fn header_map(headers: &Headers<'_>) -> Result<HeaderMap, Gone> {
     Ok(map)
 }
 
-/// Writes an answer and those that are ready by then.
+/// Writes an answer and those that are ready once everybody who is about to has gone on: often one record answers many.
 async fn tell<C: Future<Output = Bytes>>(
     sink: &mut SplitSink<WebSocket, Message>,
     first: Bytes,
     under_way: &mut FuturesUnordered<C>,
 ) -> Result<(), Gone> {
+    tokio::task::yield_now().await;
     let written = async {
         let mut ready = Some(first);
         while let Some(answer) = ready {

@@ -55,26 +55,7 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
     if gateway.cluster.find_run(id).await?.is_none() {
         gateway.fresh(&call).await?;
     }
-    let mut draining = std::pin::pin!(gateway.draining());
-    loop {
-        let woken = gateway.waiters.listen(Subject::Run(id));
-        let run = gateway.run(id).await?;
-        let waits = async {
-            tokio::select! {
-                () = woken.heard() => true,
-                () = &mut draining => false,
-            }
-        };
-        if run.status.is_terminal() {
-            return Ok(Reply::json(&gateway.show_run(&run).await?));
-        }
-        if timeout_at(deadline, waits).await != Ok(true) {
-            // Its end may not have reached this node.
-            gateway.fresh(&call).await?;
-            let run = gateway.run(id).await?;
-            return Ok(Reply::json(&gateway.show_run(&run).await?));
-        }
-    }
+    Ok(Reply::json(&gateway.run_at_its_end(&call, id, deadline).await?))
 }
 
 /// The time that a caller wants to wait, within bounds.
@@ -136,6 +117,34 @@ impl Gateway {
         let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
         let changed = RunChanged { id: id.to_string(), status: render::run_status(status) };
         Ok(Reply::json(&changed).rev(accepted.rev).replayed(accepted.replayed))
+    }
+
+    /// A run that is known here, when it has ended; or as it is at the deadline, or when this node stops.
+    pub async fn run_at_its_end(
+        &self,
+        call: &Call,
+        id: RunId,
+        deadline: Instant,
+    ) -> Result<RunView, Refusal> {
+        let mut draining = std::pin::pin!(self.draining());
+        loop {
+            let woken = self.waiters.listen(Subject::Run(id));
+            let run = self.run(id).await?;
+            if run.status.is_terminal() {
+                return self.show_run(&run).await;
+            }
+            let waits = async {
+                tokio::select! {
+                    () = woken.heard() => true,
+                    () = &mut draining => false,
+                }
+            };
+            if timeout_at(deadline, waits).await != Ok(true) {
+                // Its end may not have reached this node.
+                self.fresh(call).await?;
+                return self.show_run(&*self.run(id).await?).await;
+            }
+        }
     }
 
     /// A run, live or ended.

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{RunStarted, StartRun, codes, paths};
+use orc_client::wire::{RunStarted, StartQuery, StartRun, codes, paths};
 use orc_domain::{Answer, Command, CreateRun, Labels, Priority, Rejection, RunId, Text};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -14,20 +15,31 @@ use super::{
     problem::Refusal,
     render,
     reply::{Answered, Reply},
+    runs::wait_time,
 };
 use crate::definition::{Compiled, DefinitionErrors};
 
-/// Starts a run of the definition in the body.
+/// Starts a run of the definition in the body; with `wait` the answer comes at its end.
 pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: StartQuery = call.query()?;
     let body: StartRun = call.json().map_err(|refusal| named(&call).unwrap_or(refusal))?;
     let compiled = gateway.definition(&call.body, &body.definition)?;
     let create = create_run(&compiled, &body)?;
     let accepted = gateway.create_run(&call, create, &compiled).await?;
     let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
-    let id = id.to_string();
-    let location = paths::fill(paths::RUN, &id);
-    let started = RunStarted { run_id: id.clone(), workflow_id: id, status: render::run_status(status) };
-    Ok(Reply::json(&started).created(&location).rev(accepted.rev).replayed(accepted.replayed))
+    let location = paths::fill(paths::RUN, &id.to_string());
+    let reply = match query.wait {
+        Some(_) => {
+            let deadline = Instant::now() + wait_time(query.wait);
+            gateway.cluster.wait_applied(accepted.rev).await?;
+            Reply::json(&gateway.run_at_its_end(&call, id, deadline).await?)
+        }
+        None => {
+            let (id, status) = (id.to_string(), render::run_status(status));
+            Reply::json(&RunStarted { run_id: id.clone(), workflow_id: id, status }).rev(accepted.rev)
+        }
+    };
+    Ok(reply.created(&location).replayed(accepted.replayed))
 }
 
 /// A stored workflow cannot be named yet: that is said instead of what else is missing.

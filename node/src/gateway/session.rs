@@ -240,6 +240,8 @@ impl Writer {
                 },
                 Some(answer) = answers.recv() => Some(answer),
             };
+            // One record often answers and orders many: whoever is about to say something goes first.
+            tokio::task::yield_now().await;
             let mut frame: Vec<NodeMessage> = first.into_iter().collect();
             let mut over = frame.iter().any(is_bye);
             while !over && frame.len() < COALESCE_MAX && size(&frame) < FRAME_BYTES {

@@ -2,6 +2,7 @@
 //! Knows nothing of what is inside the node; every wait has a condition and a bound.
 
 mod bodies;
+mod calls;
 mod ends;
 mod node;
 mod streams;

@@ -6,6 +6,7 @@ use std::{io, time::Duration};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -72,6 +73,20 @@ impl Frame {
         reader.read_exact(&mut body).await?;
         Ok(Frame { kind, id, body: Bytes::from(body) })
     }
+}
+
+/// Waits for something to send and takes what waits, also what others are about to put there; none at the end. What was
+/// taken when this is dropped is in `batch`.
+pub async fn gather<T>(waiting: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, most: usize) -> usize {
+    if waiting.recv_many(batch, most).await > 0 {
+        tokio::task::yield_now().await;
+        while batch.len() < most
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+    }
+    batch.len()
 }
 
 /// Writes everything gathered and empties the buffer.

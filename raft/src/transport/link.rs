@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     CallError, Class, Hello, Local, Refusal,
-    frame::{Frame, Kind, flush},
+    frame::{Frame, Kind, flush, gather},
     hello::greet,
     socket::{Reader, Writer, connect},
 };
@@ -191,7 +191,7 @@ impl Session {
                 break;
             }
             tokio::select! {
-                taken = requests.recv_many(&mut batch, COALESCE) => {
+                taken = gather(requests, &mut batch, COALESCE) => {
                     if taken == 0 {
                         break;
                     }

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     Hello, Local, Refusal,
-    frame::{Frame, Kind, flush},
+    frame::{Frame, Kind, flush, gather},
     hello::{listen, reply},
     message::{Request, Response, decode, encode},
     socket::{Reader, Writer, split},
@@ -150,7 +150,7 @@ async fn read_requests(
 async fn write_answers(mut writer: Writer, mut answers: mpsc::Receiver<Frame>) -> io::Result<()> {
     let mut batch = Vec::with_capacity(COALESCE);
     let mut buffer = BytesMut::new();
-    while answers.recv_many(&mut batch, COALESCE).await > 0 {
+    while gather(&mut answers, &mut batch, COALESCE).await > 0 {
         for frame in batch.drain(..) {
             frame.put(&mut buffer);
         }

@@ -14,7 +14,7 @@ use openraft::{
 use orc_raft::{
     error::StartError,
     store::open,
-    types::{Batch, LogEntry, Payload, Vote},
+    types::{Batch, LogEntry, Membership, Payload, Vote},
 };
 use parking_lot::Mutex;
 
@@ -33,6 +33,35 @@ fn refused(data: &Path) -> StartError {
             error
         }
     }
+}
+
+#[tokio::test]
+async fn a_leader_does_not_go_on_in_its_term_after_a_restart() {
+    for (leader, goes_on) in [(1, false), (2, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = Node::open(folder.path()).await;
+        let vote = Vote::new_committed(3, leader);
+        node.log.save_vote(&vote).await.unwrap();
+        assert_eq!(node.log.read_vote().await.unwrap(), Some(vote));
+        drop(node);
+        let found = Node::open(folder.path()).await.log.read_vote().await.unwrap().unwrap();
+        assert_eq!((found.leader_id, found.committed), (vote.leader_id, goes_on));
+    }
+}
+
+/// Nothing holds a leader's records back but its disk: its followers' answers wait for this.
+#[tokio::test]
+async fn what_a_leader_appended_is_synced_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.log.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    node.log.see_membership(Some(0), &Membership::new(vec![[1, 2, 3].into()], ()));
+    let next = node.log.last().unwrap().index + 1;
+    node.log.blocking_append([entry(next, &[set("a", 1)])]).await.unwrap();
+    node.log.synced(next).await;
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(node.log.get_log_state().await.unwrap().last_log_id, Some(place(next)));
 }
 
 #[tokio::test]
