@@ -22,7 +22,7 @@ pub struct DevCluster {
 
 impl DevCluster {
     /// Starts it with data in a temporary folder and waits until every node is ready. Nodes that died stay away for 5 s:
-    /// a leader that is back sooner goes on in its old term, and no failover would be seen.
+    /// the others fail over without them.
     pub async fn start(nodes: u64) -> Result<Self> {
         let folder = TempDir::new("dev")?;
         let port = free_ports(1)?[0].min(60_000);
