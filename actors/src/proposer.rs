@@ -188,18 +188,22 @@ impl Drop for AbortOnDrop {
 async fn submit_what_waits(parts: ProposerParts) {
     let mut queue = parts.queue.lock().await;
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut busy = false;
     loop {
         let place = parts.places.clone().acquire_owned().await.expect("the semaphore is never closed");
         if queue.recv_many(&mut batch, BATCH_MAX).await == 0 {
             return;
         }
-        // Those who are about to propose come along.
-        tokio::task::yield_now().await;
+        if busy {
+            // Those who are about to propose come along.
+            tokio::task::yield_now().await;
+        }
         while batch.len() < BATCH_MAX
             && let Ok(next) = queue.try_recv()
         {
             batch.push(next);
         }
+        busy = batch.len() > 1;
         // Whoever stopped waiting hears nothing, so nothing has to be done.
         let waiting = batch.drain(..).filter(|waiting| !waiting.answer.is_closed());
         let (proposals, callers): (Vec<_>, Vec<_>) =

@@ -215,7 +215,9 @@ impl Conversation {
         together: &mut Vec<Waiting>,
         waiting: &mut mpsc::Receiver<Waiting>,
     ) -> Option<()> {
-        tokio::task::yield_now().await;
+        if !self.shared.pending.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
         while together.len() < TOGETHER_MAX
             && let Ok(next) = waiting.try_recv()
         {

@@ -112,7 +112,8 @@ impl Batcher {
         let load = Arc::new(Load::default());
         let batcher = Batcher { queue, load: load.clone(), limits: limits.clone() };
         let slots = Arc::new(Semaphore::new(limits.in_flight_max));
-        let packer = Packer { raft, leadership, limits, load, jobs, held: None, slots, term: 0, clock };
+        let packer =
+            Packer { raft, leadership, limits, load, jobs, held: None, slots, term: 0, clock, busy: false };
         (batcher, packer.run())
     }
 
@@ -165,6 +166,8 @@ struct Packer {
     slots: Arc<Semaphore>,
     term: u64,
     clock: Arc<Clock>,
+    /// The last record carried more than one proposal.
+    busy: bool,
 }
 
 impl Packer {
@@ -172,8 +175,10 @@ impl Packer {
         while let Some(first) = self.next().await {
             match self.slot().await {
                 Some(slot) => {
-                    // Those who are about to propose come along: a record costs three nodes more than what is in it.
-                    tokio::task::yield_now().await;
+                    if self.busy {
+                        // Those who are about to propose come along: a record costs more than what is in it.
+                        tokio::task::yield_now().await;
+                    }
                     let jobs = self.gather(first);
                     self.propose(jobs, slot).await;
                 }
@@ -239,6 +244,7 @@ impl Packer {
         if proposals.is_empty() {
             return;
         }
+        self.busy = proposals.len() > 1;
         match Batch::pack(self.clock.now(), &proposals) {
             Ok(batch) => {
                 let verdict = propose(&self.raft, batch).await;

@@ -152,7 +152,9 @@ impl Runtime {
                 Some(ended) = self.ended.1.recv() => {
                     self.held.end(&ended.task_id, ended.token, ended.line);
                     // Attempts that began together often end together: their results are written together.
-                    tokio::task::yield_now().await;
+                    if self.held.len() > 1 {
+                        tokio::task::yield_now().await;
+                    }
                     while let Ok(ended) = self.ended.1.try_recv() {
                         self.held.end(&ended.task_id, ended.token, ended.line);
                     }

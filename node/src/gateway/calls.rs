@@ -119,7 +119,9 @@ async fn tell<C: Future<Output = Bytes>>(
     first: Bytes,
     under_way: &mut FuturesUnordered<C>,
 ) -> Result<(), Gone> {
-    tokio::task::yield_now().await;
+    if !under_way.is_empty() {
+        tokio::task::yield_now().await;
+    }
     let written = async {
         let mut ready = Some(first);
         while let Some(answer) = ready {

@@ -232,6 +232,7 @@ impl Writer {
         mut session: SessionHandle,
         mut answers: mpsc::Receiver<NodeMessage>,
     ) {
+        let mut busy = false;
         loop {
             let first = tokio::select! {
                 order = session.next() => match order {
@@ -240,8 +241,10 @@ impl Writer {
                 },
                 Some(answer) = answers.recv() => Some(answer),
             };
-            // One record often answers and orders many: whoever is about to say something goes first.
-            tokio::task::yield_now().await;
+            if busy {
+                // One record often answers and orders many: whoever is about to say something goes first.
+                tokio::task::yield_now().await;
+            }
             let mut frame: Vec<NodeMessage> = first.into_iter().collect();
             let mut over = frame.iter().any(is_bye);
             while !over && frame.len() < COALESCE_MAX && size(&frame) < FRAME_BYTES {
@@ -250,6 +253,7 @@ impl Writer {
                 over = is_bye(&next);
                 frame.push(next);
             }
+            busy = frame.len() > 1;
             if self.send(&frame).await.is_err() {
                 tracing::debug!(component = %session.link().component(), "a component takes nothing");
                 return;

@@ -75,10 +75,15 @@ impl Frame {
     }
 }
 
-/// Waits for something to send and takes what waits, also what others are about to put there; none at the end. What was
-/// taken when this is dropped is in `batch`.
-pub async fn gather<T>(waiting: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, most: usize) -> usize {
-    if waiting.recv_many(batch, most).await > 0 {
+/// Waits for something to send and takes what waits; none at the end. When there was more than one the last time (`busy`),
+/// also what others are about to put there. What was taken when this is dropped is in `batch`.
+pub async fn gather<T>(
+    waiting: &mut mpsc::Receiver<T>,
+    batch: &mut Vec<T>,
+    most: usize,
+    busy: &mut bool,
+) -> usize {
+    if waiting.recv_many(batch, most).await > 0 && *busy {
         tokio::task::yield_now().await;
         while batch.len() < most
             && let Ok(next) = waiting.try_recv()
@@ -86,6 +91,7 @@ pub async fn gather<T>(waiting: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, most
             batch.push(next);
         }
     }
+    *busy = batch.len() > 1;
     batch.len()
 }
 

@@ -184,14 +184,14 @@ impl Session {
 
     async fn run(mut self, first: Outgoing, requests: &mut mpsc::Receiver<Outgoing>) {
         let mut batch = vec![first];
-        let mut tick = interval(TICK);
+        let (mut tick, mut busy) = (interval(TICK), false);
         loop {
             self.take(&mut batch);
             if flush(&mut self.writer, &mut self.buffer).await.is_err() {
                 break;
             }
             tokio::select! {
-                taken = gather(requests, &mut batch, COALESCE) => {
+                taken = gather(requests, &mut batch, COALESCE, &mut busy) => {
                     if taken == 0 {
                         break;
                     }

@@ -149,8 +149,8 @@ async fn read_requests(
 
 async fn write_answers(mut writer: Writer, mut answers: mpsc::Receiver<Frame>) -> io::Result<()> {
     let mut batch = Vec::with_capacity(COALESCE);
-    let mut buffer = BytesMut::new();
-    while gather(&mut answers, &mut batch, COALESCE).await > 0 {
+    let (mut buffer, mut busy) = (BytesMut::new(), false);
+    while gather(&mut answers, &mut batch, COALESCE, &mut busy).await > 0 {
         for frame in batch.drain(..) {
             frame.put(&mut buffer);
         }
