@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import uuid
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from machine import free_ports, resident_mib
 
 ROOT = Path(__file__).resolve().parent.parent
 ML = ROOT / "examples" / "ml-training"
@@ -410,25 +411,6 @@ def left():
 def clean_environment():
     """Settings of the user's own orc must not reach the demo's."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ORC_")}
-
-
-def free_ports(count):
-    """Ports the system says are free; all held until the last is known, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def resident_mib(pid):
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except OSError:
-        return 0.0
 
 
 def number(node_id):

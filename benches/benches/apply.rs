@@ -11,6 +11,8 @@ mod population;
 mod quick;
 #[path = "apply/readers.rs"]
 mod readers;
+#[path = "shared/task.rs"]
+mod task;
 #[path = "shared/worker.rs"]
 mod worker;
 #[path = "shared/workflow.rs"]

@@ -8,6 +8,8 @@ mod quick;
 mod records;
 #[path = "shared/store.rs"]
 mod store;
+#[path = "shared/task.rs"]
+mod task;
 #[path = "shared/workflow.rs"]
 mod workflow;
 
@@ -17,7 +19,7 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput};
-use orc_domain::{Command, Expect, Json, NewTask, RunId, StepKind, TaskId};
+use orc_domain::{Command, Expect, Json, RunId, StepKind, TaskId};
 use orc_raft::{
     codec::encode_proposal,
     store::{Opened, StateReader},
@@ -28,6 +30,7 @@ use uuid::Uuid;
 
 use crate::{
     records::{entry, pack},
+    task::new_task,
     workflow::{LONG, create_run, in_a_row, no_limits},
 };
 
@@ -161,19 +164,4 @@ fn end_tasks(node: &mut Node) {
     node.apply(&tasks.iter().map(cancel).collect::<Vec<_>>());
     node.drain();
     assert!(node.opened.reader.task(&tasks[0]).is_none(), "it left memory");
-}
-
-fn new_task(id: TaskId) -> NewTask {
-    NewTask {
-        id,
-        name: "Echo".into(),
-        action: "echo".into(),
-        payload: Json::from(r#"{"text":"hello","tries":3}"#),
-        priority: Default::default(),
-        labels: Default::default(),
-        dependencies: Vec::new(),
-        timeout: None,
-        queue_timeout: None,
-        retry: None,
-    }
 }

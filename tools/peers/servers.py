@@ -6,7 +6,9 @@ exception. All on loopback ports that the system says are free.
 
 import time
 
-from .processes import call, free_ports, is_open, resident_mib
+from machine import free_ports, resident_mib
+
+from .processes import call, is_open
 
 WARM_S = 2  # under load before it is measured, the same for both sides
 CRASH_BEFORE_S, CRASH_AFTER_S = 5, 10  # the load of w5 around the kill

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use orc_domain::{Command, Definition, Expect, Json, SessionEnd, SessionId, StepKind};
+use orc_domain::{Command, Definition, Expect, Json, NewTask, SessionEnd, SessionId, StepKind, TaskId};
 
 use crate::{
     cluster::{Cluster, WORKER},
+    task,
     worker::{connect, named, register, three_tasks},
     workflow::{LONG, create_run, in_a_row, no_limits},
 };
@@ -100,19 +101,8 @@ pub fn arrive(cluster: &mut Cluster, name: &str, action: &str, slots: u32) -> Se
 }
 
 /// A task for [`WORKER`].
-pub fn new_task(cluster: &mut Cluster) -> orc_domain::NewTask {
-    orc_domain::NewTask {
-        id: orc_domain::TaskId::Single(cluster.id()),
-        name: "Echo".into(),
-        action: "echo".into(),
-        payload: Json::from(r#"{"text":"hello","tries":3}"#),
-        priority: Default::default(),
-        labels: Default::default(),
-        dependencies: Vec::new(),
-        timeout: None,
-        queue_timeout: None,
-        retry: None,
-    }
+pub fn new_task(cluster: &mut Cluster) -> NewTask {
+    task::new_task(TaskId::Single(cluster.id()))
 }
 
 /// Writes 256 bytes to one of the keys.
