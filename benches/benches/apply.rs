@@ -66,14 +66,15 @@ fn main() {
 fn kinds(criterion: &mut Criterion, name: &str, populate: fn(usize) -> Cluster, kinds: &[(&str, Kind)]) {
     let mut group = criterion.benchmark_group(name);
     group.warm_up_time(MEASURED / 4).measurement_time(MEASURED);
-    for live in LIVE {
-        // Made by the first bench that is wanted: the command line may name others.
-        let mut cluster = None;
-        for (kind, run) in kinds {
-            group.bench_function(BenchmarkId::new(*kind, live), |bencher| {
-                let cluster = cluster.get_or_insert_with(|| populate(live));
+    // Made by the first bench that is wanted: the command line may name others. One kind's sizes follow each other, since a
+    // shared machine changes its speed within minutes.
+    let mut clusters = LIVE.map(|live| (live, None));
+    for (kind, run) in kinds {
+        for (live, cluster) in &mut clusters {
+            group.bench_function(BenchmarkId::new(*kind, *live), |bencher| {
+                let cluster = cluster.get_or_insert_with(|| populate(*live));
                 bencher.iter_custom(|count| in_records(count, |count| run(cluster, count)));
-                assert_eq!(cluster.state.runs.len(), live, "{kind} leaves as many runs as it found");
+                assert_eq!(cluster.state.runs.len(), *live, "{kind} leaves as many runs as it found");
             });
         }
     }
