@@ -45,6 +45,7 @@ struct Inner {
     index_seen: AtomicU64,
     timeout: Duration,
     attempt_timeout: Duration,
+    retries: bool,
 }
 
 /// How a [`Client`] is made.
@@ -54,6 +55,7 @@ pub struct ClientBuilder {
     timeout: Duration,
     attempt_timeout: Duration,
     plain_http: bool,
+    retries: bool,
 }
 
 impl ClientBuilder {
@@ -86,6 +88,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Tells of every refusal and failure at once instead of trying again: for callers who shed load or retry themselves.
+    #[must_use]
+    pub fn without_retries(mut self) -> Self {
+        self.retries = false;
+        self
+    }
+
     /// Makes the client; it connects when it is used.
     ///
     /// # Errors
@@ -106,7 +115,8 @@ impl ClientBuilder {
         let (preferred, index_seen) = (AtomicUsize::new(0), AtomicU64::new(0));
         let channels = if self.plain_http { 0 } else { nodes.len() };
         let channels = (0..channels).map(|_| Channel::default()).collect();
-        let inner = Inner { http, nodes, channels, preferred, index_seen, timeout, attempt_timeout };
+        let retries = self.retries;
+        let inner = Inner { http, nodes, channels, preferred, index_seen, timeout, attempt_timeout, retries };
         Ok(Client { inner: Arc::new(inner) })
     }
 }
@@ -132,6 +142,7 @@ impl Client {
             timeout: TIMEOUT,
             attempt_timeout: ATTEMPT_TIMEOUT,
             plain_http: false,
+            retries: true,
         }
     }
 
@@ -195,6 +206,10 @@ impl Client {
 
     pub(crate) fn attempt_timeout(&self) -> Duration {
         self.inner.attempt_timeout
+    }
+
+    pub(crate) fn retries(&self) -> bool {
+        self.inner.retries
     }
 
     /// The position of the node that worked last.

@@ -148,7 +148,7 @@ impl Client {
             };
             attempts += 1;
             executed = executed.and(failure.executed());
-            if !failure.may_try_again(call) {
+            if !self.retries() || !failure.may_try_again(call) {
                 return Err(last_word(failure, attempts, executed));
             }
             let pause = failure.pause(attempts, u32::try_from(self.nodes().len()).unwrap_or(u32::MAX));

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// Calls of one channel that a node works on at once; it reads no more until some are answered.
-pub const CALLS_MAX: usize = 1_024;
+/// Calls of one channel that a node works on at once; it refuses those beyond with `OVERLOADED`.
+pub const CALLS_MAX: usize = 4_096;
 /// The longest message: a body of 1 MiB and a generous head.
 pub const MESSAGE_MAX: usize = (1 << 20) + (64 << 10);
 

@@ -16,7 +16,7 @@ use super::{Options, recorder::Recorder};
 /// A caller whose operation failed waits so long: an error that comes at once is not asked for in a tight loop.
 pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// Operations of a fixed rate that may be under way at once; later ones begin later and count from when they should have.
-const UNDER_WAY_MAX: usize = 10_000;
+const UNDER_WAY_MAX: usize = 50_000;
 /// Longer than any load.
 pub(super) const FOREVER: Duration = Duration::from_secs(86_400);
 /// Beginnings that the clock may be ahead.
@@ -36,7 +36,13 @@ where
     let recorded = move |number: u64, intended: Instant| {
         let place = usize::try_from(number).unwrap_or_default();
         let (recorder, work) = (ended.clone(), operation(place, number));
-        async move { recorder.ended(intended, &work.await) }
+        async move {
+            let result = work.await;
+            match result.as_ref().err().and_then(Error::problem) {
+                Some(problem) if problem.executed == Some(false) => recorder.refused(intended),
+                _ => recorder.ended(intended, &result),
+            }
+        }
     };
     open_loop(rate, recorder.until(), recorded).await;
 }

@@ -25,6 +25,7 @@ pub(super) struct Recorder {
 
 struct Seen {
     latencies: Histogram<u64>,
+    refusals: Histogram<u64>,
     errors: u64,
     first_error: Option<String>,
 }
@@ -38,9 +39,11 @@ impl Recorder {
 
     /// For operations that end from `from` on and before `until`.
     pub(super) fn new(from: Instant, until: Instant) -> Arc<Recorder> {
-        let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_US, DIGITS)
+        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_US, DIGITS)
             .expect("the bounds are what the crate allows");
-        Arc::new(Recorder { from, until, seen: Mutex::new(Seen { latencies, errors: 0, first_error: None }) })
+        let (latencies, refusals) = (histogram.clone(), histogram);
+        let seen = Mutex::new(Seen { latencies, refusals, errors: 0, first_error: None });
+        Arc::new(Recorder { from, until, seen })
     }
 
     /// When the window begins.
@@ -56,13 +59,20 @@ impl Recorder {
     /// An operation that began at `start` has just ended. Errors count whenever they come.
     pub(super) fn ended<T, E: Display>(&self, start: Instant, result: &Result<T, E>) {
         match result {
-            Ok(_) => {
-                let now = Instant::now();
-                if now >= self.from && now < self.until {
-                    self.seen.lock().latencies.saturating_record(micros(now.duration_since(start)));
-                }
-            }
+            Ok(_) => self.within(start, |seen| &mut seen.latencies),
             Err(error) => self.failed(1, error),
+        }
+    }
+
+    /// An operation that began at `start` has just been refused and had no effect.
+    pub(super) fn refused(&self, start: Instant) {
+        self.within(start, |seen| &mut seen.refusals);
+    }
+
+    fn within(&self, start: Instant, histogram: fn(&mut Seen) -> &mut Histogram<u64>) {
+        let now = Instant::now();
+        if now >= self.from && now < self.until {
+            histogram(&mut self.seen.lock()).saturating_record(micros(now.duration_since(start)));
         }
     }
 
@@ -94,6 +104,8 @@ impl Recorder {
             p99_ms: at(0.99),
             errors: seen.errors,
             first_error: seen.first_error.clone(),
+            refused: seen.refusals.len(),
+            refused_p99_ms: seen.refusals.value_at_quantile(0.99) as f64 / 1e3,
             crash: None,
         })
     }

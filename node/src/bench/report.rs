@@ -22,6 +22,10 @@ pub struct Measured {
     pub errors: u64,
     /// What the first of them said.
     pub first_error: Option<String>,
+    /// Operations of a fixed rate that were refused and had no effect.
+    pub refused: u64,
+    /// How long most refusals took.
+    pub refused_p99_ms: f64,
     /// What the death of the leader did.
     pub crash: Option<Crash>,
 }
@@ -93,6 +97,12 @@ pub struct Report {
     /// The fixed rate that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_rate: Option<u32>,
+    /// Operations of the fixed rate that were refused and had no effect, in all rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
+    /// 99th percentile of how long a refusal took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_p99_ms: Option<f64>,
     /// The rate of each round.
     pub runs: Vec<f64>,
     /// What the death of the leader did.
@@ -107,6 +117,9 @@ impl Report {
     /// What people want to know beside the row of figures.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if let (Some(refused @ 1..), Some(ms)) = (self.refused, self.refused_p99_ms) {
+            notes.push(format!("{refused} refused, with nothing done; 99 % of them within {ms} ms"));
+        }
         if let Some(crash) = &self.crash {
             let back =
                 crash.back_to_80_ms.map_or("not before the end".to_owned(), |ms| format!("after {ms} ms"));
@@ -150,6 +163,8 @@ pub(super) fn report(options: &Options, rounds: &[Measured], own: Option<Own>) -
         first_error: rounds.iter().find_map(|round| round.first_error.clone()),
         op: options.work.state_op(),
         target_rate: options.rate,
+        refused: options.rate.map(|_| rounds.iter().map(|round| round.refused).sum()),
+        refused_p99_ms: options.rate.map(|_| median_of(|round| round.refused_p99_ms)),
         runs: rounds.iter().map(|round| rounded(round.rate)).collect(),
         crash: median_crash(rounds),
         own,
@@ -216,6 +231,8 @@ mod tests {
             p99_ms: 1.0,
             errors: 0,
             first_error: None,
+            refused: 0,
+            refused_p99_ms: 0.0,
             crash: Some(Crash { no_write_ms, back_to_80_ms, lost, acknowledged: 10, rate_before: 1.0 }),
         };
         let crash = median_crash(&[round(1.0, Some(2.0), 0), round(3.0, Some(4.0), 2), round(2.0, None, 1)]);

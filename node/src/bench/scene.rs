@@ -59,7 +59,12 @@ impl Scene {
             false => None,
         };
         let urls = own.as_ref().map_or_else(|| options.addresses.clone(), OwnCluster::urls);
-        let clients = (0..urls.len()).map(|place| Client::builder().nodes(turned(&urls, place)).build());
+        let client = |place| {
+            let builder = Client::builder().nodes(turned(&urls, place));
+            // At a fixed rate a refusal is an outcome: a caller that tries again would add to the load.
+            if options.rate.is_some() { builder.without_retries() } else { builder }.build()
+        };
+        let clients = (0..urls.len()).map(client);
         let clients = clients.collect::<Result<Arc<[Client]>, _>>()?;
         Ok(Scene { urls, clients, own, workers: Vec::new(), guests: Vec::new(), limits: Map::new(), folder })
     }

@@ -28,6 +28,8 @@ use super::{
 
 /// A client that takes nothing for this long is cut.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// Refused calls whose answers the client has not taken yet; with more of them nothing is read.
+const REFUSALS_MAX: usize = 1_024;
 /// A channel without calls is closed after this long; clients close theirs sooner.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 
@@ -51,8 +53,11 @@ async fn serve(gateway: Arc<Gateway>, socket: WebSocket, slot: Option<Arc<Slot>>
     let (mut open, mut idle_at) = (true, Instant::now() + IDLE_MAX);
     while open || !under_way.is_empty() {
         let served = tokio::select! {
-            message = next(&mut messages), if open && under_way.len() < CALLS_MAX => match message {
-                Some(message) => begin(&gateway, &message, slot.as_ref()).map(|call| under_way.push(call)),
+            message = next(&mut messages), if open && under_way.len() < CALLS_MAX + REFUSALS_MAX => match message {
+                Some(message) => {
+                    let admitted = under_way.len() < CALLS_MAX;
+                    begin(&gateway, &message, slot.as_ref(), admitted).map(|call| under_way.push(call))
+                }
                 None => Err(Gone),
             },
             Some(answer) = under_way.next() => tell(&mut sink, answer, &mut under_way).await,
@@ -89,6 +94,7 @@ fn begin(
     gateway: &Arc<Gateway>,
     message: &Bytes,
     slot: Option<&Arc<Slot>>,
+    admitted: bool,
 ) -> Result<impl Future<Output = Bytes> + use<>, Gone> {
     let (CallHead { id, method, target, headers }, body) = split(message).map_err(|_| Gone)?;
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -99,6 +105,7 @@ fn begin(
         headers: header_map(&headers)?,
         upgrade: None,
         slot: slot.cloned(),
+        admitted,
         body: Body::Whole(body),
     };
     Ok(gateway.clone().answer_call(id, arrived))

@@ -1,11 +1,16 @@
 //! From a request or call that arrived to its answer: routing, body, panics, request id, common headers, metrics.
 //! Knows nothing of what handlers do; whatever they do, the client gets an answer.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use orc_client::wire::{codes, headers};
+use orc_domain::Unavailable;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
 use warp::{
@@ -37,6 +42,8 @@ pub struct Arrived {
     pub upgrade: Option<warp::ws::Ws>,
     /// Its connection's place.
     pub slot: Option<Arc<Slot>>,
+    /// Whether there is room for it; otherwise it is refused at once.
+    pub admitted: bool,
     /// What it carries.
     pub body: Body,
 }
@@ -92,6 +99,9 @@ impl Gateway {
     }
 
     async fn handle(self: Arc<Self>, prepared: Prepared<'_>, arrived: Arrived) -> Answered {
+        if !arrived.admitted {
+            return Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into());
+        }
         let body = self.limits.read(&arrived.headers, arrived.body).await?;
         let call = Call {
             method: arrived.method,

@@ -32,7 +32,7 @@ pub fn everything(
             let gateway = gateway.clone();
             let path = path.as_str().to_owned();
             let body = Body::Stream(pieces(body));
-            let arrived = Arrived { method, path, query, headers, upgrade, slot, body };
+            let arrived = Arrived { method, path, query, headers, upgrade, slot, admitted: true, body };
             async move { gateway.answer(arrived).await }
         })
 }

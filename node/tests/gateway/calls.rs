@@ -79,25 +79,40 @@ async fn a_channel_answers_as_plain_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn answers_come_when_they_are_there_and_more_calls_than_fit_wait() {
+async fn answers_come_when_they_are_there_and_calls_that_do_not_fit_are_refused() {
     let node = shared().await;
     let mut channel = open(&node).await;
     let slow =
         json!({"definition": {"name": "slow", "steps": [{"name": "a", "type": "delay", "delay": "1h"}]}});
-    channel.send(call(1, "POST", "/api/v1/runs?wait=60000", &[], &slow.to_string())).await.expect("sent");
-    let all = CALLS_MAX as u64 + 500;
-    for id in 2..=all {
-        channel.feed(call(id, "GET", "/api/v1/info", &[], "")).await.expect("taken");
+    channel.send(call(0, "POST", "/api/v1/runs", &[], &slow.to_string())).await.expect("sent");
+    let run = answer(&mut channel).await.1["runId"].as_str().expect("an id").to_owned();
+    let wait = format!("/api/v1/runs/{run}/wait?timeout=60000");
+    for id in 1..CALLS_MAX as u64 {
+        channel.feed(call(id, "GET", &wait, &[], "")).await.expect("taken");
     }
-    channel.flush().await.expect("sent");
+    for id in 10_000..10_100 {
+        channel.send(call(id, "GET", "/api/v1/info", &[], "")).await.expect("sent");
+        let (head, _) = answer(&mut channel).await;
+        assert_eq!((head.id, head.status), (id, 200), "waiting calls keep none back");
+    }
+    channel.feed(call(CALLS_MAX as u64, "GET", &wait, &[], "")).await.expect("taken");
+    channel.send(call(20_000, "GET", "/api/v1/info", &[], "")).await.expect("sent");
+    let (head, problem) = answer(&mut channel).await;
+    assert_eq!((head.id, head.status, &problem["code"]), (20_000, 429, &json!("OVERLOADED")), "{problem}");
+    assert_eq!(header(&head, "retry-after"), Some("1"));
+
+    let cancelled = node.call("POST".parse().unwrap(), &format!("/runs/{run}/cancel"), "{}").await;
+    cancelled.ok(200);
     let mut answered = Vec::new();
-    for _ in 2..=all {
+    for _ in 1..=CALLS_MAX {
         let (head, _) = answer(&mut channel).await;
         assert_eq!(head.status, 200);
         answered.push(head.id);
     }
     answered.sort_unstable();
-    assert_eq!(answered, (2..=all).collect::<Vec<_>>(), "the run's answer keeps none back");
+    assert_eq!(answered, (1..=CALLS_MAX as u64).collect::<Vec<_>>());
+    channel.send(call(20_001, "GET", "/api/v1/info", &[], "")).await.expect("sent");
+    assert_eq!(answer(&mut channel).await.0.status, 200, "there is room again");
 }
 
 #[tokio::test]
