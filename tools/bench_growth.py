@@ -1,195 +1,315 @@
 #!/usr/bin/env python3
-"""make bench-growth: what creating, completing and listing cost beside many live runs, and what a node's start, its memory
-and a new member's snapshot cost after many ended ones. Prints two tables. Standard library only.
+"""Does cost grow? The same work beside more and more live runs, and on top of more and more ended ones, as two tables.
+
+Live: three nodes, one cluster for all rows; beside the load, so many active runs whose only task nobody takes.
+Ended: one node, a new cluster for each row, filled to so many ended runs. Exit status 1 when something fails.
 """
 
 import argparse
-import contextlib
-import http.client
 import json
-import shutil
-import statistics
-import subprocess
+import signal
 import sys
-import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from statistics import median
 
-from demo import Cluster, Failed, build, call, caught_up, get, three_voters, wait_for
-from machine import resident_mib
+from machine import free_ports, resident_mib
+from peers import install
+from peers.processes import Failed, Processes, call
 
-BYSTANDER = {"definition": {"name": "bystander", "steps": [{"name": "later", "type": "delay", "delay": "24h"}]}}
-FILLERS = 16
-PAGE = "/runs?limit=50"
-PATIENCE_S = 600
+FEW_ENDED = 1_000
+NEVER = {"name": "never", "type": "task", "config": {"action": "nobody-serves-this"}}
+BYSTANDER = {"name": "bystander", "steps": [NEVER]}
+DAY_MS = 86_400_000
+LIMITS = {
+    "maxConcurrentWorkflows": 1_000_000, "maxLiveRuns": 10_000_000, "maxLiveTasks": 10_000_000,
+    "workflow": {"workflowTimeout": DAY_MS, "stepTimeout": DAY_MS},
+}  # fmt: skip
+# Without a log behind its snapshot a node has to send the snapshot to one that joins, however small it is.
+ENDED_FLAGS = ["--set", "snapshot.keep-entries=0"]
+CREATORS, LOOKS, RESTARTS, CHUNK_S = 48, 20, 3, 20
+BENCH_PATIENCE_S = 150  # beyond the measured time: workers, the warm-up, the end
+STARTED = time.monotonic()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--live", default="100,10000,100000", help="live runs, rising (default 100,10000,100000)")
-    parser.add_argument("--ended", default="1000,1000000", help="ended runs, rising (default 1000,1000000)")
-    parser.add_argument("--seconds", type=int, default=5, help="how long each load is measured (default 5)")
-    parser.add_argument("--binary", type=Path, help="orc, instead of building it")
-    arguments = parser.parse_args()
-    binary = arguments.binary.resolve() if arguments.binary else build([])
+    arguments = parse_arguments()
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: sys.exit(143))
     try:
-        for lines in (live_runs(binary, arguments), ended_runs(binary, arguments)):
-            print("\n".join(lines), end="\n\n", flush=True)
+        orc = arguments.binary.resolve() if arguments.binary else install.orc()
+        print_table("Live runs beside the load, three nodes", live_rows(orc, arguments) if arguments.live else [])
+        ended = [ended_row(orc, count, arguments) for count in ended_counts(arguments)]
+        print_table("Ended runs in the archive, one node", ended)
     except (Failed, OSError) as reason:
-        sys.exit(f"error: {reason}")
+        print(f"error after {clock()}: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: every node was ended", file=sys.stderr)
+        return 130
+    return 0
 
 
-def live_runs(binary, arguments):
-    yield "| live runs | w1 64 in flight, runs/s | p50 ms | w3 64 in flight, puts/s | p50 ms | list 50, ms | node MiB |"
-    yield "|---:|---:|---:|---:|---:|---:|---:|"
-    with cluster_of(binary, nodes=(1, 2, 3)) as cluster:
-        there = 0
-        for live in map(int, arguments.live.split(",")):
-            say(f"{live - there:,} more live runs")
-            start_bystanders(cluster, live - there)
-            there = live
-            runs, puts = (bench(cluster, work, arguments.seconds) for work in ("w1", "w3"))
-            page, memory = millis(lambda: get(cluster, PAGE)), max(memories(cluster))
-            yield (
-                f"| {live:,} | {runs['rate']:,.0f} | {runs['p50Ms']:.1f} | {puts['rate']:,.0f} | {puts['p50Ms']:.1f} "
-                f"| {page:.1f} | {memory:.0f} |"
-            )
+class Cluster:
+    """Nodes of one cluster as processes, and their addresses."""
+
+    def __init__(self, processes, orc, nodes, flags=()):
+        self.processes, self.orc, self.flags = processes, orc, flags
+        ports = free_ports(2 * nodes)
+        self.http, self.peer = dict(enumerate(ports[:nodes], 1)), dict(enumerate(ports[nodes:], 1))
+
+    def start(self, node):
+        joining = ["--bootstrap"] if node == 1 else ["--join", f"127.0.0.1:{self.peer[1]}"]
+        command = [
+            self.orc, "server", "--node-id", node, "--data-dir", self.folder(node), *self.flags, *joining,
+            "--listen", f"127.0.0.1:{self.http[node]}", "--peer-listen", f"127.0.0.1:{self.peer[node]}",
+        ]  # fmt: skip
+        self.processes.start(f"node-{node}", command)
+
+    def stop(self, node):
+        self.processes.stop([f"node-{node}"])
+
+    def running(self):
+        return [node for node in self.http if f"node-{node}" in self.processes.running]
+
+    def folder(self, node):
+        return self.processes.folder / f"data-{node}"
+
+    def call(self, method, path, body=None, within=5):
+        return call(method, f"http://127.0.0.1:{self.http[1]}{path}", body, within)
+
+    def voters(self):
+        """Those that have applied all that the leader has; learners and nodes that lag are left out."""
+        nodes = {node["id"]: node for node in self.call("GET", "/api/v1/cluster")["nodes"]}
+        leader = next((node for node in nodes.values() if node["role"] == "leader"), {})
+        same = lambda node: all(node.get(field) == leader.get(field) for field in ("applied", "stateHash"))
+        return [name for name, node in nodes.items() if node["role"] in ("leader", "follower") and same(node)]
+
+    def write(self, value):
+        return self.call("PUT", "/api/v1/state/keys/growth.probe", {"value": value}, within=1)
+
+    def metric(self, name):
+        """Its sum over its labels, as the first node tells it."""
+        connection = self.connect(1)
+        lines = ask(connection, "GET", "/metrics").decode().splitlines()
+        connection.close()
+        return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))))
+
+    def ended(self):
+        """Runs that have ended since the first node started."""
+        return self.metric("orc_workflow_runs_total")
+
+    def connect(self, node):
+        return HTTPConnection("127.0.0.1", self.http[node], timeout=30)
+
+    def median_ms(self, path):
+        """Over one connection; the first look, which opens it, does not count."""
+        connection, times = self.connect(1), []
+        for _ in range(LOOKS + 1):
+            began = time.monotonic()
+            ask(connection, "GET", path)
+            times.append(1e3 * (time.monotonic() - began))
+        connection.close()
+        return median(times[1:])
+
+    def memory_mib(self):
+        """Of the largest node."""
+        return max(resident_mib(self.processes.running[f"node-{node}"].pid) for node in self.running())
+
+    def bench(self, work, seconds, *more):
+        addresses = ",".join(f"http://127.0.0.1:{self.http[node]}" for node in self.running())
+        command = [self.orc, "bench", work, "--seconds", seconds, *more, "--addr", addresses, "-q", "-o", "json"]
+        figures = self.processes.run("orc-bench", command, seconds + BENCH_PATIENCE_S)
+        if figures["errors"]:
+            raise Failed(f"orc bench {work}: {figures['errors']} failed, the first one: {figures.get('firstError')}")
+        return figures
 
 
-def ended_runs(binary, arguments):
-    columns = ["ended runs", "w1 64 in flight, runs/s", "p50 ms", "list 50, ms", "node MiB", "on disk, MiB"]
-    yield f"| {' | '.join([*columns, 'start to first write, ms', 'new member caught up, s'])} |"
-    yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
-    for wanted in map(int, arguments.ended.split(",")):
-        with cluster_of(binary, nodes=(1,)) as cluster:
-            ended = fill(cluster, wanted)
-            runs = bench(cluster, "w1", arguments.seconds)
-            page, memory = millis(lambda: get(cluster, PAGE, [1])), max(memories(cluster))
-            size = folder_mib(cluster.folder / "node-1")
-            started, joined = restart(cluster), join(cluster)
-            yield (
-                f"| {ended:,} | {runs['rate']:,.0f} | {runs['p50Ms']:.1f} | {page:.1f} | {memory:.0f} | {size:,.0f} "
-                f"| {started:.0f} | {joined:.1f} |"
-            )
+# Beside live runs.
 
 
-@contextlib.contextmanager
-def cluster_of(binary, nodes):
-    folder = Path(tempfile.mkdtemp(prefix="orc-growth-"))
-    cluster = Cluster(binary, folder)
-    cluster.ports, cluster.http = cluster.http, {node: cluster.http[node] for node in nodes}
-    try:
-        for node in nodes:
-            cluster.start_node(node)
-            wait_for(f"node-{node}", lambda node=node: put(cluster, node), 60)
-        if len(nodes) == 3:
-            wait_for("three voters", lambda: three_voters(cluster), 60)
-        limits = {"maxConcurrentWorkflows": 1_000_000, "maxLiveRuns": 1_000_000, "maxConcurrentTasks": 100_000}
-        call("PUT", cluster.url(1) + "/api/v1/cluster/config", limits, timeout=10)
-        yield cluster
-    except Failed:
-        print("\n".join(cluster.tails()), file=sys.stderr)
-        raise
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def live_rows(orc, arguments):
+    with Processes(install.ROOT / "target") as processes:
+        cluster, rows, live = Cluster(processes, orc, 3), [], 0
+        for node in cluster.http:
+            cluster.start(node)
+            processes.wait_for("the first node to accept a write", lambda: cluster.write(0), 30)
+        processes.wait_for("three voters", lambda: len(cluster.voters()) == 3, 60)
+        cluster.call("PUT", "/api/v1/cluster/config", LIMITS)
+        for count in sorted(arguments.live):
+            say(f"creating {count - live:,} live runs, then orc bench w1, w3")
+            rate = create_runs(cluster, count - live)
+            rows.append({"live (active)": count, "created/s": rate, **live_row(cluster, arguments)})
+            live, found = count, cluster.metric("orc_workflow_runs_active")
+            if found != live:
+                raise Failed(f"{found:,} runs are active after the load, not {live:,}")
+        return rows
 
 
-def put(cluster, node):
-    return call("PUT", cluster.url(node) + "/api/v1/state/keys/growth", {"value": time.time()})
+def live_row(cluster, arguments):
+    """Before the load the live runs are the newest, after it they are behind what it has completed."""
+    row = {"list ms": cluster.median_ms("/api/v1/runs?limit=50")}
+    row["list of none ms"] = cluster.median_ms("/api/v1/runs?limit=50&status=failed")
+    for work in ("w1", "w3"):
+        figures = cluster.bench(work, arguments.seconds, "--in-flight", 64, "--repeat", arguments.rounds)
+        row |= {f"{work}/s": figures["rate"], f"{work} p50 ms": figures["p50Ms"]}
+    row["list running ms"] = cluster.median_ms("/api/v1/runs?limit=50&status=running")
+    return {**row, "MiB": cluster.memory_mib()}
 
 
-def start_bystanders(cluster, count):
-    """Runs that wait for a day, started by some callers over connections of their own."""
-    failures, nodes = [], list(cluster.http)
+def create_runs(cluster, count):
+    """Runs created a second. Each thread keeps a connection to one of the nodes."""
+    body, began = json.dumps({"definition": BYSTANDER}), time.monotonic()
 
-    def start(place):
-        connection = http.client.HTTPConnection(urlsplit(cluster.url(nodes[place % len(nodes)])).netloc, timeout=30)
-        for _ in range(place, count, FILLERS):
-            connection.request("POST", "/api/v1/runs", json.dumps(BYSTANDER), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status >= 300:
-                failures.append(f"a bystander was refused: {answer.status} {text[:300]!r}")
-                return
+    def create(place):
+        connection = cluster.connect(1 + place % len(cluster.http))
+        for _ in range(place, count, CREATORS):
+            ask(connection, "POST", "/api/v1/runs", body)
+        connection.close()
 
-    callers = [threading.Thread(target=start, args=(place,)) for place in range(FILLERS)]
-    for step in (threading.Thread.start, threading.Thread.join):
-        for caller in callers:
-            step(caller)
-    if failures:
-        raise Failed(failures[0])
+    with ThreadPoolExecutor(CREATORS) as threads:
+        list(threads.map(create, range(CREATORS)))
+    return count / (time.monotonic() - began)
 
 
-def fill(cluster, wanted):
-    """Runs to their ends until there are so many; how many there are."""
-    ended = 0
-    while ended < wanted:
-        # A second is the least that can be measured; the warm-up's runs come on top and are not counted.
-        seconds = 1 if wanted - ended < 20_000 else 20
-        figures = bench(cluster, "w1", seconds, in_flight=256 if seconds > 1 else 16)
-        ended += round(figures["rate"] * seconds)
-        say(f"{ended:,} of {wanted:,} runs have ended, {max(memories(cluster)):.0f} MiB")
-    return ended
+# On top of ended runs.
 
 
-def bench(cluster, work, seconds, in_flight=64):
-    command = [cluster.binary, "bench", work, "--addr", cluster.addresses, "--in-flight", in_flight, "--seconds", seconds]
-    told = subprocess.run([*map(str, command), "-q", "-o", "json"], capture_output=True, text=True, timeout=PATIENCE_S)
-    if told.returncode != 0:
-        raise Failed(f"{work}: {told.stderr.strip()}")
-    figures = json.loads(told.stdout)
-    if figures["errors"]:
-        raise Failed(f"{work}: {figures['errors']} errors, the first one: {figures['firstError']}")
-    return figures
+def ended_counts(arguments):
+    return sorted({min(FEW_ENDED, arguments.ended), arguments.ended} - {0})
 
 
-def millis(action, times=20):
-    def once(_):
-        began = time.perf_counter()
-        action()
-        return (time.perf_counter() - began) * 1e3
+def ended_row(orc, count, arguments):
+    with Processes(install.ROOT / "target") as processes:
+        cluster = Cluster(processes, orc, 2, ENDED_FLAGS)  # the second node joins at the end
+        cluster.start(1)
+        processes.wait_for("node-1 to accept a write", lambda: cluster.write(0), 30)
+        old = fill(cluster, count)
+        row = {"ended": cluster.ended(), "MiB after load": cluster.memory_mib()}
+        row["data MiB"] = data_mib(cluster.folder(1))
+        say("lists, restarts")
+        row |= {
+            "list ms": cluster.median_ms("/api/v1/runs?limit=50"),
+            "list of none ms": cluster.median_ms("/api/v1/runs?limit=50&status=failed"),
+            "old run ms": cluster.median_ms(f"/api/v1/runs/{old}"),
+            "restart ms": median(restart_ms(cluster) for _ in range(RESTARTS)),
+            "MiB restarted": cluster.memory_mib(),
+        }
+        say("snapshot, second node, w1")
+        row |= {"snapshot ms": snapshot_ms(cluster), "join ms": join_ms(cluster)}
+        figures = cluster.bench("w1", arguments.seconds, "--in-flight", 64, "--repeat", arguments.rounds)
+        return row | {"w1/s": figures["rate"], "w1 p50 ms": figures["p50Ms"]}
 
-    return statistics.median(map(once, range(times)))
+
+def fill(cluster, count):
+    """Completes at least so many runs; the id of one of the first."""
+    say(f"completing {count:,} runs")
+    cluster.bench("w1", 1, "--rate", min(count, FEW_ENDED), "--warm-up", "0s")
+    old = cluster.call("GET", "/api/v1/runs?limit=50")["items"][-1]["id"]
+    rate = count  # not known yet: the first load is short
+    while (missing := count - cluster.ended()) > count // 100:
+        seconds = max(1, min(CHUNK_S, int(missing / rate)))
+        rate = cluster.bench("w1", seconds, "--in-flight", 256, "--warm-up", "0s")["rate"]
+        say(f"{cluster.ended():,} runs have ended, {rate:,.0f}/s")
+    return old
 
 
-def restart(cluster):
-    """Milliseconds from the node's start to its first accepted write, after a graceful stop."""
-    node = cluster.processes.pop("node-1")
-    node.terminate()
-    node.wait(60)
+def restart_ms(cluster):
+    """From the start of the process to its first accepted write."""
+    cluster.stop(1)
     began = time.monotonic()
-    cluster.start_node(1)
-    wait_for("the node to accept a write", lambda: put(cluster, 1), 120, every=0.01)
-    return (time.monotonic() - began) * 1e3
+    cluster.start(1)
+    cluster.processes.wait_for("a write after the restart", lambda: cluster.write(began), 120, every=0.002)
+    return 1e3 * (time.monotonic() - began)
 
 
-def join(cluster):
-    """Seconds from the start of an empty second node until it is a voter whose state has the leader's hash."""
+def snapshot_ms(cluster):
+    """Of everything; the node looks every 50 ms whether it is there."""
+    cluster.write("before the snapshot")
     began = time.monotonic()
-    cluster.http[2] = cluster.ports[2]
-    cluster.start_node(2)
-    wait_for("node-2 to have caught up", lambda: is_member(cluster, 2) and caught_up(cluster, 2), 300, every=0.05)
-    return time.monotonic() - began
+    cluster.call("POST", "/api/v1/cluster/snapshot", within=70)
+    return 1e3 * (time.monotonic() - began)
 
 
-def is_member(cluster, node):
-    return f"node-{node}" in [entry["id"] for entry in get(cluster, "/cluster")["nodes"]]
+def join_ms(cluster):
+    """From the start of a second node to its vote and the first node's state; it is removed again."""
+    began = time.monotonic()
+    cluster.start(2)
+    cluster.processes.wait_for("the second node's vote", lambda: "node-2" in cluster.voters(), 300, every=0.005)
+    took = 1e3 * (time.monotonic() - began)
+    if "a snapshot arrives" not in (cluster.processes.folder / "node-2.log").read_text(errors="replace"):
+        raise Failed("the second node was sent the log, not a snapshot")
+    cluster.call("DELETE", "/api/v1/cluster/nodes/node-2", within=30)
+    cluster.processes.wait_for("a cluster of one", lambda: cluster.voters() == ["node-1"], 30)
+    cluster.stop(2)
+    return took
 
 
-def memories(cluster):
-    return [resident_mib(process.pid) for process in cluster.processes.values()]
+def data_mib(folder):
+    """A file with several names, as snapshots have, counts once."""
+    sizes = {}
+    for path in folder.rglob("*"):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue  # compacted away meanwhile
+        sizes[found.st_ino] = 512 * found.st_blocks
+    return sum(sizes.values()) / 2**20
 
 
-def folder_mib(folder):
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+# The rest: requests, words.
+
+
+def ask(connection, method, path, body=None):
+    """The body of the answer; anything but a success is an OSError."""
+    connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+    answer = connection.getresponse()
+    text = answer.read()
+    if answer.status not in (200, 201):
+        raise OSError(f"{method} {path}: {answer.status}: {text[:300].decode(errors='replace')}")
+    return text
+
+
+def print_table(title, rows):
+    """The last line says how many times the smallest row's figure the largest row's is."""
+    if not rows:
+        return
+    print(f"\n{title}\n")
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + "---:|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(map(figure, row.values())) + " |")
+    times = (f"{last / first:.2f}" if first else "" for first, last in zip(rows[0].values(), rows[-1].values()))
+    print("| " + " | ".join(("times", *list(times)[1:])) + " |", flush=True)
+
+
+def figure(value):
+    return f"{value:,.0f}" if value >= 100 or isinstance(value, int) else f"{value:.3g}"
+
+
+def clock():
+    return f"{time.monotonic() - STARTED:.0f} s"
 
 
 def say(text):
-    print(f"• {text}", file=sys.stderr)
+    print(f"• {clock():>6}  {text}", file=sys.stderr, flush=True)
+
+
+def numbers(text):
+    return [int(part) for part in text.split(",") if part]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--live", type=numbers, default=[100, 10_000, 100_000], help="live runs; '' for none")
+    parser.add_argument("--ended", type=int, default=1_000_000, help="ended runs of the second row, 0 for none")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each load is measured (default 5)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often, for medians (default 1)")
+    parser.add_argument("--binary", type=Path, help="an orc binary to use instead of building one")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
