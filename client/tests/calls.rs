@@ -85,6 +85,14 @@ async fn what_is_final_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn without_retries_a_refusal_is_told_at_once() {
+    let node = FakeHttp::start([problem(429, "OVERLOADED", json!(false)), entry()]).await;
+    let client = Client::builder().nodes([&node.url]).without_retries().build().expect("a node");
+    let refusal = client.state().set("k", 1).await.expect_err("a refusal");
+    assert_eq!((refusal.code(), refusal.is_retryable(), node.requests().len()), ("OVERLOADED", true, 1));
+}
+
+#[tokio::test]
 async fn a_message_is_sent_again_only_if_it_certainly_reached_nobody() {
     let ok = Act::Answer(200, "", json!({ "componentId": "c", "payload": [1] }).to_string());
     let node = FakeHttp::start([problem(503, "SHUTTING_DOWN", json!(false)), ok, Act::Drop]).await;

@@ -140,6 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn refusals_are_neither_operations_nor_errors() {
+        let now = Instant::now();
+        let recorder = recorder(now, Duration::from_secs(100));
+        let start = now.checked_sub(Duration::from_millis(50)).expect("the machine is up longer");
+        recorder.ended(now, &Ok::<_, &str>(()));
+        recorder.refused(start);
+        recorder.refused(start);
+        let measured = recorder.measured().expect("there is one");
+        assert_eq!((measured.refused, measured.errors), (2, 0));
+        assert!((measured.refused_p99_ms - 50.0).abs() < 1.0 && measured.p99_ms < 50.0, "{measured:?}");
+        assert!((measured.rate - 0.01).abs() < 1e-9);
+    }
+
+    #[test]
     fn the_warm_up_does_not_count_but_its_errors_do() {
         let now = Instant::now();
         let recorder = recorder(now + Duration::from_secs(60), Duration::from_secs(1));
