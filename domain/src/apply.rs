@@ -147,6 +147,7 @@ fn answer(state: &State, command: &Command) -> Answer {
         | Command::DeregisterComponent { .. }
         | Command::RecordEvaluation { .. }
         | Command::AdvanceTime
-        | Command::Configure(_) => Answer::Done,
+        | Command::Configure(_)
+        | Command::DeleteEnded { .. } => Answer::Done,
     }
 }

@@ -169,7 +169,18 @@ pub enum Command {
     },
     /// Set the cluster's limits and defaults.
     Configure(Box<ClusterConfig>),
+    /// Delete runs and tasks that have ended, [`DELETED_MAX`] at most; refused where one of them has not. Ids that nobody
+    /// knows are passed over: the state does not know what the archive has.
+    DeleteEnded {
+        /// Which runs.
+        runs: Vec<RunId>,
+        /// Which tasks of their own.
+        tasks: Vec<TaskId>,
+    },
 }
+
+/// Runs and tasks that one command may delete.
+pub const DELETED_MAX: usize = 1_000;
 
 /// A run to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

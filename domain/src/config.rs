@@ -44,6 +44,14 @@ pub struct ClusterConfig {
     pub step_retry: Retry,
     /// Messages that may wait for one component (`components.maxQueueSize`).
     pub messages_waiting_max: u32,
+    /// Time a run is kept after its end (`workflow.retention`).
+    pub runs_kept_for: Duration,
+    /// Ended runs kept, the latest (`workflow.maxEndedRuns`).
+    pub runs_kept_max: u32,
+    /// Time a task of its own is kept after its end (`tasks.retention`).
+    pub tasks_kept_for: Duration,
+    /// Ended tasks kept, the latest (`tasks.maxEndedTasks`).
+    pub tasks_kept_max: u32,
 }
 
 impl Default for ClusterConfig {
@@ -75,6 +83,10 @@ impl Default for ClusterConfig {
             run_timeout: Duration::from_secs(3600),
             step_retry: retry(Duration::from_secs(5)),
             messages_waiting_max: 1000,
+            runs_kept_for: Duration::from_secs(30 * 86_400),
+            runs_kept_max: 1_000_000,
+            tasks_kept_for: Duration::from_secs(30 * 86_400),
+            tasks_kept_max: 1_000_000,
         }
     }
 }
@@ -101,6 +113,8 @@ impl ClusterConfig {
             ("components.maxQueueSize", self.messages_waiting_max, 1, 1_000_000),
             ("retryAttempts", self.task_retry.limit, 1, 1_000),
             ("workflow.maxRetryAttempts", self.step_retry.limit, 1, 1_000),
+            ("workflow.maxEndedRuns", self.runs_kept_max, 0, 100_000_000),
+            ("tasks.maxEndedTasks", self.tasks_kept_max, 0, 100_000_000),
         ];
         for (name, value, min, max) in counts {
             if value < min || value > max {
@@ -118,6 +132,8 @@ impl ClusterConfig {
             ("tasks.taskTimeout", self.task_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.stepTimeout", self.step_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.workflowTimeout", self.run_timeout, Duration::from_millis(1), 365 * day),
+            ("workflow.retention", self.runs_kept_for, Duration::ZERO, 365 * day),
+            ("tasks.retention", self.tasks_kept_for, Duration::ZERO, 365 * day),
         ];
         for (name, value, min, max) in times {
             if value < min || value > max {

@@ -61,6 +61,8 @@ impl Recorded {
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
             | Event::Configured(_) => 0,
+            Event::RunsDeleted { runs } => 16 * runs.len(),
+            Event::TasksDeleted { tasks } => 24 * tasks.len(),
         };
         sent + 256
     }
@@ -253,4 +255,14 @@ pub enum Event {
     },
     /// The cluster's settings changed.
     Configured(Box<ClusterConfig>),
+    /// Runs that had ended are gone for good.
+    RunsDeleted {
+        /// Which.
+        runs: Vec<RunId>,
+    },
+    /// Tasks that had ended are gone for good.
+    TasksDeleted {
+        /// Which.
+        tasks: Vec<TaskId>,
+    },
 }

@@ -2,7 +2,7 @@
 //! Knows nothing of what the named things do.
 
 use alloc::{collections::BTreeMap, format, string::String, sync::Arc};
-use core::{fmt, ops::Add, str::FromStr, time::Duration};
+use core::{cmp::Ordering, fmt, ops::Add, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -107,13 +107,29 @@ pub struct IdempotencyKey(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub Uuid);
 
-/// A task; a step's task is named after its run and place: `task_…-3`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A task; a step's task is named after its run and place: `task_…-3`. Ids sort by time, whatever the task is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskId {
     /// A task of its own.
     Single(Uuid),
     /// The task of a run's step.
     Step(RunId, StepIx),
+}
+
+impl Ord for TaskId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let parts = |id: &TaskId| match id {
+            TaskId::Single(id) => (*id, None),
+            TaskId::Step(run, step) => (run.0, Some(*step)),
+        };
+        parts(self).cmp(&parts(other))
+    }
+}
+
+impl PartialOrd for TaskId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl TaskId {

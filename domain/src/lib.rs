@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod answer;
+mod answers;
 mod apply;
 mod assign;
 mod command;
@@ -18,6 +19,7 @@ mod evolve;
 mod ids;
 mod indexes;
 mod key;
+mod listed;
 mod react;
 mod rejection;
 mod run;
@@ -30,7 +32,7 @@ mod tests;
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
 pub use command::{
-    Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
+    Command, CreateRun, DELETED_MAX, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
     RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
@@ -43,6 +45,7 @@ pub use ids::{
     SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
+pub use listed::{Facet, Listed};
 pub use key::{KeyRecord, VersionRecord};
 pub use rejection::{Limited, Rejection, RunWish};
 pub use run::{

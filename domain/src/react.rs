@@ -64,7 +64,9 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::SessionEnded { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => Vec::new(),
+        | Event::Configured(_)
+        | Event::RunsDeleted { .. }
+        | Event::TasksDeleted { .. } => Vec::new(),
     }
 }
 
@@ -111,7 +113,9 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ComponentDisconnected { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::RunsDeleted { .. }
+        | Event::TasksDeleted { .. } => None,
     }
 }
 

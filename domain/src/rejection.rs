@@ -126,6 +126,22 @@ pub enum Rejection {
     /// Settings of a new run or task that cannot work.
     #[error("{0}")]
     Invalid(alloc::string::String),
+    /// Only what has ended can be deleted.
+    #[error("run {run} is {}: only a run that has ended can be deleted", status.name())]
+    RunNotEnded {
+        /// Which.
+        run: RunId,
+        /// Where it stands.
+        status: RunStatus,
+    },
+    /// Only what has ended can be deleted.
+    #[error("task {task} is {}: only a task that has ended can be deleted", status.name())]
+    TaskNotEnded {
+        /// Which.
+        task: TaskId,
+        /// Where it stands.
+        status: TaskStatus,
+    },
 }
 
 /// What was asked of a run.

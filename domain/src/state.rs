@@ -1,23 +1,18 @@
 //! All that the cluster has agreed on, in tables that remember what changed.
 //! Knows nothing of disks; indexes over the tables are rebuilt from them.
 
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
-use core::time::Duration;
+use alloc::{string::String, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::Answer,
+    answers::Answers,
     command::Idempotency,
     component::Component,
     config::ClusterConfig,
     definition::Definition,
     event::Recorded,
-    ids::{ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, TaskId, Timestamp, Token},
+    ids::{ComponentId, DefinitionId, RunId, StateKey, TaskId, Timestamp, Token},
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
     run::Run,
@@ -87,43 +82,6 @@ pub struct AnswerRecord {
     pub answer: Answer,
 }
 
-/// Answers by key, oldest first out.
-#[derive(Debug, Default)]
-pub(crate) struct Answers {
-    by_key: BTreeMap<IdempotencyKey, AnswerRecord>,
-    by_age: VecDeque<IdempotencyKey>,
-}
-
-impl Answers {
-    pub(crate) const KEPT_MAX: usize = 1_000_000;
-    pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
-
-    pub(crate) fn get(&self, key: &IdempotencyKey) -> Option<&AnswerRecord> {
-        self.by_key.get(key)
-    }
-
-    pub(crate) fn insert(&mut self, record: AnswerRecord) {
-        let key = record.idempotency.key;
-        if self.by_key.insert(key, record).is_none() {
-            self.by_age.push_back(key);
-        }
-    }
-
-    pub(crate) fn expire(&mut self, now: Timestamp) {
-        while let Some(key) = self.by_age.front() {
-            let oldest = &self.by_key[key];
-            if self.by_age.len() <= Self::KEPT_MAX && oldest.at + Self::KEPT_FOR >= now {
-                return;
-            }
-            self.by_key.remove(key);
-            self.by_age.pop_front();
-        }
-    }
-
-    fn oldest_rev(&self) -> Option<u64> {
-        self.by_age.front().map(|key| self.by_key[key].rev)
-    }
-}
 
 impl State {
     /// Restores an answer from the disk; call in log order. The disk forgets later than memory does: what had expired when

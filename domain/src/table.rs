@@ -142,6 +142,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     pub(crate) fn archive(&mut self, key: &K) {
         if let Some(slot) = self.rows.remove(key) {
             self.fresh.push(key.clone());
+            self.forgotten.remove(key);
             self.archived.insert(key.clone(), (slot.row, slot.stored));
         }
     }
@@ -155,9 +156,16 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
 
     /// Deletes a row from the archive.
     pub(crate) fn forget_archived(&mut self, key: K) {
-        self.archived.remove(&key);
+        if let Some((_, true)) = self.archived.remove(&key) {
+            self.deleted.insert(key.clone());
+        }
         self.fresh.push(key.clone());
         self.forgotten.insert(key);
+    }
+
+    /// Whether the row was deleted from the archive since the last drain.
+    pub fn is_forgotten(&self, key: &K) -> bool {
+        self.forgotten.contains(key)
     }
 
     /// Restores a row as the disk has it among the live rows.
@@ -258,7 +266,18 @@ mod tests {
             "[Archive { key: 1, row: 1, was_stored: true }, Archive { key: 2, row: 2, was_stored: false }]"
         );
         table.forget_archived(1);
+        assert!(table.is_forgotten(&1));
         assert_eq!(drained(&mut table), "[Forget(1)]");
+    }
+
+    #[test]
+    fn a_row_that_ended_and_was_deleted_at_once_leaves_no_trace() {
+        let mut table = Table::default();
+        table.insert(1, 1);
+        drained(&mut table);
+        table.archive(&1);
+        table.forget_archived(1);
+        assert_eq!(drained(&mut table), "[Delete(1), Forget(1)]");
     }
 
     #[test]

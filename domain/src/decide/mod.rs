@@ -6,12 +6,12 @@ mod run;
 mod step;
 mod task;
 
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
 use crate::{
-    command::{Command, Expect},
+    command::{Command, DELETED_MAX, Expect},
     event::Event,
-    ids::{Json, StateKey},
+    ids::{Json, RunId, StateKey, TaskId},
     indexes::Due,
     react::FollowUp,
     rejection::Rejection,
@@ -55,6 +55,7 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),
             Err(error) => Err(Rejection::BadConfig(error)),
         },
+        Command::DeleteEnded { runs, tasks } => delete_ended(state, runs, tasks),
     }
 }
 
@@ -77,6 +78,26 @@ pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
         Due::Task(task) => task::due(state, task),
         Due::Component(component) => vec![Event::ComponentDisconnected { component }],
     })
+}
+
+fn delete_ended(state: &State, runs: &[RunId], tasks: &[TaskId]) -> Decided {
+    if runs.len() + tasks.len() > DELETED_MAX {
+        return Err(Rejection::Invalid(format!("at most {DELETED_MAX} are deleted at once")));
+    }
+    if let Some(run) = runs.iter().find_map(|run| state.runs.get(run)) {
+        return Err(Rejection::RunNotEnded { run: run.id, status: run.status });
+    }
+    if let Some(task) = tasks.iter().find_map(|task| state.tasks.get(task)) {
+        return Err(Rejection::TaskNotEnded { task: task.id, status: task.status });
+    }
+    let mut events = Vec::new();
+    if !runs.is_empty() {
+        events.push(Event::RunsDeleted { runs: runs.to_vec() });
+    }
+    if !tasks.is_empty() {
+        events.push(Event::TasksDeleted { tasks: tasks.to_vec() });
+    }
+    Ok(events)
 }
 
 fn set_state(state: &State, key: &StateKey, value: Option<&Json>, expect: Expect) -> Decided {

@@ -62,6 +62,8 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
             state.meta.config = Arc::new((**config).clone());
             state.indexes = Indexes::of(state); // places in queues depend on the head start
         }
+        Event::RunsDeleted { runs } => runs.iter().for_each(|run| state.runs.forget_archived(*run)),
+        Event::TasksDeleted { tasks } => tasks.iter().for_each(|task| state.tasks.forget_archived(*task)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! Shared here: a cluster of one state with shorthand for commands.
 
 mod components;
+mod deletions;
 mod dice;
 mod histories;
 mod runs;

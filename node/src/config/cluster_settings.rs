@@ -56,6 +56,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting("workflow", "enableRetry", Kind::Switch { read: retries_steps, write: set_step_retries }),
     setting("workflow", "maxRetryAttempts", Kind::Count(|config| &mut config.step_retry.limit)),
     setting("workflow", "retryDelay", Kind::Time(|config| &mut config.step_retry.delay)),
+    setting("workflow", "retention", Kind::Time(|config| &mut config.runs_kept_for)),
+    setting("workflow", "maxEndedRuns", Kind::Count(|config| &mut config.runs_kept_max)),
     setting("components", "messageTimeout", Kind::Time(|config| &mut config.message_timeout)),
     setting("components", "heartbeatInterval", Kind::Time(|config| &mut config.heartbeat_interval)),
     setting("components", "enableHeartbeat", Kind::Fixed { position: true, why: ALWAYS }),
@@ -65,6 +67,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting("tasks", "taskTimeout", Kind::Time(|config| &mut config.task_timeout)),
     setting("tasks", "cancelGrace", Kind::Time(|config| &mut config.cancel_grace)),
     setting("tasks", "priorityHeadStart", Kind::Time(|config| &mut config.head_start)),
+    setting("tasks", "retention", Kind::Time(|config| &mut config.tasks_kept_for)),
+    setting("tasks", "maxEndedTasks", Kind::Count(|config| &mut config.tasks_kept_max)),
     setting("tasks", "schedulingInterval", Kind::Noted("tasks are assigned at once, there is no interval")),
     setting(
         "tasks",

@@ -1,0 +1,117 @@
+//! By what runs and tasks are listed and found: status, workflow or action, labels, end. What lists show is decided here.
+//! Knows nothing of indexes or queries.
+
+use alloc::vec::Vec;
+
+use crate::{
+    ids::{Text, Timestamp},
+    run::Run,
+    task::Task,
+};
+
+/// Something rows have in common, beside their status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facet {
+    /// Runs of a workflow.
+    Workflow(Text),
+    /// Tasks of an action.
+    Action(Text),
+    /// Rows with a label, by name and value.
+    Label(Text, Text),
+}
+
+/// A row that lists show.
+pub trait Listed {
+    /// The words of the statuses that users see; a status is the place of its word.
+    const STATUSES: &'static [&'static str];
+
+    /// The word users see.
+    fn status_word(&self) -> &'static str;
+    /// When it ended, once it has.
+    fn ended_at(&self) -> Option<Timestamp>;
+    /// Whether lists show it: what belongs to something that they show is found through that.
+    fn is_listed(&self) -> bool;
+    /// What it is found by; the first one is what rows are counted by.
+    fn facets(&self) -> Vec<Facet>;
+
+    /// The number of its status.
+    fn status_number(&self) -> u8 {
+        let word = self.status_word();
+        let place = Self::STATUSES.iter().position(|known| *known == word);
+        place.and_then(|place| u8::try_from(place).ok()).expect("every word is in the list")
+    }
+}
+
+impl Listed for Run {
+    const STATUSES: &'static [&'static str] = &[
+        "queued",
+        "running",
+        "paused",
+        "waiting",
+        "cancelling",
+        "completed",
+        "failed",
+        "cancelled",
+        "timed_out",
+    ];
+
+    fn status_word(&self) -> &'static str {
+        self.shown_status()
+    }
+
+    fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at
+    }
+
+    fn is_listed(&self) -> bool {
+        true
+    }
+
+    fn facets(&self) -> Vec<Facet> {
+        let labels = self.labels.iter().map(|(name, value)| Facet::Label(name.clone(), value.clone()));
+        core::iter::once(Facet::Workflow(self.workflow.clone())).chain(labels).collect()
+    }
+}
+
+impl Listed for Task {
+    const STATUSES: &'static [&'static str] =
+        &["blocked", "queued", "running", "retrying", "completed", "failed", "cancelled", "timed_out"];
+
+    fn status_word(&self) -> &'static str {
+        self.status.name()
+    }
+
+    fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at
+    }
+
+    fn is_listed(&self) -> bool {
+        true
+    }
+
+    fn facets(&self) -> Vec<Facet> {
+        let labels = self.labels.iter().map(|(name, value)| Facet::Label(name.clone(), value.clone()));
+        core::iter::once(Facet::Action(self.action.clone())).chain(labels).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{run::RunStatus, task::TaskStatus};
+
+    #[test]
+    fn every_status_has_a_number() {
+        use RunStatus::{Cancelled, Cancelling, Completed, Failed, Paused, Queued, Running, TimedOut};
+        for status in [Queued, Running, Paused, Cancelling, Completed, Failed, Cancelled, TimedOut] {
+            assert!(Run::STATUSES.contains(&status.name()), "{status:?}");
+        }
+        use TaskStatus::{Blocked, Retrying};
+        for status in [Blocked, TaskStatus::Queued, TaskStatus::Running, Retrying, TaskStatus::Completed] {
+            assert!(Task::STATUSES.contains(&status.name()), "{status:?}");
+        }
+        for status in [TaskStatus::Failed, TaskStatus::Cancelled, TaskStatus::TimedOut] {
+            assert!(Task::STATUSES.contains(&status.name()), "{status:?}");
+        }
+    }
+}
