@@ -20,6 +20,7 @@ from peers import install
 from peers.processes import Failed, Processes, call
 
 FEW_ENDED = 1_000
+RARE = 20  # cancelled runs with a label of their own: the oldest ones
 NEVER = {"name": "never", "type": "task", "config": {"action": "nobody-serves-this"}}
 BYSTANDER = {"name": "bystander", "steps": [NEVER]}
 DAY_MS = 86_400_000
@@ -29,6 +30,18 @@ LIMITS = {
 }  # fmt: skip
 # Without a log behind its snapshot a node has to send the snapshot to one that joins, however small it is.
 ENDED_FLAGS = ["--set", "snapshot.keep-entries=0"]
+PAGES = {
+    "page ms": "",
+    "completed ms": "&status=completed",
+    "of none ms": "&status=failed",
+    "rare status ms": "&status=cancelled",
+    "rare label ms": "&label=growth:rare",
+    "both ms": "&status=cancelled&workflow=bystander&label=growth:rare,growth:none",
+    "oldest ms": "&sort=createdAt",
+    "by end ms": "&sort=-endedAt",
+    "rare by end ms": "&sort=-endedAt&status=cancelled",
+    "text, none ms": "&q=nothing-has-this",
+}
 CREATORS, LOOKS, RESTARTS, CHUNK_S = 48, 20, 3, 20
 BENCH_PATIENCE_S = 150  # beyond the measured time: workers, the warm-up, the end
 STARTED = time.monotonic()
@@ -190,9 +203,11 @@ def ended_row(orc, count, arguments):
         row = {"ended": cluster.ended(), "MiB after load": cluster.memory_mib()}
         row["data MiB"] = data_mib(cluster.folder(1))
         say("lists, restarts")
+        row |= {name: cluster.median_ms(f"/api/v1/runs?limit=50{query}") for name, query in PAGES.items()}
+        found = cluster.call("GET", "/api/v1/runs?limit=50&label=growth:rare")
+        if (len(found["items"]), found["total"]) != (RARE, RARE):
+            raise Failed(f"{len(found['items'])} runs have the rare label, not {RARE}")
         row |= {
-            "list ms": cluster.median_ms("/api/v1/runs?limit=50"),
-            "list of none ms": cluster.median_ms("/api/v1/runs?limit=50&status=failed"),
             "old run ms": cluster.median_ms(f"/api/v1/runs/{old}"),
             "restart ms": median(restart_ms(cluster) for _ in range(RESTARTS)),
             "MiB restarted": cluster.memory_mib(),
@@ -205,6 +220,10 @@ def ended_row(orc, count, arguments):
 
 def fill(cluster, count):
     """Completes at least so many runs; the id of one of the first."""
+    for _ in range(RARE):
+        body = {"definition": BYSTANDER, "labels": {"growth": "rare"}}
+        run = cluster.call("POST", "/api/v1/runs", body)["runId"]
+        cluster.call("POST", f"/api/v1/runs/{run}/cancel", {})
     say(f"completing {count:,} runs")
     cluster.bench("w1", 1, "--rate", min(count, FEW_ENDED), "--warm-up", "0s")
     old = cluster.call("GET", "/api/v1/runs?limit=50")["items"][-1]["id"]

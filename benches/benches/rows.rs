@@ -22,7 +22,7 @@ use criterion::{Criterion, Throughput};
 use orc_domain::{Command, Expect, Json, RunId, StepKind, TaskId};
 use orc_raft::{
     codec::encode_proposal,
-    store::{Opened, StateReader},
+    store::{Opened, Query, StateReader},
     types::RaftStateMachine,
 };
 use tokio::runtime::Runtime;
@@ -135,15 +135,14 @@ fn read(criterion: &mut Criterion, node: &mut Node) {
     });
     group.bench_function("page_in_memory", |bencher| {
         bencher.iter(|| {
-            let page = runtime.block_on(reader.list_runs(Some(RunId(next())), PAGE, |_| true));
-            black_box(page.expect("it goes on").rows).len()
+            let query = Query { before: Some(RunId(next())), ..Query::new(PAGE) };
+            black_box(runtime.block_on(reader.list_runs(query)).expect("it goes on").0.rows).len()
         });
     });
     group.bench_function("page_on_disk", |bencher| {
         bencher.iter(|| {
-            let before = Some(TaskId::Single(next()));
-            let page = runtime.block_on(reader.list_tasks(before, PAGE, |_| true));
-            black_box(page.expect("it goes on").rows).len()
+            let query = Query { before: Some(TaskId::Single(next())), ..Query::new(PAGE) };
+            black_box(runtime.block_on(reader.list_tasks(query)).expect("it goes on").0.rows).len()
         });
     });
     group.bench_function("page_of_keys", |bencher| {

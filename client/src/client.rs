@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::channel::Channel;
 use crate::http::Call;
 use crate::wire::{SystemStatus, paths};
-use crate::{Cluster, Components, Error, Events, Runs, State, Tasks};
+use crate::{Batches, Cluster, Components, Error, Events, Runs, State, Tasks};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,6 +150,12 @@ impl Client {
     #[must_use]
     pub fn runs(&self) -> Runs {
         Runs::new(self.clone())
+    }
+
+    /// Batches: one action on many runs.
+    #[must_use]
+    pub fn batches(&self) -> Batches {
+        Batches::new(self.clone())
     }
 
     /// Tasks without a run, and the results of attempts.

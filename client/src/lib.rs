@@ -2,6 +2,7 @@
 //! ([`wire`]). Knows HTTP and WebSocket; knows nothing of consensus or of the rules.
 
 mod backoff;
+mod batches;
 mod channel;
 mod client;
 mod cluster;
@@ -17,6 +18,7 @@ mod tasks;
 pub mod wire;
 pub mod worker;
 
+pub use batches::Batches;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;
 pub use components::{Components, Send as SendMessage};

@@ -6,6 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -195,6 +196,14 @@ impl RunHandle {
     /// As every call: [`Error`].
     pub async fn resume(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
         self.steer(paths::RUN_RESUME, reason).await
+    }
+
+    /// Deletes the run for good; it has to have ended.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn delete(&self) -> Result<(), Error> {
+        self.client.call_unit(Call::mutation(Method::DELETE, paths::fill(paths::RUN, &self.id))).await
     }
 
     async fn steer(&self, template: &str, reason: Option<&str>) -> Result<RunStatus, Error> {

@@ -90,7 +90,11 @@ mod tests {
 
     #[test]
     fn the_oldest_answers_go_when_all_of_them_are_too_large() {
-        let many = || Answer::Tasks(alloc::vec![(crate::TaskId::Single(uuid::Uuid::nil()), crate::TaskStatus::Queued); 1_000]);
+        let many = || {
+            Answer::Tasks(
+                alloc::vec![(crate::TaskId::Single(uuid::Uuid::nil()), crate::TaskStatus::Queued); 1_000],
+            )
+        };
         let mut answers = Answers::default();
         let fits = (Answers::BYTES_MAX / weight(&record(0, many()))) as u64;
         for number in 0..fits + 10 {

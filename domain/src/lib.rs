@@ -45,8 +45,8 @@ pub use ids::{
     SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
-pub use listed::{Facet, Listed};
 pub use key::{KeyRecord, VersionRecord};
+pub use listed::{Facet, Listed};
 pub use rejection::{Limited, Rejection, RunWish};
 pub use run::{
     Conclusion, Decision, EvalPoint, Failure, Run, RunStatus, Skip, Step, StepOutcome, StepStatus,

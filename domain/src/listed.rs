@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::{
-    ids::{Text, Timestamp},
+    ids::{Labels, Text, Timestamp},
     run::Run,
     task::Task,
 };
@@ -20,6 +20,9 @@ pub enum Facet {
     Label(Text, Text),
 }
 
+/// The words of statuses after which nothing changes any more.
+const ENDED: [&str; 4] = ["completed", "failed", "cancelled", "timed_out"];
+
 /// A row that lists show.
 pub trait Listed {
     /// The words of the statuses that users see; a status is the place of its word.
@@ -31,8 +34,21 @@ pub trait Listed {
     fn ended_at(&self) -> Option<Timestamp>;
     /// Whether lists show it: what belongs to something that they show is found through that.
     fn is_listed(&self) -> bool;
+    /// What rows are counted by.
+    fn counted_by(&self) -> Facet;
+    /// Its labels.
+    fn labels(&self) -> &Labels;
+
     /// What it is found by; the first one is what rows are counted by.
-    fn facets(&self) -> Vec<Facet>;
+    fn facets(&self) -> Vec<Facet> {
+        let label = |(name, value): (&Text, &Text)| Facet::Label(name.clone(), value.clone());
+        core::iter::once(self.counted_by()).chain(self.labels().iter().map(label)).collect()
+    }
+
+    /// Whether rows of a status have ended.
+    fn is_ended(status: u8) -> bool {
+        Self::STATUSES.get(usize::from(status)).is_some_and(|word| ENDED.contains(word))
+    }
 
     /// The number of its status.
     fn status_number(&self) -> u8 {
@@ -67,9 +83,12 @@ impl Listed for Run {
         true
     }
 
-    fn facets(&self) -> Vec<Facet> {
-        let labels = self.labels.iter().map(|(name, value)| Facet::Label(name.clone(), value.clone()));
-        core::iter::once(Facet::Workflow(self.workflow.clone())).chain(labels).collect()
+    fn counted_by(&self) -> Facet {
+        Facet::Workflow(self.workflow.clone())
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.labels
     }
 }
 
@@ -89,9 +108,12 @@ impl Listed for Task {
         true
     }
 
-    fn facets(&self) -> Vec<Facet> {
-        let labels = self.labels.iter().map(|(name, value)| Facet::Label(name.clone(), value.clone()));
-        core::iter::once(Facet::Action(self.action.clone())).chain(labels).collect()
+    fn counted_by(&self) -> Facet {
+        Facet::Action(self.action.clone())
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.labels
     }
 }
 

@@ -82,13 +82,17 @@ pub struct AnswerRecord {
     pub answer: Answer,
 }
 
-
 impl State {
     /// Restores an answer from the disk; call in log order. The disk forgets later than memory does: what had expired when
     /// this one was given is dropped, as it was then.
     pub fn restore_answer(&mut self, record: AnswerRecord) {
         self.answers.expire(record.at);
         self.answers.insert(record);
+    }
+
+    /// Whether the same call was answered before, and its answer is kept.
+    pub fn has_answered(&self, idempotency: &Idempotency) -> bool {
+        self.answers.get(&idempotency.key).is_some_and(|known| known.idempotency == *idempotency)
     }
 
     /// Builds the indexes after every row was restored.

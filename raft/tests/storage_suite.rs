@@ -9,6 +9,8 @@ mod crashes;
 mod node;
 #[path = "storage_suite/queries.rs"]
 mod queries;
+#[path = "storage_suite/search.rs"]
+mod search;
 #[path = "storage_suite/snapshots.rs"]
 mod snapshots;
 

@@ -53,6 +53,7 @@ macro_rules! open_enum {
     };
 }
 
+mod batches;
 pub mod calls;
 mod cluster;
 pub mod codes;
@@ -68,6 +69,7 @@ pub mod session;
 mod state;
 mod tasks;
 
+pub use batches::*;
 pub use cluster::*;
 pub use components::*;
 pub use events::*;
@@ -111,6 +113,9 @@ pub struct Page<T> {
     /// How many items match in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// Whether `total` is known exactly; absent on lists that are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_is_exact: Option<bool>,
 }
 
 /// What went wrong with a run, a step, a task or a message.

@@ -10,7 +10,7 @@ pub const CALLS: &str = "/api/v1/calls";
 
 /// `POST` starts a run, `GET` lists runs.
 pub const RUNS: &str = "/api/v1/runs";
-/// `GET` one run.
+/// `GET` one run, `DELETE` it once it has ended.
 pub const RUN: &str = "/api/v1/runs/{id}";
 /// `GET`: answers when the run is terminal, or after `timeout` as it is then.
 pub const RUN_WAIT: &str = "/api/v1/runs/{id}/wait";
@@ -20,6 +20,13 @@ pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
 pub const RUN_PAUSE: &str = "/api/v1/runs/{id}/pause";
 /// `POST`
 pub const RUN_RESUME: &str = "/api/v1/runs/{id}/resume";
+
+/// `POST` starts a batch, `GET` lists those of the node that is asked.
+pub const BATCHES: &str = "/api/v1/batches";
+/// `GET` one batch, from the node that carries it out.
+pub const BATCH: &str = "/api/v1/batches/{id}";
+/// `POST`
+pub const BATCH_CANCEL: &str = "/api/v1/batches/{id}/cancel";
 
 /// `POST` schedules a task or a list of them, `GET` lists tasks.
 pub const TASKS: &str = "/api/v1/tasks";

@@ -16,7 +16,36 @@ pub(crate) fn write_query<Q: Serialize>(query: &Q) -> String {
 /// # Errors
 /// A sentence that names the unknown or wrong parameter.
 pub fn parse_query<Q: DeserializeOwned>(text: &str) -> Result<Q, String> {
-    serde_urlencoded::from_str(text).map_err(|error| error.to_string())
+    let mut pairs: Vec<(String, String)> =
+        serde_urlencoded::from_str(text).map_err(|error| error.to_string())?;
+    if !merge(&mut pairs) {
+        return serde_urlencoded::from_str(text).map_err(|error| error.to_string());
+    }
+    let merged = serde_urlencoded::to_string(&pairs).expect("pairs of text can be written");
+    serde_urlencoded::from_str(&merged).map_err(|error| error.to_string())
+}
+
+/// Filters that may be given more than once, and what separates them when they are one: any of them, or (labels) all.
+const REPEATABLE: [(&str, char); 5] =
+    [("status", ','), ("workflow", ','), ("action", ','), ("fields", ','), ("label", ';')];
+
+/// Makes one parameter of repeated ones; says whether there were any.
+fn merge(pairs: &mut Vec<(String, String)>) -> bool {
+    let before = pairs.len();
+    for (name, separator) in REPEATABLE {
+        let Some(first) = pairs.iter().position(|(known, _)| known == name) else { continue };
+        let mut rest = pairs.split_off(first + 1);
+        rest.retain(|(other, value)| {
+            let same = other == name;
+            if same {
+                pairs[first].1.push(separator);
+                pairs[first].1.push_str(value);
+            }
+            !same
+        });
+        pairs.append(&mut rest);
+    }
+    pairs.len() < before
 }
 
 /// `GET /runs`
@@ -26,7 +55,7 @@ pub struct RunsQuery {
     /// Only these statuses, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Only runs of this workflow.
+    /// Only runs of these workflows, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     /// Items per page, 1 to 500.
@@ -35,6 +64,48 @@ pub struct RunsQuery {
     /// The `nextCursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Only runs with one of these labels, `name:value` separated by commas; lists separated by `;` all count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Only what was created since: a time, or a duration before now such as `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only what was created before: a time, or a duration before now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Only runs with this text in their id or workflow, whatever the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// The order: `-createdAt` (default), `createdAt`, `-endedAt`, `endedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
+    /// Only these fields of each item, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
+}
+
+/// Which runs a batch is about: the filters of `GET /runs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RunFilter {
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// As in [`RunsQuery`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
 }
 
 /// `GET /tasks`
@@ -44,7 +115,7 @@ pub struct TasksQuery {
     /// Only these statuses, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Only tasks of this action.
+    /// Only tasks of these actions, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Only tasks of this run.
@@ -56,6 +127,24 @@ pub struct TasksQuery {
     /// The `nextCursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Only tasks with one of these labels, `name:value` separated by commas; lists separated by `;` all count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Only what was created since: a time, or a duration before now such as `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only what was created before: a time, or a duration before now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Only tasks with this text in their id, name or action, whatever the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// The order: `-createdAt` (default), `createdAt`, `-endedAt`, `endedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
+    /// Only these fields of each item, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
 }
 
 /// `GET /state/keys`
@@ -130,6 +219,11 @@ mod tests {
         assert_eq!(text, "?status=failed%2Ctimed_out&limit=5");
         assert_eq!(parse_query(&text[1..]), Ok(query));
         assert_eq!(write_query(&RunsQuery::default()), "");
+        let repeated = parse_query::<RunsQuery>("status=failed&label=a:1,a:2&q=x&status=timed_out&label=b:3");
+        let repeated = repeated.expect("filters may be repeated");
+        assert_eq!(repeated.status.as_deref(), Some("failed,timed_out"));
+        assert_eq!(repeated.label.as_deref(), Some("a:1,a:2;b:3"));
+        assert!(parse_query::<RunsQuery>("limit=1&limit=2").is_err(), "what is no filter may not");
         assert!(parse_query::<RunsQuery>("stat=failed").is_err_and(|error| error.contains("stat")));
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: the tree of commands, the flags that all share, and which function does what.
 //! Knows the cluster only through `orc_client`; `orc server` and `orc dev` hand over to their own modules.
 
+mod batch;
 mod bench;
 mod cluster;
 mod component;
@@ -103,6 +104,9 @@ pub enum Command {
     /// Lists, watches and steers runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Follows and stops batches: one action on many runs
+    #[command(subcommand)]
+    Batch(batch::BatchCommand),
     /// Schedules and lists tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -148,6 +152,7 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(&global, &out, *args).await,
         Command::Runs(command) => runs::run(&global, &out, command).await,
+        Command::Batch(command) => batch::run(&global, &out, command).await,
         Command::Task(command) => task::run(&global, &out, command).await,
         Command::Component(command) => component::run(&global, &out, command).await,
         Command::Worker(args) => worker::run(&global, args).await,

@@ -4,11 +4,13 @@
 use clap::{Args, Subcommand};
 use orc_client::{
     Client, RunStatus,
-    wire::{RunChanged, RunSummary, RunView, RunsQuery, StepView},
+    wire::{BatchAction, RunChanged, RunFilter, RunSummary, RunView, RunsQuery, StepView},
 };
 
 use super::{
     Failure, Global, Out,
+    batch::bulk,
+    cluster::confirm,
     connect::{client, in_time},
     output::{Column, column, wide},
     run::{result_text, watch_run},
@@ -21,7 +23,7 @@ pub enum RunsCommand {
     /// Lists runs, newest first
     #[command(
         visible_alias = "ls",
-        after_help = "Examples:\n  orc runs list\n  orc runs ls --status failed,timed_out --limit 5 -o json"
+        after_help = "Examples:\n  orc runs list\n  orc runs ls --status failed,timed_out --since 24h --label team:ml --limit 5 -o json\n  orc runs ls --workflow nightly --sort=-endedAt --all -q"
     )]
     List(ListArgs),
     /// Shows a run with its steps
@@ -39,42 +41,103 @@ pub enum RunsCommand {
         #[arg(long)]
         no_exit_status: bool,
     },
-    /// Cancels a run
-    #[command(after_help = "Example:\n  orc runs cancel @last --reason 'wrong inputs'")]
+    /// Cancels a run, or all that filters find
+    #[command(
+        after_help = "Examples:\n  orc runs cancel @last --reason 'wrong inputs'\n  orc runs cancel --workflow nightly --all-matching --dry-run"
+    )]
     Cancel(SteerArgs),
-    /// Lets a run start nothing new
-    #[command(after_help = "Example:\n  orc runs pause @last")]
+    /// Lets runs start nothing new
+    #[command(
+        after_help = "Examples:\n  orc runs pause @last\n  orc runs pause --label team:ml --all-matching --yes"
+    )]
     Pause(SteerArgs),
-    /// Lets a paused run go on
-    #[command(after_help = "Example:\n  orc runs resume @last")]
+    /// Lets paused runs go on
+    #[command(
+        after_help = "Examples:\n  orc runs resume @last\n  orc runs resume --label team:ml --all-matching --yes"
+    )]
     Resume(SteerArgs),
+    /// Deletes ended runs for good
+    #[command(
+        visible_alias = "rm",
+        after_help = "Examples:\n  orc runs delete run_01JD2… --yes\n  orc runs delete --status failed --until 30d --all-matching --dry-run"
+    )]
+    Delete(SteerArgs),
+}
+
+/// Which runs are meant; all filters count.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct FilterArgs {
+    /// Only these statuses, separated by commas
+    #[arg(long)]
+    status: Option<String>,
+    /// Only runs of these workflows, separated by commas
+    #[arg(long)]
+    workflow: Option<String>,
+    /// Only runs with one of these labels, separated by commas; given again, one of those too
+    #[arg(long, value_name = "NAME:VALUE")]
+    label: Vec<String>,
+    /// Only what was created since: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only what was created before: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Only runs with this text in their id or workflow
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+}
+
+impl FilterArgs {
+    /// As a batch takes them.
+    pub(super) fn to_filter(&self) -> RunFilter {
+        RunFilter {
+            status: self.status.clone(),
+            workflow: self.workflow.clone(),
+            label: Some(self.label.join(";")).filter(|text| !text.is_empty()),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            q: self.search.clone(),
+        }
+    }
 }
 
 /// Which runs are listed.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only these statuses, separated by commas
-    #[arg(long)]
-    status: Option<String>,
-    /// Only runs of this workflow
-    #[arg(long)]
-    workflow: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
-    /// Goes on where a page ended
+    /// Goes on where a page ended, with the same filters
     #[arg(long)]
     cursor: Option<String>,
+    /// The order: -createdAt, createdAt, -endedAt or endedAt
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Page after page, to the end
+    #[arg(long)]
+    all: bool,
 }
 
 /// Which run is steered.
 #[derive(Debug, Args)]
 pub struct SteerArgs {
     /// A run's id, an unambiguous beginning of one, or @last
-    id: String,
+    #[arg(required_unless_present = "all_matching", conflicts_with = "all_matching")]
+    id: Option<String>,
     /// Why, for people
     #[arg(long)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
+    /// Which runs, with --all-matching.
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    /// Every run that the filters find
+    #[arg(long)]
+    all_matching: bool,
+    /// Only says how many that are
+    #[arg(long, requires = "all_matching")]
+    pub(super) dry_run: bool,
 }
 
 const COLUMNS: [Column<RunSummary>; 8] = [
@@ -110,26 +173,25 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
             let id = in_time(global, resolve(&client, &id)).await?;
             watch_run(global, out, &client, &id, !no_exit_status).await
         }
-        RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
-        RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,
-        RunsCommand::Resume(args) => in_time(global, steer(out, &client, args, Steering::Resume)).await,
+        RunsCommand::Cancel(args) => steer(global, out, &client, BatchAction::Cancel, args).await,
+        RunsCommand::Pause(args) => steer(global, out, &client, BatchAction::Pause, args).await,
+        RunsCommand::Resume(args) => steer(global, out, &client, BatchAction::Resume, args).await,
+        RunsCommand::Delete(args) => steer(global, out, &client, BatchAction::Delete, args).await,
     }
 }
 
-enum Steering {
-    Cancel,
-    Pause,
-    Resume,
-}
-
 async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure> {
-    let query = RunsQuery {
-        status: args.status,
-        workflow: args.workflow,
-        limit: Some(args.limit),
-        cursor: args.cursor,
-    };
-    let page = client.runs().list(&query).await?;
+    let RunFilter { status, workflow, label, since, until, q } = args.filter.to_filter();
+    let limit = Some(if args.all { 500 } else { args.limit });
+    let (cursor, sort) = (args.cursor, args.sort);
+    let mut query = RunsQuery { status, workflow, limit, cursor, label, since, until, q, sort, fields: None };
+    let mut page = client.runs().list(&query).await?;
+    while args.all && page.next_cursor.is_some() {
+        query.cursor = page.next_cursor.take();
+        let more = client.runs().list(&query).await?;
+        page.items.extend(more.items);
+        page.next_cursor = more.next_cursor;
+    }
     out.page(&page, &COLUMNS, |run| run.id.clone())
 }
 
@@ -168,14 +230,35 @@ fn step_result(step: &StepView) -> String {
     waiting.unwrap_or_else(|| values::short_json(step.output.as_ref(), 60))
 }
 
-async fn steer(out: &Out, client: &Client, args: SteerArgs, steering: Steering) -> Result<(), Failure> {
-    let id = resolve(client, &args.id).await?;
+async fn steer(
+    global: &Global,
+    out: &Out,
+    client: &Client,
+    action: BatchAction,
+    args: SteerArgs,
+) -> Result<(), Failure> {
+    let Some(id) = &args.id else { return bulk(global, out, client, action, args).await };
+    if args.filter != FilterArgs::default() {
+        return Err(Failure::Usage("name a run, or filters with --all-matching, not both".to_owned()));
+    }
+    let id = in_time(global, resolve(client, id)).await?;
     let (handle, reason) = (client.runs().handle(&id), args.reason.as_deref());
-    let status = match steering {
-        Steering::Cancel => handle.cancel(reason).await?,
-        Steering::Pause => handle.pause(reason).await?,
-        Steering::Resume => handle.resume(reason).await?,
+    if action == BatchAction::Delete {
+        confirm(global, &format!("Delete {id} for good?"))?;
+        in_time(global, async { Ok(handle.delete().await?) }).await?;
+        return out
+            .item(&serde_json::json!({ "id": id, "deleted": true }), &id, || format!("Run {id} is deleted"));
+    }
+    let asked = async {
+        match action {
+            BatchAction::Pause => Ok(handle.pause(reason).await?),
+            BatchAction::Resume => Ok(handle.resume(reason).await?),
+            BatchAction::Cancel | BatchAction::Delete | BatchAction::Unknown(_) => {
+                Ok(handle.cancel(reason).await?)
+            }
+        }
     };
+    let status = in_time(global, asked).await?;
     told(out, id, status)
 }
 

@@ -88,7 +88,7 @@ pub struct ListArgs {
     /// Only these statuses, separated by commas
     #[arg(long)]
     status: Option<String>,
-    /// Only tasks of this action
+    /// Only tasks of these actions, separated by commas
     #[arg(long)]
     action: Option<String>,
     /// Only tasks of this run
@@ -97,9 +97,24 @@ pub struct ListArgs {
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
-    /// Goes on where a page ended
+    /// Goes on where a page ended, with the same filters
     #[arg(long)]
     cursor: Option<String>,
+    /// Only tasks with one of these labels, separated by commas; given again, one of those too
+    #[arg(long, value_name = "NAME:VALUE")]
+    label: Vec<String>,
+    /// Only what was created since: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only what was created before: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Only tasks with this text in their id, name or action
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// The order: -createdAt, createdAt, -endedAt or endedAt
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
+    sort: Option<String>,
 }
 
 const COLUMNS: [Column<TaskView>; 8] = [
@@ -182,8 +197,19 @@ async fn schedule(global: &Global, out: &Out, client: &Client, args: ScheduleArg
 }
 
 async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure> {
-    let (status, action, run_id) = (args.status, args.action, args.run);
-    let query = TasksQuery { status, action, run_id, limit: Some(args.limit), cursor: args.cursor };
+    let query = TasksQuery {
+        status: args.status,
+        action: args.action,
+        run_id: args.run,
+        limit: Some(args.limit),
+        cursor: args.cursor,
+        label: Some(args.label.join(";")).filter(|text| !text.is_empty()),
+        since: args.since,
+        until: args.until,
+        q: args.search,
+        sort: args.sort,
+        fields: None,
+    };
     let page = client.tasks().list(&query).await?;
     out.page(&page, &COLUMNS, |task| task.id.clone())
 }

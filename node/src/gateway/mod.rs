@@ -3,6 +3,8 @@
 
 mod access;
 mod attempts;
+mod batches;
+mod batches_work;
 mod body;
 mod call;
 mod calls;
@@ -27,6 +29,8 @@ mod reply;
 mod routes;
 mod runs;
 mod runs_start;
+mod search;
+mod searched;
 mod session;
 mod session_results;
 mod sse;
@@ -51,6 +55,7 @@ use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
 use crate::{metrics::Metrics, server::Cluster};
+use batches_work::Batches;
 pub use body::BodyLimits;
 use definitions::Definitions;
 use problem::Refusal;
@@ -68,6 +73,7 @@ pub struct Gateway {
     limits: BodyLimits,
     waiters: Waiters,
     definitions: Definitions,
+    batches: Batches,
     hands: OnceLock<Hands>,
     phase: tokio_watch::Sender<Phase>,
     started: Instant,
@@ -108,6 +114,7 @@ impl Gateway {
             limits,
             waiters: Waiters::default(),
             definitions: Definitions::default(),
+            batches: Batches::default(),
             hands: OnceLock::new(),
             phase: tokio_watch::Sender::new(Phase::Starting),
             started: Instant::now(),

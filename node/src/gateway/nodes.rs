@@ -19,7 +19,7 @@ use super::{
 pub async fn list(gateway: Arc<Gateway>, _: Call) -> Answered {
     let items = gateway.cluster_status().await.nodes;
     let total = u64::try_from(items.len()).ok();
-    Ok(Reply::json(&Page::<ClusterNode> { items, next_cursor: None, total }))
+    Ok(Reply::json(&Page::<ClusterNode> { items, next_cursor: None, total, total_is_exact: None }))
 }
 
 /// `GET /cluster/nodes/{id}`

@@ -4,7 +4,6 @@
 use std::str::FromStr;
 
 use orc_client::wire::Page;
-use orc_raft::store::Page as Found;
 
 use super::problem::Refusal;
 
@@ -30,16 +29,8 @@ pub fn cursor<K: FromStr>(text: Option<&str>) -> Result<Option<K>, Refusal> {
 
 /// The page of some rows; `next` is the key of the last row, if there may be more.
 pub fn page<T, V, K: ToString>(rows: &[T], next: Option<K>, show: impl Fn(&T) -> V) -> Page<V> {
-    Page { items: rows.iter().map(show).collect(), next_cursor: next.map(|key| key.to_string()), total: None }
-}
-
-/// Cuts one row too many off, which says that a page follows. A search that was broken off has a next page in any case.
-pub fn cut<K, V>(mut found: Found<K, V>, limit: usize, key: impl Fn(&V) -> K) -> Found<K, V> {
-    if found.rows.len() > limit {
-        found.rows.truncate(limit);
-        found.next = found.rows.last().map(|row| key(row));
-    }
-    found
+    let (items, next_cursor) = (rows.iter().map(show).collect(), next.map(|key| key.to_string()));
+    Page { items, next_cursor, total: None, total_is_exact: None }
 }
 
 /// The first items that fit into a page, at least one: values may be large, so a page may be shorter than asked for.
@@ -61,18 +52,7 @@ pub fn words(text: Option<&str>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-
-    #[test]
-    fn a_page_follows_only_if_there_is_one_more_row() {
-        let found = |rows: &[u8], next| Found { rows: rows.iter().copied().map(Arc::new).collect(), next };
-        let cut = |rows: &[u8], next| cut(found(rows, next), 2, |row| *row).next;
-        assert_eq!(cut(&[9, 8, 7], Some(7)), Some(8));
-        assert_eq!(cut(&[9, 8], None), None);
-        assert_eq!(cut(&[9], Some(3)), Some(3), "the search was broken off");
-    }
 
     #[test]
     fn a_page_of_large_values_is_shorter() {

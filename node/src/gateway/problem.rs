@@ -214,6 +214,10 @@ impl From<Rejection> for Refusal {
             }
             Rejection::EvaluationNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
             Rejection::Invalid(_) => Refusal::new(codes::VALIDATION_FAILED, detail),
+            Rejection::RunNotEnded { run, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("cancel it first: POST /api/v1/runs/{run}/cancel")),
+            Rejection::TaskNotEnded { task, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("cancel it first: POST /api/v1/tasks/{task}/cancel")),
         }
     }
 }

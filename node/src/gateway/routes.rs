@@ -7,9 +7,9 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, calls, cluster, components, config, events, messages, nodes, poll,
-    reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create, validate,
-    watch,
+    Gateway, attempts, batches, call::Call, calls, cluster, components, config, events, messages, nodes,
+    poll, reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create,
+    validate, watch,
 };
 
 /// An asynchronous handler.
@@ -44,12 +44,15 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = routes! {
     paths::CALLS => GET calls::connect;
     paths::RUNS => GET runs::list, POST runs_start::start;
-    paths::RUN => GET runs::get;
+    paths::RUN => GET runs::get, DELETE runs::delete;
     paths::RUN_WAIT => GET runs::wait;
     RUN_STEPS => GET runs::steps;
     paths::RUN_CANCEL => POST runs::cancel;
     paths::RUN_PAUSE => POST runs::pause;
     paths::RUN_RESUME => POST runs::resume;
+    paths::BATCHES => GET batches::list, POST batches::start;
+    paths::BATCH => GET batches::get;
+    paths::BATCH_CANCEL => POST batches::cancel;
     paths::TASKS => GET tasks::list, POST tasks_create::create;
     paths::TASK => GET tasks::get;
     paths::TASK_WAIT => GET tasks::wait;

@@ -12,7 +12,6 @@ use super::{
     Gateway,
     access::unexpected,
     call::Call,
-    paging::{self, words},
     problem::Refusal,
     render::{
         self,
@@ -20,6 +19,7 @@ use super::{
         waiting::Surroundings,
     },
     reply::{Answered, Reply},
+    search::Parameters,
     waiters::Subject,
 };
 
@@ -63,21 +63,31 @@ pub fn wait_time(asked_ms: Option<u64>) -> Duration {
     asked_ms.map_or(WAIT.0, Duration::from_millis).min(WAIT.1)
 }
 
-/// `GET /runs`: newest first.
+/// `GET /runs`: newest first, unless asked otherwise.
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
     let query: RunsQuery = call.query()?;
-    let limit = paging::limit(query.limit)?;
-    let cursor = paging::cursor::<RunId>(query.cursor.as_deref())?;
-    let statuses = words(query.status.as_deref());
+    let (parameters, now) = (Parameters::from(&query), gateway.cluster.now());
+    parameters.check::<Run>()?;
+    let search = parameters.query::<Run>(now)?;
     gateway.fresh(&call).await?;
-    let wanted = move |run: &Run| {
-        let status = statuses.is_empty() || statuses.iter().any(|word| word == run.shown_status());
-        status && query.workflow.as_ref().is_none_or(|name| **name == *run.workflow)
-    };
-    let found = gateway.cluster.list_runs(wanted, cursor, limit + 1).await?;
-    let found = paging::cut(found, limit, |run: &Run| run.id);
-    let now = gateway.cluster.now();
-    Ok(Reply::json(&paging::page(&found.rows, found.next, |run| -> RunSummary { summary(run, now) })))
+    let found = gateway.cluster.list_runs(search).await?;
+    parameters.page(&call, found, |run| -> RunSummary { summary(run, now) })
+}
+
+/// `DELETE /runs/{id}`: for good, once it has ended.
+pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = call.run_id()?;
+    gateway.fresh(&call).await?;
+    if let Err(refusal) = gateway.run(run).await {
+        // The same call may have deleted it.
+        let Some(idempotency) = call.idempotency()? else { return Err(refusal) };
+        if !gateway.cluster.was_answered(idempotency).await? {
+            return Err(refusal);
+        }
+    }
+    let accepted =
+        gateway.command(&call, Command::DeleteEnded { runs: vec![run], tasks: Vec::new() }).await?;
+    Ok(Reply::nothing().rev(accepted.rev).replayed(accepted.replayed))
 }
 
 /// `POST /runs/{id}/cancel`
@@ -104,11 +114,18 @@ pub async fn resume(gateway: Arc<Gateway>, call: Call) -> Answered {
 /// Why, as the caller says, else the given words.
 pub fn reason(call: &Call, otherwise: &str) -> Result<Text, Refusal> {
     let body: Reason = call.json_or_default()?;
-    let text = body.reason.unwrap_or_else(|| otherwise.to_owned());
-    if text.len() > 4_096 {
-        return Err(Refusal::invalid("/reason", "a reason has at most 4096 bytes"));
+    Ok(text_within_bounds(body.reason.as_deref())?.unwrap_or_else(|| otherwise.into()))
+}
+
+/// A reason as the caller gave it.
+pub fn text_within_bounds(reason: Option<&str>) -> Result<Option<Text>, Refusal> {
+    match reason {
+        Some(text) if text.len() > 4_096 => {
+            Err(Refusal::invalid("/reason", "a reason has at most 4096 bytes"))
+        }
+        Some(text) => Ok(Some(text.into())),
+        None => Ok(None),
     }
-    Ok(Text::from(text))
 }
 
 impl Gateway {

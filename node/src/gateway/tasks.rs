@@ -11,11 +11,11 @@ use super::{
     Gateway,
     access::unexpected,
     call::Call,
-    paging::{self, words},
     problem::Refusal,
     render::{self, task::view},
     reply::{Answered, Reply},
     runs::{reason, wait_time},
+    search::Parameters,
     waiters::Subject,
 };
 
@@ -58,25 +58,26 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
     }
 }
 
-/// `GET /tasks`: newest first.
+/// `GET /tasks`: newest first, unless asked otherwise.
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
-    let query: TasksQuery = call.query()?;
-    let limit = paging::limit(query.limit)?;
-    let cursor = paging::cursor::<TaskId>(query.cursor.as_deref())?;
+    let mut query: TasksQuery = call.query()?;
+    query.run_id = query.run_id.or(call.shared_parameter("run")?);
     let run = query.run_id.as_deref().map(str::parse::<RunId>).transpose();
     let run = run.map_err(|error| Refusal::bad_request(format!("in the query: {error}")))?;
-    let statuses = words(query.status.as_deref());
+    let parameters = Parameters::from(&query);
+    parameters.check::<Task>()?;
+    let mut search = parameters.query::<Task>(gateway.cluster.now())?;
+    if let Some(run) = run {
+        let filter = search.filter;
+        let (first, last) = (TaskId::Step(run, 0), TaskId::Step(run, u16::MAX));
+        search.from = Some(search.from.map_or(first, |from| from.max(first)));
+        search.before = Some(search.before.map_or(last, |before| before.min(last)));
+        search.filter = Arc::new(move |task| task.id.step().is_some_and(|(of, _)| of == run) && filter(task));
+    }
     gateway.fresh(&call).await?;
-    let wanted = move |task: &Task| {
-        let status = statuses.is_empty() || statuses.iter().any(|word| word == task.status.name());
-        let action = query.action.as_ref().is_none_or(|action| **action == *task.action);
-        status && action && run.is_none_or(|run| task.id.step().is_some_and(|(of, _)| of == run))
-    };
-    let found = gateway.cluster.list_tasks(wanted, cursor, limit + 1).await?;
-    let found = paging::cut(found, limit, |task: &Task| task.id);
+    let found = gateway.cluster.list_tasks(search).await?;
     let surroundings = gateway.surroundings().await?;
-    let show = |task: &Arc<Task>| -> TaskView { view(task, Some(&surroundings), false) };
-    Ok(Reply::json(&paging::page(&found.rows, found.next, show)))
+    parameters.page(&call, found, |task| -> TaskView { view(task, Some(&surroundings), false) })
 }
 
 /// `POST /tasks/{id}/cancel`

@@ -79,7 +79,9 @@ impl Waiters {
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged { .. }
-            | Event::Configured(_) => {}
+            | Event::Configured(_)
+            | Event::RunsDeleted { .. }
+            | Event::TasksDeleted { .. } => {}
         }
     }
 }

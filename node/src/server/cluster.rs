@@ -8,13 +8,13 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, KeyRecord, NodeId, Recorded,
-    Run, RunId, StateKey, Task, TaskId, Timestamp, Unavailable, VersionRecord,
+    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, Idempotency, KeyRecord, NodeId,
+    Recorded, Run, RunId, StateKey, Task, TaskId, Timestamp, Unavailable, VersionRecord,
 };
 use orc_raft::{
     error::ReadError,
     replica::{Leadership, Replica},
-    store::{EventPage, Events, EventsError, Page, StateReader},
+    store::{EventPage, Events, EventsError, Found, Query, StateReader},
     types::LogId,
 };
 use parking_lot::Mutex;
@@ -102,6 +102,11 @@ impl Cluster {
             return Ok(());
         }
         self.replica.wait_applied(rev, APPLIED_WITHIN).await
+    }
+
+    /// Whether a call with this idempotency key was answered before.
+    pub async fn was_answered(&self, idempotency: Idempotency) -> Result<bool, ReadError> {
+        self.reader().inspect(move |state| state.has_answered(&idempotency)).await
     }
 
     fn reader(&self) -> &StateReader {
@@ -207,24 +212,20 @@ impl Cluster {
         self.reader().find_version(key, version).await
     }
 
-    /// Runs that pass the filter, the newest first.
+    /// A page of runs, and how many there are in all where that is known.
     pub async fn list_runs(
         &self,
-        filter: impl Fn(&Run) -> bool + Send + 'static,
-        before: Option<RunId>,
-        limit: usize,
-    ) -> Result<Page<RunId, Run>, ReadError> {
-        self.reader().list_runs(before, limit, filter).await
+        query: Query<RunId, Run>,
+    ) -> Result<(Found<RunId, Run>, Option<u64>), ReadError> {
+        self.reader().list_runs(query).await
     }
 
-    /// Tasks that pass the filter, the newest first.
+    /// A page of tasks, and how many there are in all where that is known.
     pub async fn list_tasks(
         &self,
-        filter: impl Fn(&Task) -> bool + Send + 'static,
-        before: Option<TaskId>,
-        limit: usize,
-    ) -> Result<Page<TaskId, Task>, ReadError> {
-        self.reader().list_tasks(before, limit, filter).await
+        query: Query<TaskId, Task>,
+    ) -> Result<(Found<TaskId, Task>, Option<u64>), ReadError> {
+        self.reader().list_tasks(query).await
     }
 }
 

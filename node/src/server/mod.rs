@@ -4,6 +4,7 @@
 mod cluster;
 mod error;
 mod founding;
+mod retention;
 mod seams;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -147,6 +148,8 @@ impl Node {
             state_manager: handles.state_manager.clone(),
             health: handles.health.clone(),
         });
+        let mut helpers = helpers;
+        helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
         Ok(Node { gateway, handles, address, http, helpers })
     }
 

@@ -4,6 +4,7 @@
 mod bodies;
 mod calls;
 mod ends;
+mod lists;
 mod node;
 mod streams;
 mod work;

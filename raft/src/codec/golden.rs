@@ -168,6 +168,8 @@ fn events() -> EventRow {
         Event::RunStarted { run: id(1) },
         Event::StateChanged { key: key(), old: None, value: Some(Json::null()), version: 1, version_min: 1 },
         Event::Configured(Box::default()),
+        Event::RunsDeleted { runs: vec![id(1)] },
+        Event::TasksDeleted { tasks: vec![TaskId::Single(Uuid::from_u128(5))] },
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
@@ -193,6 +195,7 @@ fn proposals() -> Vec<Proposal> {
         Command::CreateRun(Box::new(create)),
         Command::SetState { key: key(), value: None, expect: Expect::Version(4) },
         Command::Configure(Box::default()),
+        Command::DeleteEnded { runs: vec![id(1)], tasks: vec![TaskId::Single(Uuid::from_u128(5))] },
     ];
     commands.map(Proposal::from).into()
 }

@@ -12,6 +12,7 @@ use rocksdb::{DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions};
 use super::{
     encoder::Encoder,
     hash::row_hash,
+    index,
     keys::{self, RowKey, Rows},
     rocks::{open_error, state_options},
     view::Span,
@@ -63,6 +64,7 @@ impl StateDisk {
 
     /// Reads every live row.
     pub fn load(&self) -> Result<Loaded, ReadError> {
+        index::ensure(self)?;
         let mut state = State::default();
         let mut hashes = HashMap::new();
         let position = self.stored::<Position>(&keys::POSITION)?.unwrap_or_default();
@@ -99,7 +101,8 @@ impl StateDisk {
         })
     }
 
-    fn each(
+    /// Calls for each row with a prefix, in order.
+    pub fn each(
         &self,
         prefix: u8,
         mut with: impl FnMut(&[u8], &[u8]) -> Result<(), ReadError>,
@@ -126,6 +129,11 @@ impl StateDisk {
         self.stored(&keys::row_key(rows.archive, key))
     }
 
+    /// A row of the database with its key.
+    pub fn row<K: RowKey, V: Stored>(&self, key: &[u8], value: &[u8]) -> Result<(K, V), ReadError> {
+        Ok((key_of(key, V::KIND)?, codec::decode(value)?))
+    }
+
     /// The stored form of a row.
     pub fn bytes(&self, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, rocksdb::Error> {
         self.db.get_pinned(key)
@@ -149,7 +157,7 @@ impl StateDisk {
         options.set_iterate_range(lower..upper);
         for item in self.db.iterator_opt(IteratorMode::End, options).take(count) {
             let (key, value) = item?;
-            found.push((key_of(&key, V::KIND)?, codec::decode::<V>(&value)?));
+            found.push(self.row(&key, &value)?);
         }
         Ok(found)
     }

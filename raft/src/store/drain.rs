@@ -137,6 +137,9 @@ impl Worker {
                 return Err(Stop);
             }
         };
+        let published = self.published.clone();
+        // Ended rows move from memory to the disk: whoever counts both waits until they have.
+        let _moving = published.moving.write();
         self.written(disk.db.write(batch))?;
         self.settle(&changes);
         Ok(())
@@ -161,12 +164,12 @@ impl Worker {
 
     fn settle(&self, changes: &Changes) {
         let view = &self.published.view;
-        view.runs.settle(&changes.runs);
-        view.tasks.settle(&changes.tasks);
-        view.components.settle(&changes.components);
-        view.keys.settle(&changes.keys);
-        view.versions.settle(&changes.versions);
-        view.definitions.settle(&changes.definitions);
+        view.run_ledger.settle(&view.runs, &changes.runs);
+        view.task_ledger.settle(&view.tasks, &changes.tasks);
+        view.components.settle(&changes.components, |_| ());
+        view.keys.settle(&changes.keys, |_| ());
+        view.versions.settle(&changes.versions, |_| ());
+        view.definitions.settle(&changes.definitions, |_| ());
         self.published.ring.write().stored(changes.meta.seq + 1);
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }

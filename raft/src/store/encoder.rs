@@ -12,6 +12,7 @@ use rocksdb::WriteBatch;
 use super::{
     disk::StateDisk,
     hash::row_hash,
+    index::{self, CountChanges, Indexed},
     keys::{self, RowKey, Rows},
 };
 use crate::{
@@ -69,6 +70,8 @@ pub struct Encoder {
     /// Number of the first stored event.
     events_first: u64,
     answers_first: u64,
+    /// What the write in the making changes of the index's counts.
+    counts: CountChanges,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -76,7 +79,15 @@ pub struct Encoder {
 impl Encoder {
     /// For a database that stands at `position` and has live rows of these hashes.
     pub fn new(position: Position, hashes: HashMap<Vec<u8>, u64>, events_first: u64) -> Encoder {
-        Encoder { position, hashes, events_first, answers_first: 0, key: Vec::new(), value: Vec::new() }
+        Encoder {
+            position,
+            hashes,
+            events_first,
+            answers_first: 0,
+            counts: CountChanges::new(),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
     }
 
     /// Where the database stands once everything encoded is written.
@@ -108,6 +119,7 @@ impl Encoder {
         self.table(disk, &mut batch, keys::KEYS, &changes.keys)?;
         self.table(disk, &mut batch, keys::VERSIONS, &changes.versions)?;
         self.table(disk, &mut batch, keys::DEFINITIONS, &changes.definitions)?;
+        index::write_counts(&disk.db, &mut batch, std::mem::take(&mut self.counts))?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);
@@ -120,13 +132,13 @@ impl Encoder {
         Ok(batch)
     }
 
-    fn table<K: RowKey, V: Stored>(
+    fn table<K: RowKey, V: Stored + Indexed>(
         &mut self,
         disk: &StateDisk,
         batch: &mut WriteBatch,
         rows: Rows,
         changes: &[Change<K, V>],
-    ) -> Result<(), rocksdb::Error> {
+    ) -> Result<(), ReadError> {
         // A key that ended and was used again comes as both: what is live now has the last word.
         let is_put = |change: &&Change<K, V>| matches!(change, Change::Put(..));
         for change in changes.iter().filter(|change| !is_put(change)).chain(changes.iter().filter(is_put)) {
@@ -142,14 +154,17 @@ impl Encoder {
                     codec::encode_into(&**row, &mut self.value);
                     // A definition that is used again at once reaches the archive only where a drain came between.
                     if rows.archive != keys::DEFINITIONS.archive {
-                        self.forget_stored(disk)?;
+                        self.forget_stored::<K, V>(disk, batch, (rows, key))?;
                         self.count(row_hash(&self.key, &self.value));
                     }
                     batch.put(&self.key, &self.value);
+                    if let (Some(index), Some(entries)) = (rows.index, row.entries()) {
+                        entries.put(batch, &mut self.counts, (index, key));
+                    }
                 }
                 Change::Forget(key) => {
                     self.set_key(rows.archive, key);
-                    self.forget_stored(disk)?;
+                    self.forget_stored::<K, V>(disk, batch, (rows, key))?;
                     batch.delete(&self.key);
                 }
             }
@@ -188,9 +203,19 @@ impl Encoder {
     }
 
     /// Ended rows are not in memory: their old form is looked up.
-    fn forget_stored(&mut self, disk: &StateDisk) -> Result<(), rocksdb::Error> {
-        let before = disk.bytes(&self.key)?.map_or(0, |value| row_hash(&self.key, &value));
-        self.uncount(before);
+    fn forget_stored<K: RowKey, V: Stored + Indexed>(
+        &mut self,
+        disk: &StateDisk,
+        batch: &mut WriteBatch,
+        (rows, key): (Rows, &K),
+    ) -> Result<(), ReadError> {
+        let Some(before) = disk.bytes(&self.key)? else { return Ok(()) };
+        self.uncount(row_hash(&self.key, &before));
+        if let Some(index) = rows.index
+            && let Some(entries) = codec::decode::<V>(&before)?.entries()
+        {
+            entries.delete(batch, &mut self.counts, (index, key));
+        }
         Ok(())
     }
 

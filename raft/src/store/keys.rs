@@ -8,6 +8,8 @@ use uuid::Uuid;
 pub const POSITION: [u8; 1] = [0x00];
 /// The small facts.
 pub const META: [u8; 1] = [0x01];
+/// The version of the index.
+pub const INDEXED: [u8; 1] = [0x02];
 /// Rows of events by the number of their first.
 pub const EVENTS: u8 = b'e';
 /// Rows of answers by the log index of their last.
@@ -20,20 +22,35 @@ pub struct Rows {
     pub live: u8,
     /// Of rows that have ended.
     pub archive: u8,
+    /// Of the index over rows that have ended, where there is one.
+    pub index: Option<Index>,
+}
+
+/// The prefixes of an index.
+#[derive(Debug, Clone, Copy)]
+pub struct Index {
+    /// Of keys by group and status.
+    pub groups: u8,
+    /// Of keys by end.
+    pub ends: u8,
+    /// Of counts by group and status.
+    pub counts: u8,
 }
 
 /// Runs.
-pub const RUNS: Rows = Rows { live: b'r', archive: b'R' };
+pub const RUNS: Rows =
+    Rows { live: b'r', archive: b'R', index: Some(Index { groups: b'f', ends: b'g', counts: b'h' }) };
 /// Tasks.
-pub const TASKS: Rows = Rows { live: b't', archive: b'T' };
+pub const TASKS: Rows =
+    Rows { live: b't', archive: b'T', index: Some(Index { groups: b'F', ends: b'G', counts: b'H' }) };
 /// Components.
-pub const COMPONENTS: Rows = Rows { live: b'c', archive: b'C' };
+pub const COMPONENTS: Rows = Rows { live: b'c', archive: b'C', index: None };
 /// State keys.
-pub const KEYS: Rows = Rows { live: b'k', archive: b'K' };
+pub const KEYS: Rows = Rows { live: b'k', archive: b'K', index: None };
 /// Versions of state keys.
-pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V' };
+pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V', index: None };
 /// Definitions.
-pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D' };
+pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D', index: None };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {

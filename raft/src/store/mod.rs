@@ -10,6 +10,7 @@ pub(crate) mod files;
 mod folders;
 pub(crate) mod guard;
 mod hash;
+mod index;
 mod keys;
 mod lists;
 mod machine;
@@ -17,8 +18,11 @@ mod open;
 mod published;
 mod reader;
 pub(crate) mod rocks;
+mod search;
 mod snapshot;
+mod tally;
 mod view;
+mod walk;
 
 use std::{
     sync::{Arc, mpsc::SyncSender},
@@ -31,11 +35,13 @@ use tokio::sync::mpsc;
 pub use self::{
     drain::Drainer,
     events::{EventPage, EventsError},
+    index::Group,
     lists::Page,
     machine::{SnapshotBuilder, StateMachine},
     open::{OpenOptions, Opened, open},
     published::{Effects, Events},
     reader::StateReader,
+    search::{Found, Order, Place, Query},
     snapshot::{MANIFEST, verify_snapshot},
 };
 

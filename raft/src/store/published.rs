@@ -45,6 +45,8 @@ pub struct Published {
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
     pub waiting: AtomicUsize,
+    /// Held while rows that have ended leave memory because the disk has them.
+    pub moving: RwLock<()>,
 }
 
 impl Published {
@@ -62,6 +64,7 @@ impl Published {
             now: AtomicU64::new(state.meta.now.0),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
+            moving: RwLock::new(()),
         };
         published.view.replace(state);
         published

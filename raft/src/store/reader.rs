@@ -8,8 +8,8 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, KeyRecord, Recorded, Run, RunId, State,
-    StateKey, Task, TaskId, Timestamp, VersionRecord,
+    ClusterConfig, Component, ComponentId, Definition, DefinitionId, KeyRecord, Listed, Recorded, Run, RunId,
+    State, StateKey, Task, TaskId, Timestamp, VersionRecord,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -22,8 +22,9 @@ use super::{
     keys::{self, RowKey, Rows},
     lists::{self, Page},
     published::{Effects, Events},
+    search::{self, Found, Place, Query, Sources},
     snapshot::Snapshots,
-    view::{Shards, Span, View},
+    view::{Ledger, Shards, Span, View},
 };
 use crate::{
     codec::{Position, Stored},
@@ -97,11 +98,17 @@ impl StateReader {
 impl StateReader {
     /// A run, live or ended.
     pub async fn find_run(&self, id: RunId) -> Result<Option<Arc<Run>>, ReadError> {
+        if self.view().run_ledger.is_gone(&id) {
+            return Ok(None);
+        }
         self.find(|view| &view.runs, keys::RUNS, id).await
     }
 
     /// A task, live or ended.
     pub async fn find_task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ReadError> {
+        if self.view().task_ledger.is_gone(&id) {
+            return Ok(None);
+        }
         self.find(|view| &view.tasks, keys::TASKS, id).await
     }
 
@@ -124,24 +131,52 @@ impl StateReader {
         }
     }
 
-    /// Runs, the newest first: those before `before` that pass the filter.
+    /// A page of runs, live and ended; and how many there are in all, where that is known.
     pub async fn list_runs(
         &self,
-        before: Option<RunId>,
-        limit: usize,
-        filter: impl Fn(&Run) -> bool + Send + 'static,
-    ) -> Result<Page<RunId, Run>, ReadError> {
-        self.list(|view| &view.runs, keys::RUNS, Span { lower: None, upper: before }, (limit, filter)).await
+        query: Query<RunId, Run>,
+    ) -> Result<(Found<RunId, Run>, Option<u64>), ReadError> {
+        self.search((|view| (&view.runs, &view.run_ledger), keys::RUNS), query).await
     }
 
-    /// Tasks, the newest first: those before `before` that pass the filter.
+    /// A page of tasks, live and ended; and how many there are in all, where that is known.
     pub async fn list_tasks(
         &self,
-        before: Option<TaskId>,
+        query: Query<TaskId, Task>,
+    ) -> Result<(Found<TaskId, Task>, Option<u64>), ReadError> {
+        self.search((|view| (&view.tasks, &view.task_ledger), keys::TASKS), query).await
+    }
+
+    /// Runs on the disk that have been kept long enough, the first to end first: those that ended before a time, and those
+    /// beyond `kept_max`. Whoever deletes them calls [`StateReader::drain`] before it asks again.
+    pub async fn overdue_runs(
+        &self,
+        (ended_before, kept_max): (Timestamp, u64),
+        after: Option<Place<RunId>>,
         limit: usize,
-        filter: impl Fn(&Task) -> bool + Send + 'static,
-    ) -> Result<Page<TaskId, Task>, ReadError> {
-        self.list(|view| &view.tasks, keys::TASKS, Span { lower: None, upper: before }, (limit, filter)).await
+    ) -> Result<Vec<Place<RunId>>, ReadError> {
+        let overdue = move |_: &Core, disk: &StateDisk| {
+            search::overdue::<RunId, Run>((disk, keys::RUNS), (ended_before, kept_max), after.as_ref(), limit)
+        };
+        self.blocking(overdue).await?
+    }
+
+    /// The same of tasks.
+    pub async fn overdue_tasks(
+        &self,
+        (ended_before, kept_max): (Timestamp, u64),
+        after: Option<Place<TaskId>>,
+        limit: usize,
+    ) -> Result<Vec<Place<TaskId>>, ReadError> {
+        let overdue = move |_: &Core, disk: &StateDisk| {
+            search::overdue::<TaskId, Task>(
+                (disk, keys::TASKS),
+                (ended_before, kept_max),
+                after.as_ref(),
+                limit,
+            )
+        };
+        self.blocking(overdue).await?
     }
 
     /// Kept versions of a state key, the newest first: those before `before`.
@@ -191,6 +226,21 @@ impl StateReader {
     ) -> Result<Page<K, V>, ReadError> {
         let read = move |core: &Core, disk: &StateDisk| {
             lists::page((shards(&core.published.view), disk, rows), span, limit, &filter)
+        };
+        self.blocking(read).await?
+    }
+
+    async fn search<K: RowKey, V: Stored + Listed + Clone + Send + Sync + 'static>(
+        &self,
+        (of, rows): (fn(&View) -> (&Shards<K, V>, &Ledger<K>), Rows),
+        query: Query<K, V>,
+    ) -> Result<(Found<K, V>, Option<u64>), ReadError> {
+        let read = move |core: &Core, disk: &StateDisk| {
+            let (shards, ledger) = of(&core.published.view);
+            let sources = Sources { shards, ledger, disk, rows };
+            let found = search::search(&sources, &query)?;
+            let _still = core.published.moving.read();
+            Ok((found, search::count(&sources, &query)?))
         };
         self.blocking(read).await?
     }

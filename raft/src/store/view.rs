@@ -1,17 +1,26 @@
 //! What readers see of the rows in memory: live ones, and ended ones until the disk has them.
 //! Knows nothing of the disk; every lock is held for a few rows only, so `apply` never waits for a reader.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 use orc_domain::{
-    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Row, Run, RunId, State, StateKey,
-    Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Listed, Row, Run, RunId, State,
+    StateKey, Table, Task, TaskId, VersionRecord,
 };
 use parking_lot::RwLock;
 
-use super::keys::RowKey;
+use super::{
+    keys::RowKey,
+    tally::{Counted, Tally, counted},
+};
 
 const SHARDS: usize = 16;
+/// Rows looked at under one lock.
+const PIECE: usize = 512;
 
 /// One table as readers see it.
 #[derive(Debug)]
@@ -32,6 +41,21 @@ pub struct Span<K> {
     pub lower: Option<K>,
     /// The key after the last one, if there is one.
     pub upper: Option<K>,
+}
+
+/// Keys between two bounds.
+pub type Range<K> = (Bound<K>, Bound<K>);
+
+/// Whether no key can be in it; a map panics over most of those.
+fn is_empty<K: Ord>((lower, upper): &Range<K>) -> bool {
+    match (lower, upper) {
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower >= upper,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
 }
 
 impl<K: RowKey> Span<K> {
@@ -76,24 +100,68 @@ impl<K: RowKey, V: Clone> Shards<K, V> {
         rows
     }
 
+    /// The first `count` rows of a range that are wanted, in order; the last ones, the last one first, unless `forward`.
+    pub fn search(
+        &self,
+        range: &Range<K>,
+        forward: bool,
+        count: usize,
+        wanted: &dyn Fn(&V) -> bool,
+    ) -> Vec<(K, Arc<V>)> {
+        let mut rows = Vec::new();
+        for shard in &self.shards {
+            let mut found = 0;
+            let mut rest = Some(range.clone());
+            while let Some(range) = rest.take().filter(|range| found < count && !is_empty(range)) {
+                let shard = shard.read();
+                let mut looked = 0;
+                let mut look = |(key, row): (&K, &Arc<V>)| {
+                    looked += 1;
+                    if wanted(row) {
+                        found += 1;
+                        rows.push((key.clone(), row.clone()));
+                    }
+                    (looked == PIECE || found == count).then(|| Bound::Excluded(key.clone()))
+                };
+                let mut piece = shard.range(range.clone());
+                rest = match forward {
+                    true => piece.find_map(&mut look).map(|last| (last, range.1)),
+                    false => piece.rev().find_map(&mut look).map(|last| (range.0, last)),
+                };
+            }
+        }
+        match forward {
+            true => rows.sort_unstable_by(|one, other| one.0.cmp(&other.0)),
+            false => rows.sort_unstable_by(|one, other| other.0.cmp(&one.0)),
+        }
+        rows.truncate(count);
+        rows
+    }
+
     /// Shows rows as they are now.
     pub(super) fn set(&self, fresh: Vec<(K, Row<V>)>) {
         for (key, row) in fresh {
-            let mut shard = self.shard(&key).write();
-            match row {
-                Some(row) => shard.insert(key, row),
-                None => shard.remove(&key),
-            };
+            self.put(key, row);
+        }
+    }
+
+    /// Shows a row as it is now; gives the one before.
+    fn put(&self, key: K, row: Row<V>) -> Row<V> {
+        let mut shard = self.shard(&key).write();
+        match row {
+            Some(row) => shard.insert(key, row),
+            None => shard.remove(&key),
         }
     }
 
     /// The disk has these changes: ended rows leave, unless the key has a newer row.
-    pub(super) fn settle(&self, changes: &[Change<K, V>]) {
+    pub(super) fn settle(&self, changes: &[Change<K, V>], left: impl Fn(&V)) {
         for change in changes {
             if let Change::Archive { key, row, was_stored: _ } = change {
                 let mut shard = self.shard(key).write();
                 if shard.get(key).is_some_and(|seen| Arc::ptr_eq(seen, row)) {
                     shard.remove(key);
+                    left(row);
                 }
             }
         }
@@ -119,6 +187,57 @@ fn shared<K: Clone, V>((key, row): (&K, &Arc<V>)) -> (K, Arc<V>) {
     (key.clone(), row.clone())
 }
 
+/// What lists have to know beside the rows in memory.
+#[derive(Debug)]
+pub struct Ledger<K> {
+    /// How many rows in memory there are.
+    pub tally: Tally,
+    /// Ended rows that are deleted and still on the disk.
+    gone: RwLock<BTreeSet<K>>,
+}
+
+impl<K> Default for Ledger<K> {
+    fn default() -> Self {
+        Ledger { tally: Tally::default(), gone: RwLock::default() }
+    }
+}
+
+impl<K: RowKey> Ledger<K> {
+    /// Whether a row on the disk is deleted.
+    pub fn is_gone(&self, key: &K) -> bool {
+        self.gone.read().contains(key)
+    }
+
+    fn refresh<V: Listed + Clone>(&self, shards: &Shards<K, V>, table: &mut Table<K, V>) {
+        for (key, row) in table.take_fresh() {
+            if row.is_none() && table.is_forgotten(&key) {
+                self.gone.write().insert(key.clone());
+            }
+            let before = shards.put(key, row.clone());
+            // What a row is counted by never changes.
+            let same = matches!((&before, &row), (Some(before), Some(row)) if before.status_number() == row.status_number());
+            if !same {
+                let count = |row: Row<V>| -> Counted { row.and_then(|row| counted(&*row)) };
+                self.tally.moved(count(before), count(row));
+            }
+        }
+    }
+
+    pub(super) fn settle<V: Listed + Clone>(&self, shards: &Shards<K, V>, changes: &[Change<K, V>]) {
+        shards.settle(changes, |row| self.tally.moved(counted(row), None));
+        for change in changes {
+            if let Change::Forget(key) = change {
+                self.gone.write().remove(key);
+            }
+        }
+    }
+
+    fn replace<V: Listed + Clone>(&self, table: &Table<K, V>) {
+        self.tally.replace(table.iter().map(|(_, row)| counted(row)));
+        self.gone.write().clear();
+    }
+}
+
 /// Every table as readers see it.
 #[derive(Debug, Default)]
 pub struct View {
@@ -134,13 +253,17 @@ pub struct View {
     pub versions: Shards<(StateKey, u64), VersionRecord>,
     /// Definitions in use.
     pub definitions: Shards<DefinitionId, Definition>,
+    /// What lists of runs have to know.
+    pub run_ledger: Ledger<RunId>,
+    /// What lists of tasks have to know.
+    pub task_ledger: Ledger<TaskId>,
 }
 
 impl View {
     /// Shows what changed since the last call.
     pub(super) fn refresh(&self, state: &mut State) {
-        self.runs.set(state.runs.take_fresh());
-        self.tasks.set(state.tasks.take_fresh());
+        self.run_ledger.refresh(&self.runs, &mut state.runs);
+        self.task_ledger.refresh(&self.tasks, &mut state.tasks);
         self.components.set(state.components.take_fresh());
         self.keys.set(state.keys.take_fresh());
         self.versions.set(state.versions.take_fresh());
@@ -155,6 +278,8 @@ impl View {
         self.keys.replace(&state.keys);
         self.versions.replace(&state.versions);
         self.definitions.replace(&state.definitions);
+        self.run_ledger.replace(&state.runs);
+        self.task_ledger.replace(&state.tasks);
     }
 }
 
@@ -194,9 +319,9 @@ mod tests {
         let shards = shards(0..1);
         let row = shards.get(&id(0)).unwrap();
         let other = Change::Archive { key: id(0), row: Arc::new(0), was_stored: true };
-        shards.settle(&[other]);
+        shards.settle(&[other], |_| ());
         assert!(shards.get(&id(0)).is_some(), "a newer row of the same key");
-        shards.settle(&[Change::Archive { key: id(0), row, was_stored: true }]);
+        shards.settle(&[Change::Archive { key: id(0), row, was_stored: true }], |_| ());
         assert!(shards.get(&id(0)).is_none());
     }
 }

@@ -211,7 +211,7 @@ async fn a_definition_used_again_at_once_is_still_in_use_after_a_restart() {
     let node = Node::open(folders[0].path()).await;
     assert_eq!(in_use(&node).await.unwrap(), 1);
     assert_eq!(node.reader.state_hash().await.unwrap(), often.reader.state_hash().await.unwrap());
-    let runs = node.reader.list_runs(None, 10, |_| true).await.unwrap();
+    let (runs, _) = node.reader.list_runs(orc_raft::store::Query::new(10)).await.unwrap();
     let seen: Vec<_> = runs.rows.iter().map(|run| (run.id.0.as_u128(), run.status.is_terminal())).collect();
     assert_eq!(seen, [(3, false), (2, true), (1, true)]);
 }

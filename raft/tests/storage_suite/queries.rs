@@ -1,8 +1,8 @@
 //! Reads: rows in memory and on the disk as one, events from both, news without waiting.
 //! Knows nothing of crashes.
 
-use orc_domain::{Event, StateKey, TaskStatus};
-use orc_raft::store::EventsError;
+use orc_domain::{Event, StateKey, Task, TaskStatus};
+use orc_raft::store::{EventsError, Query};
 
 use crate::node::{Node, options, set, task_id};
 
@@ -18,24 +18,25 @@ async fn ended_and_live_tasks_are_one_list() {
     }
     let expected: Vec<_> = (0..200).rev().map(task_id).collect();
     let mut found = Vec::new();
-    let mut before = None;
+    let mut after = None;
     loop {
-        let page = node.reader.list_tasks(before, 7, |_| true).await.unwrap();
+        let (page, total) = node.reader.list_tasks(Query { after, ..Query::new(7) }).await.unwrap();
+        assert_eq!(total, Some(200));
         found.extend(page.rows.iter().map(|task| task.id));
-        before = page.next;
-        if before.is_none() {
+        after = page.next;
+        if after.is_none() {
             break;
         }
     }
     assert_eq!(found, expected);
-    let ended =
-        node.reader.list_tasks(None, 1_000, |task| task.status == TaskStatus::Completed).await.unwrap();
+    let filter = std::sync::Arc::new(|task: &Task| task.status == TaskStatus::Completed);
+    let (ended, _) = node.reader.list_tasks(Query { filter, ..Query::new(1_000) }).await.unwrap();
     assert!(ended.rows.len() > 150 && ended.next.is_none());
     let first = node.reader.find_task(task_id(0)).await.unwrap().unwrap();
     assert_eq!(first.status, TaskStatus::Completed);
     assert_eq!(node.reader.task(&task_id(0)), None, "it left memory");
     assert_eq!(node.reader.find_task(task_id(999)).await.unwrap(), None);
-    assert_eq!(node.reader.list_runs(None, 10, |_| true).await.unwrap().rows.len(), 0);
+    assert_eq!(node.reader.list_runs(Query::new(10)).await.unwrap().0.rows.len(), 0);
 }
 
 #[tokio::test]

@@ -54,7 +54,9 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ComponentDraining { .. }
         | Event::ComponentDeregistered { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::RunsDeleted { .. }
+        | Event::TasksDeleted { .. } => None,
     }
 }
 
@@ -89,6 +91,8 @@ pub fn kind(event: &Event) -> &'static str {
         Event::ComponentDeregistered { .. } => "component.deregistered",
         Event::StateChanged { .. } => "state.changed",
         Event::Configured(_) => "cluster.configured",
+        Event::RunsDeleted { .. } => "workflow.deleted",
+        Event::TasksDeleted { .. } => "task.deleted",
     }
 }
 
@@ -160,6 +164,8 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             let data = Data::default().with("config", cluster_config_to_json(config));
             Told("cluster".to_owned(), data)
         }
+        Event::RunsDeleted { runs } => deleted("runIds", runs),
+        Event::TasksDeleted { tasks } => deleted("taskIds", tasks),
     }
 }
 
@@ -190,6 +196,12 @@ fn of_task(task: TaskId, names: &dyn Names) -> Told {
 
 fn of_component(component: &orc_domain::ComponentId) -> Told {
     Told(component.to_string(), Data::default().text("componentId", component))
+}
+
+/// One fact speaks of many; its subject is the first of them.
+fn deleted<I: ToString>(name: &'static str, ids: &[I]) -> Told {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    Told(ids.first().cloned().unwrap_or_default(), Data::default().with(name, ids))
 }
 
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
