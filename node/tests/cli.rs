@@ -66,6 +66,10 @@ fn a_wrong_command_line_is_2() {
     check(&[], 2, "Usage");
     check(&["rnus", "list"], 2, "similar");
     check(&["runs", "list", "--limit", "0"], 2, "--limit");
+    check(&["runs", "cancel"], 2, "--all-matching");
+    check(&["runs", "cancel", "run_1", "--all-matching"], 2, "cannot be used with");
+    check(&["runs", "delete", "run_1", "--status", "failed"], 2, "not both");
+    check(&["runs", "pause", "run_1", "--dry-run"], 2, "--all-matching");
     check(&["run", "/no/such/file.yaml"], 2, "/no/such/file.yaml");
     check(&["run", "-", "-i", "novalue"], 2, "KEY=VALUE");
     check(&["worker", "--allow", "echo,rm"], 2, "rm");
@@ -90,6 +94,8 @@ fn nobody_there_is_7_with_a_hint() {
     assert!(output.stdout.is_empty(), "errors do not go to stdout");
     check(&["--addr", NOBODY, "--timeout", "1s", "runs", "ls", "-o", "json"], 7, "UNREACHABLE");
     check(&["--addr", NOBODY, "--timeout", "1s", "state", "get", "a"], 7, "UNREACHABLE");
+    check(&["--addr", NOBODY, "--timeout", "1s", "runs", "ls", "--sort", "-endedAt"], 7, "UNREACHABLE");
+    check(&["--addr", NOBODY, "--timeout", "1s", "batch", "ls"], 7, "UNREACHABLE");
     check(&["--addr", NOBODY, "healthcheck"], 1, "NOT_READY");
 }
 

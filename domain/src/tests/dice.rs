@@ -121,6 +121,10 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             versions_max: 1 + dice.roll(4) as u32,
             ..ClusterConfig::default()
         })),
+        21 if dice.chance(40) => Command::DeleteEnded {
+            runs: vec![run_id(used_id(dice, next))],
+            tasks: vec![TaskId::Single(Uuid::from_u128(used_id(dice, next)))],
+        },
         _ => Command::AdvanceTime,
     }
 }

@@ -239,7 +239,7 @@ fn words<'a>(name: &str, text: Option<&'a str>) -> Result<Vec<&'a str>, Refusal>
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     let words: Vec<&str> = parts.filter(|word| !word.is_empty()).collect();
     if words.len() > WORDS_MAX {
-        return Err(Refusal::bad_request(format!("in the query: `{name}` has more than {WORDS_MAX} values")));
+        return Err(Refusal::bad_request(format!("`{name}` has more than {WORDS_MAX} values")));
     }
     Ok(words)
 }
@@ -249,7 +249,7 @@ fn statuses<V: Searched>(text: Option<&str>) -> Result<BTreeSet<u8>, Refusal> {
         let place = V::STATUSES.iter().position(|known| *known == word);
         place.and_then(|place| u8::try_from(place).ok()).ok_or_else(|| {
             let meant = did_you_mean(word, V::STATUSES.iter().copied());
-            Refusal::bad_request(format!("in the query: there is no status `{word}`{meant}"))
+            Refusal::bad_request(format!("there is no status `{word}`{meant}"))
                 .hint(format!("there are {}", V::STATUSES.join(", ")))
         })
     };
@@ -259,18 +259,14 @@ fn statuses<V: Searched>(text: Option<&str>) -> Result<BTreeSet<u8>, Refusal> {
 fn labels(text: Option<&str>) -> Result<Vec<Vec<Facet>>, Refusal> {
     let label = |word: &str| match word.split_once(':') {
         Some((name, value)) if !name.is_empty() => Ok(Facet::Label(Text::from(name), Text::from(value))),
-        Some(_) | None => {
-            Err(Refusal::bad_request(format!("in the query: `label` is `{word}`, not `name:value`")))
-        }
+        Some(_) | None => Err(Refusal::bad_request(format!("`label` is `{word}`, not `name:value`"))),
     };
     let list = |list: &str| words("label", Some(list))?.into_iter().map(label).collect();
     let lists: Vec<Vec<Facet>> =
         text.unwrap_or_default().split(';').map(list).collect::<Result<_, Refusal>>()?;
     let lists: Vec<Vec<Facet>> = lists.into_iter().filter(|list| !list.is_empty()).collect();
     if lists.len() > LABELS_MAX {
-        return Err(Refusal::bad_request(format!(
-            "in the query: `label` is given more than {LABELS_MAX} times"
-        )));
+        return Err(Refusal::bad_request(format!("`label` is given more than {LABELS_MAX} times")));
     }
     Ok(lists)
 }
@@ -281,7 +277,7 @@ fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, Refusal> 
         return Ok(Timestamp(at.0));
     }
     let ago = parse_duration(text).map_err(|_| {
-        Refusal::bad_request(format!("in the query: `{name}` is `{text}`, neither a time nor a duration"))
+        Refusal::bad_request(format!("`{name}` is `{text}`, neither a time nor a duration"))
             .hint("write a time such as 2026-11-22T04:11:08Z, or a duration before now such as 24h")
     })?;
     Ok(Timestamp(now.0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX))))

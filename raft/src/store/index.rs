@@ -104,7 +104,7 @@ impl Entries {
         for group in &self.groups {
             batch.put(group_key(index, *group, self.status, key), []);
         }
-        batch.put(end_key(index, self.ended_at, key), self.end_value());
+        batch.put(self.end_key(index, key), self.end_value());
         self.count(counts, index, 1);
     }
 
@@ -118,7 +118,7 @@ impl Entries {
         for group in &self.groups {
             batch.delete(group_key(index, *group, self.status, key));
         }
-        batch.delete(end_key(index, self.ended_at, key));
+        batch.delete(self.end_key(index, key));
         self.count(counts, index, -1);
     }
 
@@ -130,31 +130,19 @@ impl Entries {
         }
     }
 
-    /// What a search by end has to know before it reads the row: is it shown, its status, its counted group.
+    fn end_key<K: RowKey>(&self, index: Index, key: &K) -> Vec<u8> {
+        [end_prefix(index, self.status), end_place(self.ended_at, key)].concat()
+    }
+
+    /// What a search by end has to know before it reads the row: its counted group, where lists show it.
     fn end_value(&self) -> Vec<u8> {
-        let counted = self.groups.get(1).map_or(0, |group| group.0);
-        [&[self.status, u8::from(!self.groups.is_empty())][..], &counted.to_be_bytes()].concat()
+        self.groups.get(1).map_or_else(Vec::new, |group| group.0.to_be_bytes().to_vec())
     }
 }
 
-/// What [`Entries`] says of a row's end.
-#[derive(Debug, Clone, Copy)]
-pub struct End {
-    /// Its status.
-    pub status: u8,
-    /// Whether lists show it.
-    pub is_listed: bool,
-    /// Its counted group.
-    pub counted: Group,
-}
-
-impl End {
-    /// The value of an entry; none: it is none.
-    pub fn read(value: &[u8]) -> Option<End> {
-        let ([status, listed], counted) = value.split_first_chunk::<2>()?;
-        let counted = Group(u64::from_be_bytes(counted.try_into().ok()?));
-        Some(End { status: *status, is_listed: *listed != 0, counted })
-    }
+/// The counted group of a row, of the value at its end; none where lists do not show it.
+pub fn counted_of(value: &[u8]) -> Option<Group> {
+    value.try_into().ok().map(u64::from_be_bytes).map(Group)
 }
 
 /// The beginning of the keys of a group's rows with a status; the row's key follows.
@@ -171,17 +159,21 @@ fn group_key<K: RowKey>(index: Index, group: Group, status: u8, key: &K) -> Vec<
     out
 }
 
-/// The whole key of the entry of a row's end.
-pub fn end_key<K: RowKey>(index: Index, ended_at: Timestamp, key: &K) -> Vec<u8> {
-    let mut out = vec![index.ends];
-    out.extend_from_slice(&ended_at.0.to_be_bytes());
+/// The beginning of the keys of the ends of rows with a status; the place follows.
+pub fn end_prefix(index: Index, status: u8) -> Vec<u8> {
+    vec![index.ends, status]
+}
+
+/// When a row ended and its key, in order.
+pub fn end_place<K: RowKey>(ended_at: Timestamp, key: &K) -> Vec<u8> {
+    let mut out = ended_at.0.to_be_bytes().to_vec();
     key.write(&mut out);
     out
 }
 
-/// When a row ended and its key, of an entry's key.
-pub fn end_of<K: RowKey>(key: &[u8]) -> Option<(Timestamp, K)> {
-    let (at, key) = key.get(1..)?.split_first_chunk::<8>()?;
+/// When a row ended and its key, of a place.
+pub fn end_of<K: RowKey>(place: &[u8]) -> Option<(Timestamp, K)> {
+    let (at, key) = place.split_first_chunk::<8>()?;
     Some((Timestamp(u64::from_be_bytes(*at)), K::read(key)?))
 }
 

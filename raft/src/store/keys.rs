@@ -31,7 +31,7 @@ pub struct Rows {
 pub struct Index {
     /// Of keys by group and status.
     pub groups: u8,
-    /// Of keys by end.
+    /// Of keys by status and end.
     pub ends: u8,
     /// Of counts by group and status.
     pub counts: u8,

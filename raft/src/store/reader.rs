@@ -98,7 +98,7 @@ impl StateReader {
 impl StateReader {
     /// A run, live or ended.
     pub async fn find_run(&self, id: RunId) -> Result<Option<Arc<Run>>, ReadError> {
-        if self.view().run_ledger.is_gone(&id) {
+        if self.run(&id).is_none() && self.view().run_ledger.is_gone(&id) {
             return Ok(None);
         }
         self.find(|view| &view.runs, keys::RUNS, id).await
@@ -106,7 +106,7 @@ impl StateReader {
 
     /// A task, live or ended.
     pub async fn find_task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ReadError> {
-        if self.view().task_ledger.is_gone(&id) {
+        if self.task(&id).is_none() && self.view().task_ledger.is_gone(&id) {
             return Ok(None);
         }
         self.find(|view| &view.tasks, keys::TASKS, id).await

@@ -8,7 +8,7 @@ use orc_domain::{Listed, Timestamp};
 
 use super::{
     disk::StateDisk,
-    index::{self, End, Group},
+    index::{self, Group},
     keys::{Index, RowKey, Rows},
     view::{Ledger, Range, Shards},
     walk::{Branch, Walk},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Rows read for one page at most: beyond it the search is broken off, and its page says where to go on.
-const ROWS_MAX: usize = 10_000;
+const ROWS_MAX: usize = 5_000;
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,8 +201,8 @@ fn ended_in_memory<K: RowKey, V: Listed + Clone>(
     sources: &Sources<'_, K, V>,
     query: &Query<K, V>,
 ) -> Vec<(Place<K>, Arc<V>)> {
-    let statuses = (0..=u8::MAX).take(V::STATUSES.len()).filter(|status| V::is_ended(*status));
-    if statuses.map(|status| sources.ledger.tally.get(Group::ALL, status)).sum::<u64>() == 0 {
+    let in_memory = |status| sources.ledger.tally.get(Group::ALL, status);
+    if ended_statuses::<V>().map(in_memory).sum::<u64>() == 0 {
         return Vec::new();
     }
     let wanted = |row: &V| row.ended_at().is_some() && is_wanted(query, row);
@@ -225,10 +225,7 @@ fn by_group<K: RowKey, V: Stored + Listed + Clone>(
     query: &Query<K, V>,
 ) -> Result<Part<K, V>, ReadError> {
     let index = sources.index();
-    let statuses: Vec<u8> = (0..=u8::MAX)
-        .take(V::STATUSES.len())
-        .filter(|status| V::is_ended(*status) && query.has_status(*status))
-        .collect();
+    let statuses: Vec<u8> = ended_statuses::<V>().filter(|status| query.has_status(*status)).collect();
     let mut facets: Vec<&[Group]> = query.labels.iter().map(Vec::as_slice).collect();
     if !query.counted.is_empty() || facets.is_empty() {
         facets.push(if query.counted.is_empty() { &[Group::ALL] } else { &query.counted });
@@ -246,7 +243,7 @@ fn by_group<K: RowKey, V: Stored + Listed + Clone>(
     let mut part = Part { rows: Vec::new(), broken_off: None };
     let mut read = 0;
     while part.rows.len() <= query.limit {
-        let Some(bytes) = walk.next()? else { break };
+        let Some((bytes, _)) = walk.next()? else { break };
         let key = key_of::<K, V>(&bytes)?;
         let place = Place { ended_at: Timestamp(0), key };
         read += 1;
@@ -271,39 +268,40 @@ fn by_end<K: RowKey, V: Stored + Listed + Clone>(
 ) -> Result<Part<K, V>, ReadError> {
     let index = sources.index();
     let after =
-        query.after.as_ref().map(|place| index::end_key(index, place.ended_at, &place.key).split_off(1));
+        query.after.as_ref().map(|place| Bound::Excluded(index::end_place(place.ended_at, &place.key)));
+    let after = after.unwrap_or(Bound::Unbounded);
     let forward = query.order.is_forward();
-    let bounds = match (after, forward) {
-        (None, _) => (Bound::Unbounded, Bound::Unbounded),
-        (Some(after), true) => (Bound::Excluded(after), Bound::Unbounded),
-        (Some(after), false) => (Bound::Unbounded, Bound::Excluded(after)),
-    };
+    let bounds = if forward { (after, Bound::Unbounded) } else { (Bound::Unbounded, after) };
     let snapshot = sources.disk.db.snapshot();
-    let mut branch = Branch::new(&snapshot, vec![index.ends], bounds, forward);
+    let branches = ended_statuses::<V>()
+        .filter(|status| query.has_status(*status))
+        .map(|status| Branch::new(&snapshot, index::end_prefix(index, status), bounds.clone(), forward));
+    let mut walk = Walk::new(vec![branches.collect()], forward);
     let mut part = Part { rows: Vec::new(), broken_off: None };
-    let (mut read, mut looked) = (0, 0);
+    let mut read = 0;
     while part.rows.len() <= query.limit {
-        let Some((bytes, value)) = branch.entry()? else { break };
-        let (ended_at, key) = end_of::<K, V>(bytes)?;
-        let end = End::read(value).ok_or_else(damaged::<V>)?;
+        let Some((bytes, value)) = walk.next()? else { break };
+        let (ended_at, key) = end_of::<K, V>(&bytes)?;
         let place = Place { ended_at, key };
-        looked += 1;
-        let in_groups = query.counted.is_empty() || query.counted.contains(&end.counted);
+        let in_groups = |counted: Group| query.counted.is_empty() || query.counted.contains(&counted);
         let in_range = query.from.as_ref().is_none_or(|from| place.key >= *from)
             && query.before.as_ref().is_none_or(|before| place.key < *before);
-        if end.is_listed && query.has_status(end.status) && in_groups && in_range {
+        if index::counted_of(&value).is_some_and(in_groups) && in_range {
             read += 1;
             if let Some(row) = wanted_row(sources, query, &place.key)? {
                 part.rows.push((place.clone(), row));
             }
         }
-        branch.advance();
-        if read >= ROWS_MAX || looked >= super::walk::STEPS_MAX {
+        if read >= ROWS_MAX || walk.is_exhausted() {
             part.broken_off = Some(place);
             break;
         }
     }
     Ok(part)
+}
+
+fn ended_statuses<V: Listed>() -> impl Iterator<Item = u8> {
+    (0..=u8::MAX).take(V::STATUSES.len()).filter(|status| V::is_ended(*status))
 }
 
 /// The row of a key that the index has; none where memory has a newer one, it is deleted, or it is not wanted.
@@ -344,7 +342,7 @@ pub(super) fn count<K: RowKey, V: Listed>(
 }
 
 /// Rows that have been kept long enough: the first ones to end, those that ended before a time or are too many.
-pub(super) fn overdue<K: RowKey, V: Stored>(
+pub(super) fn overdue<K: RowKey, V: Stored + Listed>(
     (disk, rows): (&StateDisk, Rows),
     (ended_before, kept_max): (Timestamp, u64),
     after: Option<&Place<K>>,
@@ -352,19 +350,20 @@ pub(super) fn overdue<K: RowKey, V: Stored>(
 ) -> Result<Vec<Place<K>>, ReadError> {
     let index = rows.index.expect("only tables with an index have ends");
     let too_many = index::count_kept(&disk.db, index)?.saturating_sub(kept_max);
-    let after = after.map(|place| index::end_key(index, place.ended_at, &place.key).split_off(1));
-    let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let after = after.map(|place| index::end_place(place.ended_at, &place.key));
+    let bounds = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
     let snapshot = disk.db.snapshot();
-    let mut branch = Branch::new(&snapshot, vec![index.ends], (lower, Bound::Unbounded), true);
+    let branches = ended_statuses::<V>()
+        .map(|status| Branch::new(&snapshot, index::end_prefix(index, status), bounds.clone(), true));
+    let mut walk = Walk::new(vec![branches.collect()], true);
     let mut found: Vec<Place<K>> = Vec::new();
     while found.len() < limit {
-        let Some((bytes, _)) = branch.entry()? else { break };
-        let (ended_at, key) = end_of::<K, V>(bytes)?;
+        let Some((bytes, _)) = walk.next()? else { break };
+        let (ended_at, key) = end_of::<K, V>(&bytes)?;
         if ended_at >= ended_before && found.len() as u64 >= too_many {
             break;
         }
         found.push(Place { ended_at, key });
-        branch.advance();
     }
     Ok(found)
 }

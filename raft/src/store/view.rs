@@ -212,6 +212,8 @@ impl<K: RowKey> Ledger<K> {
         for (key, row) in table.take_fresh() {
             if row.is_none() && table.is_forgotten(&key) {
                 self.gone.write().insert(key.clone());
+            } else if self.is_gone(&key) {
+                self.gone.write().remove(&key);
             }
             let before = shards.put(key, row.clone());
             // What a row is counted by never changes.

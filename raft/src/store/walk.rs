@@ -8,7 +8,7 @@ use rocksdb::{DB, DBRawIteratorWithThreadMode, ReadOptions, Snapshot};
 use super::view::Range;
 
 /// Keys looked at in one walk at most.
-pub const STEPS_MAX: usize = 100_000;
+pub const STEPS_MAX: usize = 50_000;
 
 /// The keys with a prefix between two bounds, without the prefix, in order or against it.
 pub struct Branch<'a> {
@@ -57,16 +57,8 @@ impl<'a> Branch<'a> {
         self.keys.key().map(|key| &key[self.prefix.len()..])
     }
 
-    /// The whole key and the value where it stands; none at its end.
-    pub fn entry(&self) -> Result<Option<(&[u8], &[u8])>, rocksdb::Error> {
-        if !self.keys.valid() {
-            self.keys.status()?;
-        }
-        Ok(self.keys.item())
-    }
-
     /// Goes on by one key.
-    pub fn advance(&mut self) {
+    fn advance(&mut self) {
         if self.forward {
             self.keys.next();
         } else {
@@ -99,11 +91,14 @@ impl Merged<'_> {
         if forward { keys.min() } else { keys.max() }
     }
 
-    fn advance(&mut self, forward: bool) {
-        let Some(key) = self.current(forward).map(<[u8]>::to_vec) else { return };
-        for branch in self.0.iter_mut().filter(|branch| branch.current() == Some(&key)) {
+    /// Goes on from a key where it stands; gives the value there.
+    fn take(&mut self, key: &[u8]) -> Vec<u8> {
+        let mut value = Vec::new();
+        for branch in self.0.iter_mut().filter(|branch| branch.current() == Some(key)) {
+            value = branch.keys.value().unwrap_or_default().to_vec();
             branch.advance();
         }
+        value
     }
 
     fn seek(&mut self, forward: bool, key: &[u8]) {
@@ -114,6 +109,9 @@ impl Merged<'_> {
         }
     }
 }
+
+/// A key without its prefix, and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// The keys that each of several merged branches has.
 pub struct Walk<'a> {
@@ -129,8 +127,8 @@ impl<'a> Walk<'a> {
         Walk { parts: parts.into_iter().map(Merged).collect(), forward, steps: 0, gave_up_at: None }
     }
 
-    /// The next key that all have; none at the end, and when it gave up.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, rocksdb::Error> {
+    /// The next key that all have, with its value in the first part; none at the end, and when it gave up.
+    pub fn next(&mut self) -> Result<Option<Entry>, rocksdb::Error> {
         let forward = self.forward;
         let Some(mut wanted) = self.parts.first().and_then(|part| part.current(forward)).map(<[u8]>::to_vec)
         else {
@@ -157,8 +155,8 @@ impl<'a> Walk<'a> {
             }
         }
         self.steps += 1;
-        self.parts[0].advance(forward);
-        Ok(Some(wanted))
+        let value = self.parts[0].take(&wanted);
+        Ok(Some((wanted, value)))
     }
 
     /// Whether it has taken as many steps as it may.
@@ -172,7 +170,7 @@ impl<'a> Walk<'a> {
     }
 
     /// No more keys, unless that is because of an error.
-    fn end(&self) -> Result<Option<Vec<u8>>, rocksdb::Error> {
+    fn end(&self) -> Result<Option<Entry>, rocksdb::Error> {
         let branches = self.parts.iter().flat_map(|part| &part.0);
         branches.filter(|branch| !branch.keys.valid()).try_for_each(|branch| branch.keys.status())?;
         Ok(None)
