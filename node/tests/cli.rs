@@ -66,7 +66,7 @@ fn a_wrong_command_line_is_2() {
     check(&[], 2, "Usage");
     check(&["rnus", "list"], 2, "similar");
     check(&["runs", "list", "--limit", "0"], 2, "--limit");
-    check(&["runs", "cancel"], 2, "--all-matching");
+    check(&["runs", "cancel"], 2, "<ID>");
     check(&["runs", "cancel", "run_1", "--all-matching"], 2, "cannot be used with");
     check(&["runs", "delete", "run_1", "--status", "failed"], 2, "not both");
     check(&["runs", "pause", "run_1", "--dry-run"], 2, "--all-matching");

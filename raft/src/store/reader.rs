@@ -39,6 +39,9 @@ pub struct StateReader {
     pub(super) snapshots: Arc<Snapshots>,
 }
 
+/// What a search looks through, of the view.
+type Searched<K, V> = fn(&View) -> (&Shards<K, V>, &Ledger<K>);
+
 /// Rows in memory: these never wait.
 impl StateReader {
     /// A live run, or one that has just ended.
@@ -232,7 +235,7 @@ impl StateReader {
 
     async fn search<K: RowKey, V: Stored + Listed + Clone + Send + Sync + 'static>(
         &self,
-        (of, rows): (fn(&View) -> (&Shards<K, V>, &Ledger<K>), Rows),
+        (of, rows): (Searched<K, V>, Rows),
         query: Query<K, V>,
     ) -> Result<(Found<K, V>, Option<u64>), ReadError> {
         let read = move |core: &Core, disk: &StateDisk| {

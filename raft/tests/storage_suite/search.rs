@@ -284,8 +284,9 @@ fn open_state(data: &Path) -> DB {
 }
 
 /// Every entry of the indexes.
-fn index_of(data: &Path) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn index_of(data: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let db = open_state(data);
     let all = db.iterator(IteratorMode::Start).map(Result::unwrap);
+    let all = all.map(|(key, value)| (key.into_vec(), value.into_vec()));
     all.filter(|(key, _)| b"fghFGH".contains(&key[0])).collect()
 }
