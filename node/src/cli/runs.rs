@@ -136,7 +136,7 @@ pub struct SteerArgs {
     #[arg(long)]
     all_matching: bool,
     /// Only says how many that are
-    #[arg(long, requires = "all_matching")]
+    #[arg(long)]
     pub(super) dry_run: bool,
 }
 
@@ -238,8 +238,10 @@ async fn steer(
     args: SteerArgs,
 ) -> Result<(), Failure> {
     let Some(id) = &args.id else { return bulk(global, out, client, action, args).await };
-    if args.filter != FilterArgs::default() {
-        return Err(Failure::Usage("name a run, or filters with --all-matching, not both".to_owned()));
+    // Clap drops `requires` where an argument that is given conflicts with what is required.
+    if args.dry_run || args.filter != FilterArgs::default() {
+        let text = "filters and --dry-run go with --all-matching, or name one run: not both";
+        return Err(Failure::Usage(text.to_owned()));
     }
     let id = in_time(global, resolve(client, id)).await?;
     let (handle, reason) = (client.runs().handle(&id), args.reason.as_deref());
