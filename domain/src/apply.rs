@@ -7,11 +7,12 @@ use crate::{
     answer::{Answer, Outcome},
     assign::{admit, assign},
     command::{Command, Entry, Idempotency},
-    decide::{decide, due, follow},
+    decide::{alive_twin, decide, due, follow},
     effect::Effect,
     event::{Event, Recorded},
     evolve::evolve,
     react::{FollowUp, effects_of, react},
+    ids::RunId,
     rejection::Rejection,
     run::RunStatus,
     state::{AnswerRecord, State},
@@ -39,6 +40,10 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         return Applied { outcome, effects: Vec::new() };
     }
     let command = &entry.proposal.command;
+    let twin = match command {
+        Command::CreateRun(create) => alive_twin(state, create),
+        _ => None,
+    };
     let events = match decide(state, command) {
         Ok(events) => events,
         Err(rejection) => {
@@ -53,7 +58,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
-    let answer = answer(state, command);
+    let answer = answer(state, command, twin);
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
     }
@@ -116,18 +121,21 @@ impl Story<'_> {
     }
 }
 
-/// What the caller of an accepted command hears.
-fn answer(state: &State, command: &Command) -> Answer {
+/// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created.
+fn answer(state: &State, command: &Command, twin: Option<RunId>) -> Answer {
     let run_answer = |id| {
         let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
         Answer::Run { id, status }
     };
     let task_status = |id| state.tasks.latest(id).map_or(TaskStatus::Completed, |task| task.status);
     match command {
-        Command::CreateRun(create) => run_answer(create.id),
-        Command::CancelRun { run, .. } | Command::PauseRun { run } | Command::ResumeRun { run } => {
-            run_answer(*run)
-        }
+        Command::CreateRun(create) => run_answer(twin.unwrap_or(create.id)),
+        Command::CancelRun { run, .. }
+        | Command::PauseRun { run }
+        | Command::ResumeRun { run }
+        | Command::TerminateRun { run, .. }
+        | Command::SignalRun { run, .. }
+        | Command::DecideApproval { run, .. } => run_answer(*run),
         Command::CreateTasks { tasks } => {
             Answer::Tasks(tasks.iter().map(|task| (task.id, task_status(&task.id))).collect())
         }
@@ -146,6 +154,7 @@ fn answer(state: &State, command: &Command) -> Answer {
         | Command::DrainComponent { .. }
         | Command::DeregisterComponent { .. }
         | Command::RecordEvaluation { .. }
+        | Command::FinishMessage { .. }
         | Command::AdvanceTime
         | Command::Configure(_) => Answer::Done,
     }

@@ -10,10 +10,7 @@ use crate::{
 
 /// The next run to start, if the limit allows one.
 pub(crate) fn admit(state: &State) -> Option<Event> {
-    if state.indexes.runs_active() >= state.config().runs_active_max {
-        return None;
-    }
-    state.indexes.first_queued_run().map(|run| Event::RunStarted { run })
+    state.indexes.next_run(state.config().runs_active_max).map(|run| Event::RunStarted { run })
 }
 
 /// The next attempt to start: the best placed task that has a component, on the one with most free slots.

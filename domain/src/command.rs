@@ -6,14 +6,16 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    child::{KeptItems, Origin, Parent},
     component::{HeldAttempt, SessionEnd},
     config::ClusterConfig,
     definition::{Definition, Retry},
     ids::{
-        ActionName, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
-        SessionId, StateKey, TaskId, Text, Timestamp, Token,
+        ActionName, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
+        RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
     },
-    run::{Decision, EvalPoint, Failure},
+    run::{Failure, Group},
+    step::{Decision, EvalPoint, Step},
     task::TaskStatus,
 };
 
@@ -169,6 +171,46 @@ pub enum Command {
     },
     /// Set the cluster's limits and defaults.
     Configure(Box<ClusterConfig>),
+    /// End a run and its children at once, without grace or handlers.
+    TerminateRun {
+        /// Which.
+        run: RunId,
+        /// Why.
+        reason: Text,
+    },
+    /// Give a run a signal; it is kept until a step awaits it.
+    SignalRun {
+        /// Which.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+        /// JSON that the awaiting step yields.
+        data: Json,
+    },
+    /// Approve or reject what a step awaits.
+    DecideApproval {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who says so.
+        by: Text,
+        /// Why, as they say.
+        comment: Option<Text>,
+        /// JSON that the step yields.
+        output: Json,
+    },
+    /// What became of the message that a step sent.
+    FinishMessage {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The reply, JSON, or why there is none.
+        reply: Result<Json, Failure>,
+    },
 }
 
 /// A run to start.
@@ -186,6 +228,20 @@ pub struct CreateRun {
     pub labels: Labels,
     /// Priority of its steps.
     pub priority: Priority,
+    /// Which steps of the definition it executes; 0 for a whole workflow.
+    pub block: BlockIx,
+    /// Whose child it is; the rules alone make children.
+    pub parent: Option<Box<Parent>>,
+    /// The earlier run it repeats.
+    pub origin: Option<Origin>,
+    /// Steps of the earlier run that are taken over as they ended.
+    pub carried: Vec<(StepIx, Step)>,
+    /// Items of the earlier run that are taken over where their value is still the same.
+    pub kept: Vec<KeptItems>,
+    /// Its concurrency group.
+    pub group: Option<Group>,
+    /// While a run of the workflow with this word lives, it is the answer and nothing is started.
+    pub dedupe: Option<Text>,
 }
 
 /// A task to create.
@@ -253,10 +309,33 @@ pub enum Evaluation {
     Skip(Decision),
     /// A condition's value.
     Condition(Decision),
-    /// The run's outputs, a JSON object.
+    /// The outputs of the run or of a step, a JSON object.
     Outputs(Json),
     /// An expression cannot be evaluated.
     Failed(Failure),
+    /// The items of a `foreach`, JSON each.
+    Items(Vec<Json>),
+    /// The time to wait for.
+    Until(Timestamp),
+    /// What a `state` step writes, in the order of its keys.
+    Values(Vec<Json>),
+    /// The run that a `workflow` step starts.
+    Child(Box<ChildStart>),
+}
+
+/// A child run to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildStart {
+    /// What it executes.
+    pub definition: DefinitionId,
+    /// The definition itself, where the leader did not see it in the state.
+    pub body: Option<Arc<Definition>>,
+    /// Its inputs, checked, a JSON object.
+    pub inputs: Json,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its concurrency group.
+    pub group: Option<Group>,
 }
 
 /// What must hold for a state write.

@@ -5,12 +5,14 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    child::{Job, Parent},
     command::{CreateRun, RegisterComponent},
     component::{HeldAttempt, Session, SessionEnd},
     config::ClusterConfig,
     definition::Definition,
     ids::{ComponentId, Json, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
-    run::{Conclusion, Decision, EvalPoint, Failure, RunStatus, StepOutcome},
+    run::{Conclusion, Failure, RunStatus},
+    step::{Decision, EvalPoint, StepOutcome},
     task::Task,
 };
 
@@ -34,11 +36,20 @@ impl Recorded {
         let sent = match &self.event {
             Event::StateChanged { old, value, .. } => json(old) + json(value),
             Event::StepEnded { outcome: StepOutcome::Completed(output), .. }
+            | Event::ItemEnded { outcome: StepOutcome::Completed(output), .. }
+            | Event::HandlerEnded { outcome: StepOutcome::Completed(output), .. }
+            | Event::StepReturned { output, .. }
+            | Event::ItemsCollected { output, .. }
+            | Event::RunSignalled { data: output, .. }
+            | Event::Emitted { data: output, .. }
+            | Event::ApprovalAwaited { request: output, .. }
+            | Event::MessageAwaited { request: output, .. }
             | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),
             Event::StepStarted { config, .. } => json(config),
             Event::RunEnded { outputs, .. } => outputs.as_str().len(),
             Event::RunCreated(create) => create.inputs.as_str().len(),
             Event::TaskCreated(task) => task.payload.as_str().len(),
+            Event::FanStarted { items, .. } => items.iter().map(|item| item.as_str().len() + 16).sum(),
             Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
             Event::RunStarted { .. }
             | Event::RunPaused { .. }
@@ -60,6 +71,15 @@ impl Recorded {
             | Event::ComponentDisconnected { .. }
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
+            | Event::ItemEnded { .. }
+            | Event::StepStopping { .. }
+            | Event::TimeAwaited { .. }
+            | Event::SignalAwaited { .. }
+            | Event::ApprovalDecided { .. }
+            | Event::SignalTaken { .. }
+            | Event::RunConcluding { .. }
+            | Event::HandlerEnded { .. }
+            | Event::HandlersDropped { .. }
             | Event::Configured(_) => 0,
         };
         sent + 256
@@ -119,6 +139,8 @@ pub enum Event {
         outputs: Json,
         /// The first failure that counts.
         failure: Option<Failure>,
+        /// Whose child it was.
+        parent: Option<Box<Parent>>,
     },
     /// What a condition or `if` said.
     StepDecided {
@@ -253,4 +275,150 @@ pub enum Event {
     },
     /// The cluster's settings changed.
     Configured(Box<ClusterConfig>),
+    /// A `foreach` has its items.
+    FanStarted {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// JSON each.
+        items: Arc<[Json]>,
+    },
+    /// An item of a `foreach` ended.
+    ItemEnded {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Its place, from 0.
+        index: u32,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// What the items of a `foreach` that failed yielded nevertheless.
+    ItemsCollected {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// A JSON list, `null` in the places of those that failed.
+        output: Json,
+    },
+    /// A step winds its children down and will end like this.
+    StepStopping {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// How it will end.
+        outcome: StepOutcome,
+    },
+    /// A step's work is done; its outputs are to be evaluated.
+    StepReturned {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// What it yielded, JSON.
+        output: Json,
+    },
+    /// A step waits for a time.
+    TimeAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The time.
+        until: Timestamp,
+    },
+    /// A step waits for a signal.
+    SignalAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The signal's name.
+        name: Text,
+    },
+    /// A step waits for somebody's approval.
+    ApprovalAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// What they are shown, JSON.
+        request: Json,
+    },
+    /// A step sends a message.
+    MessageAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// To whom and what, JSON.
+        request: Json,
+    },
+    /// Somebody approved or rejected.
+    ApprovalDecided {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: Text,
+        /// Why, as they say.
+        comment: Option<Text>,
+    },
+    /// A run was given a signal.
+    RunSignalled {
+        /// Which.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+        /// JSON.
+        data: Json,
+    },
+    /// A step took the oldest signal of this name.
+    SignalTaken {
+        /// Which run kept it.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+    },
+    /// Every step of a run has ended; what follows them is done next.
+    RunConcluding {
+        /// Which.
+        run: RunId,
+        /// How it will end unless a handler fails.
+        conclusion: Conclusion,
+        /// What is done, in this order.
+        jobs: Vec<Job>,
+    },
+    /// A handler of a run ended.
+    HandlerEnded {
+        /// Which run.
+        run: RunId,
+        /// Which handler.
+        job: Job,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// Handlers that have not started are left out: the run was cancelled meanwhile.
+    HandlersDropped {
+        /// Which run.
+        run: RunId,
+    },
+    /// An event of the user's own.
+    Emitted {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Its type.
+        kind: Text,
+        /// Its data, JSON.
+        data: Json,
+    },
 }

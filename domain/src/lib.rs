@@ -7,6 +7,7 @@ extern crate alloc;
 mod answer;
 mod apply;
 mod assign;
+mod child;
 mod command;
 mod component;
 mod config;
@@ -22,6 +23,7 @@ mod react;
 mod rejection;
 mod run;
 mod state;
+mod step;
 mod table;
 mod task;
 #[cfg(test)]
@@ -29,25 +31,29 @@ mod tests;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
+pub use child::{
+    CHUNK_ITEMS, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Origin, Parent, Repeat, Role,
+};
 pub use command::{
-    Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
+    ChildStart, Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
     RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
-pub use definition::{Definition, OnFalse, Retry, StepDef, StepKind};
+pub use definition::{
+    Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
+};
 pub use effect::{Effect, outstanding};
 pub use event::{Event, Recorded};
 pub use ids::{
-    ActionName, BadId, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
-    SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
+    ActionName, BadId, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
+    RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
 pub use rejection::{Limited, Rejection, RunWish};
-pub use run::{
-    Conclusion, Decision, EvalPoint, Failure, Run, RunStatus, Skip, Step, StepOutcome, StepStatus,
-};
+pub use run::{Conclusion, Failure, Group, Run, RunStatus};
 pub use state::{AnswerRecord, Journal, Meta, State};
+pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::ConfigError,
-    ids::{ComponentId, DefinitionId, RunId, StateKey, TaskId, Token},
+    ids::{ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Token},
     run::RunStatus,
     task::TaskStatus,
 };
@@ -123,6 +123,38 @@ pub enum Rejection {
         /// Which.
         run: RunId,
     },
+    /// The step does not wait for an approval.
+    #[error("step {step} of run {run} awaits no approval")]
+    ApprovalNotAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step, by its place.
+        step: StepIx,
+    },
+    /// Others may decide.
+    #[error("{by} may not decide this approval")]
+    NotAnApprover {
+        /// Who tried.
+        by: Text,
+    },
+    /// The step does not wait for the reply to a message.
+    #[error("step {step} of run {run} awaits no reply")]
+    ReplyNotAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step, by its place.
+        step: StepIx,
+    },
+    /// The concurrency group is full and its workflow refuses further runs.
+    #[error("{limit} runs of the concurrency group `{group}` are active, which is its limit")]
+    GroupBusy {
+        /// Its name.
+        group: Text,
+        /// Its limit.
+        limit: u32,
+        /// One of those that are active.
+        run: RunId,
+    },
     /// Settings of a new run or task that cannot work.
     #[error("{0}")]
     Invalid(alloc::string::String),
@@ -156,6 +188,8 @@ pub enum Limited {
     Runs,
     /// Live tasks.
     Tasks,
+    /// Signals of one run that no step has taken.
+    Signals,
 }
 
 impl core::fmt::Display for Limited {
@@ -163,6 +197,7 @@ impl core::fmt::Display for Limited {
         f.write_str(match self {
             Limited::Runs => "runs",
             Limited::Tasks => "tasks",
+            Limited::Signals => "untaken signals of a run",
         })
     }
 }

@@ -1,10 +1,15 @@
-//! A run and its steps: their states and which may follow which.
+//! A run: its states and which may follow which.
 //! Knows nothing of commands or indexes; `decide` asks, `evolve` writes.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp};
+use crate::{
+    child::{Handling, KeptItems, Origin, Parent},
+    definition::OnConflict,
+    ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
+    step::{Step, StepStatus},
+};
 
 /// Why something failed, as the user reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +72,33 @@ pub struct Run {
     pub finishing: bool,
     /// JSON, once ended.
     pub outputs: Option<Json>,
+    /// Which steps of the definition it executes; 0 for a whole workflow.
+    pub block: BlockIx,
+    /// Whose child it is.
+    pub parent: Option<Box<Parent>>,
+    /// The earlier run it repeats.
+    pub origin: Option<Origin>,
+    /// What follows its last step, once that has ended.
+    pub handling: Option<Box<Handling>>,
+    /// Signals that no step has taken, oldest first.
+    pub signals: Vec<(Text, Json)>,
+    /// Its concurrency group.
+    pub group: Option<Group>,
+    /// While it lives, a run of the same workflow with the same word is not started anew.
+    pub dedupe: Option<Text>,
+    /// Items of an earlier run that a `foreach` has yet to take over.
+    pub kept: Vec<KeptItems>,
+}
+
+/// A run's concurrency group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name within the workflow.
+    pub name: Text,
+    /// Runs active at once.
+    pub limit: u32,
+    /// What happens beyond.
+    pub on_conflict: OnConflict,
 }
 
 impl Run {
@@ -76,7 +108,7 @@ impl Run {
     }
 }
 
-/// Where a run stands. `waiting` (only timers are awaited) is shown, not stored: see [`Run::shown_status`].
+/// Where a run stands. `waiting` (only timers, signals and approvals are awaited) is shown, not stored: see [`Run::shown_status`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RunStatus {
     /// `maxConcurrentWorkflows` are running.
@@ -168,181 +200,4 @@ impl Conclusion {
             Conclusion::TimedOut => "timed_out",
         }
     }
-}
-
-/// One step of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Where it stands.
-    pub status: StepStatus,
-    /// Attempts started.
-    pub attempts: u32,
-    /// When it left `pending`.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// When a delay is over.
-    pub wakes_at: Option<Timestamp>,
-    /// JSON, once completed.
-    pub output: Option<Json>,
-    /// Why it failed or was skipped.
-    pub error: Option<Failure>,
-    /// What its condition said, and from which values.
-    pub decision: Option<Decision>,
-    /// Why it did not run.
-    pub skip: Option<Skip>,
-}
-
-impl Step {
-    /// A step nothing has happened to.
-    pub fn pending() -> Self {
-        Step {
-            status: StepStatus::Pending,
-            attempts: 0,
-            started_at: None,
-            ended_at: None,
-            wakes_at: None,
-            output: None,
-            error: None,
-            decision: None,
-            skip: None,
-        }
-    }
-}
-
-/// What a condition or `if` said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// The value.
-    pub value: bool,
-    /// The names it was decided on and their values, a JSON object.
-    pub inputs: Json,
-}
-
-/// Where a step stands. A task step shows `ready`, `running` or `retrying` by its task while it is `Running` here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum StepStatus {
-    /// Its needs have not ended.
-    Pending,
-    /// Its expressions are being evaluated on the leader.
-    Evaluating,
-    /// Its task exists, or its children run.
-    Running,
-    /// A timer is awaited.
-    Waiting,
-    /// Done.
-    Completed,
-    /// Attempts used up.
-    Failed,
-    /// Not run.
-    Skipped,
-    /// Ended by a cancel.
-    Cancelled,
-    /// Its time was up.
-    TimedOut,
-}
-
-impl StepStatus {
-    /// Nothing changes any more.
-    pub fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            StepStatus::Completed
-                | StepStatus::Failed
-                | StepStatus::Skipped
-                | StepStatus::Cancelled
-                | StepStatus::TimedOut
-        )
-    }
-
-    /// The word users see.
-    pub fn name(self) -> &'static str {
-        match self {
-            StepStatus::Pending => "pending",
-            StepStatus::Evaluating => "evaluating",
-            StepStatus::Running => "running",
-            StepStatus::Waiting => "waiting",
-            StepStatus::Completed => "completed",
-            StepStatus::Failed => "failed",
-            StepStatus::Skipped => "skipped",
-            StepStatus::Cancelled => "cancelled",
-            StepStatus::TimedOut => "timed_out",
-        }
-    }
-
-    /// The table of legal transitions.
-    pub fn may_become(self, next: StepStatus) -> bool {
-        use StepStatus::{Evaluating, Pending, Running, Waiting};
-        match self {
-            Pending => next != Pending,
-            Evaluating => next != Pending && next != Evaluating,
-            Running | Waiting => next.is_terminal(),
-            StepStatus::Completed
-            | StepStatus::Failed
-            | StepStatus::Skipped
-            | StepStatus::Cancelled
-            | StepStatus::TimedOut => false,
-        }
-    }
-}
-
-/// How a step or task ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepOutcome {
-    /// With this output.
-    Completed(Json),
-    /// With its attempts used up.
-    Failed(Failure),
-    /// It did not run.
-    Skipped {
-        /// Which kind of reason.
-        why: Skip,
-        /// The reason, as the user reads it.
-        reason: Text,
-    },
-    /// By a cancel, with the reason.
-    Cancelled(Text),
-    /// Its time was up.
-    TimedOut(Failure),
-}
-
-impl StepOutcome {
-    /// The state it leads to.
-    pub fn status(&self) -> StepStatus {
-        match self {
-            StepOutcome::Completed(_) => StepStatus::Completed,
-            StepOutcome::Failed(_) => StepStatus::Failed,
-            StepOutcome::Skipped { .. } => StepStatus::Skipped,
-            StepOutcome::Cancelled(_) => StepStatus::Cancelled,
-            StepOutcome::TimedOut(_) => StepStatus::TimedOut,
-        }
-    }
-
-    /// The failure, where there is one.
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure),
-            StepOutcome::Completed(_) | StepOutcome::Skipped { .. } | StepOutcome::Cancelled(_) => None,
-        }
-    }
-}
-
-/// Why a step did not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Skip {
-    /// Its own `if` was false: what follows goes on.
-    Chosen,
-    /// A condition before it was false.
-    Gated,
-    /// A step before it failed, or the run did.
-    Failure,
-}
-
-/// What is evaluated: a step's expressions or the run's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EvalPoint {
-    /// `if`, then the condition or the templates in the config.
-    Step(StepIx),
-    /// The `outputs` map, when every step has ended.
-    Outputs,
 }

@@ -12,12 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::Answer,
+    child::{FanChunk, FanKey},
     command::Idempotency,
     component::Component,
     config::ClusterConfig,
     definition::Definition,
     event::Recorded,
-    ids::{ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, TaskId, Timestamp, Token},
+    ids::{
+        ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
+    },
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
     run::Run,
@@ -42,6 +45,8 @@ pub struct State {
     pub versions: Table<(StateKey, u64), VersionRecord>,
     /// Definitions of live runs, and of ended ones while there is room.
     pub definitions: Table<DefinitionId, Definition>,
+    /// Items of each `foreach` at work; those of ended ones are in the archive.
+    pub fans: Table<FanKey, FanChunk>,
     /// Events and answers since the last drain.
     pub journal: Journal,
     pub(crate) answers: Answers,
@@ -158,6 +163,16 @@ impl State {
         self.indexes.counts(self)
     }
 
+    /// At most so many steps that await an approval, from a place on, in the order of their runs.
+    pub fn approvals(&self, from: (RunId, StepIx), count: usize) -> Vec<(RunId, StepIx)> {
+        self.indexes.approvals(from).take(count).collect()
+    }
+
+    /// The runs of a concurrency group of a workflow: those that have started, and those that wait, the first one first.
+    pub fn group(&self, workflow: &Text, name: &Text) -> (Vec<RunId>, Vec<RunId>) {
+        self.indexes.group(workflow, name)
+    }
+
     /// Work that nothing can ever wake, as sentences: there must be none.
     pub fn stuck(&self) -> Vec<String> {
         crate::indexes::stuck(self)
@@ -171,6 +186,7 @@ impl State {
             + self.keys.waiting()
             + self.versions.waiting()
             + self.definitions.waiting()
+            + self.fans.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -1,8 +1,12 @@
 //! Decisions: what a command leads to on the state as it is, or why not.
 //! Everything here only reads; the facts returned are written by `evolve`.
 
+mod begin;
+mod child;
 mod component;
+mod handler;
 mod run;
+mod signal;
 mod step;
 mod task;
 
@@ -18,6 +22,7 @@ use crate::{
     state::State,
 };
 
+pub(crate) use run::alive_twin;
 pub(crate) use task::TASK_TIMEOUT;
 
 type Decided = Result<Vec<Event>, Rejection>;
@@ -29,6 +34,13 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::CancelRun { run, reason } => run::cancel(state, *run, reason),
         Command::PauseRun { run } => run::pause(state, *run),
         Command::ResumeRun { run } => run::resume(state, *run),
+        Command::TerminateRun { run, reason } => run::terminate(state, *run, reason),
+        Command::SignalRun { run, name, data } => signal::signal(state, *run, name, data),
+        Command::DecideApproval { run, step, approved, by, comment, output } => {
+            let verdict = signal::Verdict { approved: *approved, by, comment: comment.as_ref(), output };
+            signal::decide_approval(state, *run, *step, &verdict)
+        }
+        Command::FinishMessage { run, step, reply } => signal::finish_message(state, *run, *step, reply),
         Command::CreateTasks { tasks } => task::create(state, tasks),
         Command::CancelTask { task, reason } => task::cancel(state, *task, reason),
         Command::CompleteTask { task, token, output } => task::complete(state, *task, *token, output),
@@ -64,6 +76,12 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::StartSteps(run) => step::start_all(state, *run),
         FollowUp::AfterStep(run, step) => step::after(state, *run, *step),
         FollowUp::WindDown(run) => step::wind_down(state, *run),
+        FollowUp::FeedItems(run, step) => child::feed(state, *run, *step),
+        FollowUp::FeedAll(run) => child::feed_all(state, *run),
+        FollowUp::AfterChild(parent, outcome) => child::after(state, parent, outcome),
+        FollowUp::PauseChildren(run, pause) => child::pause_all(state, *run, *pause),
+        FollowUp::NextHandler(run) => handler::next(state, *run),
+        FollowUp::HandOverSignals(run) => signal::hand_over(state, *run),
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
     }
@@ -73,7 +91,7 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
 pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
     Some(match state.indexes.first_due(state.meta.now)? {
         Due::Run(run) => vec![Event::RunTimedOut { run }],
-        Due::Step(run, step) => vec![step::delay_over(run, step)],
+        Due::Step(run, step) => step::due(state, run, step),
         Due::Task(task) => task::due(state, task),
         Due::Component(component) => vec![Event::ComponentDisconnected { component }],
     })

@@ -4,16 +4,18 @@
 use alloc::{format, vec, vec::Vec};
 use core::time::Duration;
 
-use super::Decided;
+use super::{Decided, child};
 use crate::{
+    child::mix,
     command::{Dependency, NewTask},
     component::HeldAttempt,
     definition::Retry,
     event::Event,
     ids::{ComponentId, Json, TaskId, Text, Token},
     rejection::{Limited, Rejection},
-    run::{Failure, StepOutcome},
+    run::Failure,
     state::State,
+    step::StepOutcome,
     task::{Task, TaskStatus},
 };
 
@@ -131,10 +133,11 @@ fn current(state: &State, id: TaskId, token: Token) -> Result<&Task, Rejection> 
 
 pub(super) fn complete(state: &State, id: TaskId, token: Token, output: &Json) -> Decided {
     let task = current(state, id, token)?;
-    Ok(vec![match &task.cancel {
-        None => ended(id, StepOutcome::Completed(output.clone())),
-        Some(cancel) => ended(id, StepOutcome::Cancelled(cancel.reason.clone())),
-    }])
+    Ok(match (&task.cancel, id.step().and_then(|(run, step)| Some((state.runs.get(&run)?, step)))) {
+        (None, Some((run, step))) => child::finished(state, run, step, output.clone()),
+        (None, None) => vec![ended(id, StepOutcome::Completed(output.clone()))],
+        (Some(cancel), _) => vec![ended(id, StepOutcome::Cancelled(cancel.reason.clone()))],
+    })
 }
 
 /// What a component says of a failed attempt.
@@ -257,10 +260,7 @@ fn pause(task: &Task) -> Duration {
     Duration::from_millis(scatter(id, task.attempts) % millis.saturating_add(1))
 }
 
-/// A fixed mixing function (splitmix64): equal on every node, unlike a random number.
+/// A number that every node draws alike.
 fn scatter(id: u128, attempt: u32) -> u64 {
-    let mut bits = (id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
+    mix((id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }

@@ -1,11 +1,12 @@
 //! Facts written: the only code that changes rows. It cannot fail and decides nothing.
 //! Whoever changes a row goes through the `change_*` functions, which keep the indexes true.
 
+mod child;
 mod rows;
 mod run;
 mod task;
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 
 use crate::{
     component::{Component, Session},
@@ -14,6 +15,7 @@ use crate::{
     indexes::Indexes,
     key::{KeyRecord, VersionRecord},
     state::State,
+    step::Work,
 };
 
 /// A fact cannot fail.
@@ -58,6 +60,41 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::StateChanged { key, old: _, value, version, version_min } => {
             state_changed(state, key, value.as_ref(), (*version, *version_min));
         }
+        Event::FanStarted { run, step, items } => child::fan_started(state, *run, *step, items),
+        Event::ItemEnded { run, step, index, outcome } => {
+            child::item_ended(state, (*run, *step, *index), outcome);
+        }
+        Event::ItemsCollected { run, step, output } => {
+            state.change_step(*run, *step, |step| step.output = Some(output.clone()));
+        }
+        Event::StepStopping { run, step, outcome } => state.change_step(*run, *step, |step| {
+            step.stopping = Some(Box::new(outcome.clone()));
+            step.wakes_at = None;
+        }),
+        Event::StepReturned { run, step, output } => run::step_returned(state, *run, *step, output),
+        Event::TimeAwaited { run, step, until } => {
+            state.change_step(*run, *step, |step| step.wakes_at = Some(*until));
+        }
+        Event::SignalAwaited { run, step, name } => state.set_work(*run, *step, Work::Signal(name.clone())),
+        Event::ApprovalAwaited { run, step, request } => {
+            state.set_work(*run, *step, Work::Approval(request.clone()));
+        }
+        Event::MessageAwaited { run, step, request } => {
+            state.set_work(*run, *step, Work::Message(request.clone()));
+        }
+        Event::RunSignalled { run, name, data } => {
+            state.change_run(*run, |run| run.signals.push((name.clone(), data.clone())));
+        }
+        Event::SignalTaken { run, name } => state.change_run(*run, |run| {
+            if let Some(place) = run.signals.iter().position(|(kept, _)| kept == name) {
+                run.signals.remove(place);
+            }
+        }),
+        Event::RunConcluding { run, conclusion, jobs } => child::concluding(state, *run, *conclusion, jobs),
+        Event::HandlerEnded { run, job, outcome } => child::handler_ended(state, *run, *job, outcome),
+        Event::HandlersDropped { run } => child::handlers_dropped(state, *run),
+        // What happened is all there is to know of it.
+        Event::ApprovalDecided { .. } | Event::Emitted { .. } => {}
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());
             state.indexes = Indexes::of(state); // places in queues depend on the head start

@@ -1,12 +1,15 @@
 //! Rows changed with their indexes: entries out, change, entries in.
 //! Knows nothing of why a row changes.
 
+use alloc::boxed::Box;
+
 use crate::{
     component::Component,
-    ids::{ComponentId, RunId, TaskId},
+    ids::{ComponentId, RunId, StepIx, TaskId},
     indexes::RunEntries,
     run::Run,
     state::State,
+    step::{Step, Work},
     task::Task,
 };
 
@@ -27,6 +30,14 @@ impl State {
             let after = self.runs.update(&id, entries).expect("it was just there");
             self.indexes.move_run(&before, after);
         }
+    }
+
+    pub(super) fn change_step(&mut self, run: RunId, place: StepIx, change: impl FnOnce(&mut Step)) {
+        self.change_run(run, |run| change(&mut run.steps[usize::from(place)]));
+    }
+
+    pub(super) fn set_work(&mut self, run: RunId, place: StepIx, work: Work) {
+        self.change_step(run, place, |step| step.work = Some(Box::new(work)));
     }
 
     /// The run ends: it leaves memory, and its definition may.

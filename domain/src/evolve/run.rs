@@ -2,19 +2,31 @@
 
 use alloc::{vec, vec::Vec};
 
+use super::child;
 use crate::{
+    child::{Fan, Role},
     command::CreateRun,
-    definition::{OnFalse, StepKind},
+    definition::{OnFalse, StepDef, StepKind},
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
-    run::{EvalPoint, Failure, Run, RunStatus, Step, StepOutcome, StepStatus},
+    run::{Failure, Run, RunStatus},
     state::State,
+    step::{EvalPoint, Step, StepOutcome, StepStatus, Work},
     task::{Task, TaskStatus},
 };
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
     let definition = state.definitions.get(&create.definition).expect("it was added before the run");
-    let steps = vec![Step::pending(); definition.steps.len()];
+    let mut steps = vec![Step::pending(); definition.block(create.block).len()];
+    for (place, step) in &create.carried {
+        steps[usize::from(*place)] = step.clone();
+    }
+    let open = steps.iter().filter(|step| !step.status.is_terminal()).count();
+    let is_false = |step: &Step| step.decision.as_ref().is_some_and(|decision| !decision.value);
+    let gated = create.carried.iter().any(|(place, step)| {
+        let kind = &definition.block(create.block)[usize::from(*place)].kind;
+        is_false(step) && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
+    });
     let run = Run {
         id: create.id,
         definition: create.definition,
@@ -29,16 +41,27 @@ pub(super) fn created(state: &mut State, create: &CreateRun) {
         started_at: None,
         ended_at: None,
         deadline: None,
-        open_steps: u32::try_from(steps.len()).expect("at most 1,000 steps"),
+        open_steps: u32::try_from(open).expect("at most 1,000 steps"),
         steps,
         error: None,
         cancelling: None,
         timing_out: false,
-        gated: false,
+        gated,
         finishing: false,
         outputs: None,
+        block: create.block,
+        parent: create.parent.clone(),
+        origin: create.origin,
+        handling: None,
+        signals: Vec::new(),
+        group: create.group.clone(),
+        dedupe: create.dedupe.clone(),
+        kept: create.kept.clone(),
     };
     state.add_run(run);
+    if let Some(parent) = &create.parent {
+        child::created(state, create.id, parent);
+    }
 }
 
 fn become_status(run: &mut Run, next: RunStatus) {
@@ -53,8 +76,11 @@ fn become_step(step: &mut Step, next: StepStatus) {
 
 pub(super) fn started(state: &mut State, id: RunId) {
     let now = state.meta.now;
-    let timeout =
-        state.runs.get(&id).and_then(|run| state.definitions.get(&run.definition)).map(|def| def.timeout);
+    // An item ends with its parent at the latest; whatever else runs has a time limit of its own.
+    let limited =
+        |run: &&Run| !run.parent.as_ref().is_some_and(|parent| matches!(parent.role, Role::Item { .. }));
+    let run = state.runs.get(&id).filter(limited);
+    let timeout = run.and_then(|run| state.definitions.get(&run.definition)).map(|def| def.timeout);
     state.change_run(id, |run| {
         become_status(run, RunStatus::Running);
         run.started_at = Some(now);
@@ -88,7 +114,7 @@ pub(super) fn evaluation_awaited(state: &mut State, id: RunId, point: EvalPoint)
     let now = state.meta.now;
     state.change_run(id, |run| match point {
         EvalPoint::Outputs => run.finishing = true,
-        EvalPoint::Step(place) => {
+        EvalPoint::Step(place) | EvalPoint::StepOutputs(place) => {
             let step = &mut run.steps[place as usize];
             become_step(step, StepStatus::Evaluating);
             step.started_at = Some(now);
@@ -97,7 +123,7 @@ pub(super) fn evaluation_awaited(state: &mut State, id: RunId, point: EvalPoint)
 }
 
 pub(super) fn ended(state: &mut State, event: &Event) {
-    let Event::RunEnded { run: id, status, conclusion, outputs, failure } = event else { return };
+    let Event::RunEnded { run: id, status, conclusion, outputs, failure, parent: _ } = event else { return };
     let now = state.meta.now;
     state.change_run(*id, |run| {
         become_status(run, *status);
@@ -114,16 +140,44 @@ pub(super) fn ended(state: &mut State, event: &Event) {
     state.archive_run(*id);
 }
 
+fn fan_of(step: &Step) -> Option<Fan> {
+    match step.work.as_deref() {
+        Some(Work::Fan(fan)) => Some(*fan),
+        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
+    }
+}
+
+/// The task has done its work: what is left are the step's outputs.
+pub(super) fn step_returned(state: &mut State, id: RunId, place: StepIx, output: &Json) {
+    let task = TaskId::Step(id, place);
+    let attempts = state.tasks.get(&task).map_or(0, |task| task.attempts);
+    state.drop_task(&task);
+    state.change_step(id, place, |step| {
+        become_step(step, StepStatus::Evaluating);
+        step.attempts = attempts;
+        step.wakes_at = None;
+        step.output = Some(output.clone());
+    });
+}
+
 pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: Option<&Json>) {
     let now = state.meta.now;
     let Some(run) = state.runs.get(&id) else { return };
-    let step = &state.definitions.get(&run.definition).expect("a live run's definition is in memory").steps
-        [place as usize];
+    let step = step_def(state, run, place);
+    let limit = step.limit.map(|limit| now + limit);
     let (next, wakes_at) = match &step.kind {
         StepKind::Delay { duration } => (StepStatus::Waiting, Some(now + *duration)),
-        StepKind::Task { .. } | StepKind::Condition { .. } | StepKind::Parallel { .. } => {
-            (StepStatus::Running, None)
+        StepKind::Until { .. } | StepKind::Signal { .. } | StepKind::Approval { .. } => {
+            (StepStatus::Waiting, limit)
         }
+        StepKind::ForEach { .. } | StepKind::Workflow { .. } | StepKind::Message { .. } => {
+            (StepStatus::Running, limit)
+        }
+        StepKind::Task { .. }
+        | StepKind::Condition { .. }
+        | StepKind::Parallel { .. }
+        | StepKind::State { .. }
+        | StepKind::Emit { .. } => (StepStatus::Running, None),
     };
     let task = match &step.kind {
         StepKind::Task { action, config: fixed, .. } => Some(Task {
@@ -154,7 +208,17 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
             output: None,
             error: None,
         }),
-        StepKind::Delay { .. } | StepKind::Condition { .. } | StepKind::Parallel { .. } => None,
+        StepKind::Delay { .. }
+        | StepKind::Condition { .. }
+        | StepKind::Parallel { .. }
+        | StepKind::Until { .. }
+        | StepKind::Signal { .. }
+        | StepKind::Approval { .. }
+        | StepKind::ForEach { .. }
+        | StepKind::Workflow { .. }
+        | StepKind::State { .. }
+        | StepKind::Message { .. }
+        | StepKind::Emit { .. } => None,
     };
     state.change_run(id, |run| {
         let step = &mut run.steps[place as usize];
@@ -173,15 +237,16 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
     let attempts = state.tasks.get(&task_id).map_or(0, |task| task.attempts);
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
-    let step = &state.definitions.get(&run.definition).expect("a live run's definition is in memory").steps
-        [place as usize];
+    let step = step_def(state, run, place);
+    let fan = fan_of(&run.steps[usize::from(place)]);
     let forgiven = step.continue_on_error;
     let gates = matches!(step.kind, StepKind::Condition { on_false: OnFalse::Skip, .. });
     state.change_run(id, |run| {
         let step = &mut run.steps[place as usize];
         become_step(step, outcome.status());
-        step.attempts = attempts;
+        step.attempts = step.attempts.max(attempts);
         step.ended_at = Some(now);
+        step.stopping = None;
         step.wakes_at = None;
         match outcome {
             StepOutcome::Completed(output) => step.output = Some(output.clone()),
@@ -201,4 +266,12 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
             run.error = Some(failure.clone());
         }
     });
+    if let Some(fan) = fan {
+        child::fan_ended(state, id, place, fan);
+    }
+}
+
+fn step_def<'a>(state: &'a State, run: &Run, place: StepIx) -> &'a StepDef {
+    let definition = state.definitions.get(&run.definition).expect("a live run's definition is in memory");
+    &definition.block(run.block)[usize::from(place)]
 }

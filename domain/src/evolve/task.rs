@@ -2,8 +2,9 @@
 
 use crate::{
     ids::{ComponentId, TaskId, Text, Timestamp, Token},
-    run::{Failure, StepOutcome},
+    run::Failure,
     state::State,
+    step::StepOutcome,
     task::{Assignment, CancelRequest, TaskStatus},
 };
 

@@ -2,7 +2,10 @@
 
 use alloc::format;
 
-use super::*;
+use super::{
+    dice_runs::{random_definition, random_evaluation, random_outside},
+    *,
+};
 
 /// splitmix64
 pub(super) struct Dice(pub(super) u64);
@@ -26,37 +29,7 @@ impl Dice {
     }
 }
 
-fn random_steps(dice: &mut Dice) -> Vec<StepDef> {
-    let count = 1 + dice.roll(6) as StepIx;
-    let mut steps = Vec::new();
-    for place in 0..count {
-        let needs: Vec<StepIx> = (0..place).filter(|_| dice.chance(40)).collect();
-        let kind = match dice.roll(8) {
-            0 => StepKind::Delay { duration: Duration::from_millis(dice.roll(3_000)) },
-            1 => StepKind::Condition {
-                expression: "x".into(),
-                on_false: if dice.chance(50) { OnFalse::Skip } else { OnFalse::Fail },
-            },
-            2 if !needs.is_empty() => StepKind::Parallel { children: needs.clone() },
-            3 => StepKind::Task { action: "a".into(), config: "{}".into(), templated: true },
-            _ => does(if dice.chance(70) { "a" } else { "b" }),
-        };
-        let mut step = step("s", &needs, kind);
-        step.continue_on_error = dice.chance(15);
-        step.timeout = Duration::from_millis(500 + dice.roll(4_000));
-        step.queue_timeout = dice.chance(20).then(|| Duration::from_millis(500 + dice.roll(5_000)));
-        step.retry = random_retry(dice);
-        step.only_if = match dice.roll(6) {
-            0 => Some("inputs.x".into()),
-            1 => Some("always()".into()),
-            _ => None,
-        };
-        steps.push(step);
-    }
-    steps
-}
-
-fn random_retry(dice: &mut Dice) -> Retry {
+pub(super) fn random_retry(dice: &mut Dice) -> Retry {
     Retry {
         limit: 1 + dice.roll(3) as u32,
         delay: Duration::from_millis(dice.roll(1_500)),
@@ -75,9 +48,16 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(24) {
-        0 if dice.chance(20) => create_run(used_id(dice, next), &definition(next, random_steps(dice))),
-        0..=3 => create_run(next, &definition(u128::from(dice.roll(20)) << 64 | next, random_steps(dice))),
+    match dice.roll(26) {
+        0 if dice.chance(20) => {
+            let used = used_id(dice, next);
+            random_run(dice, used, next)
+        }
+        0..=3 => {
+            let number = u128::from(dice.roll(20)) << 64 | next;
+            random_run(dice, next, number)
+        }
+        4 if dice.chance(30) => Command::TerminateRun { run, reason: "now".into() },
         4 => Command::CancelRun { run, reason: "enough".into() },
         5 => Command::PauseRun { run },
         6..=7 => Command::ResumeRun { run },
@@ -121,8 +101,25 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             versions_max: 1 + dice.roll(4) as u32,
             ..ClusterConfig::default()
         })),
+        21..=22 => random_outside(dice, state, run),
         _ => Command::AdvanceTime,
     }
+}
+
+fn random_run(dice: &mut Dice, id: u128, number: u128) -> Command {
+    let Command::CreateRun(mut create) = create_run(id, &random_definition(dice, number)) else {
+        unreachable!("that is what it makes")
+    };
+    create.dedupe = dice.chance(10).then(|| "single".into());
+    create.group = dice.chance(40).then(|| Group {
+        name: dice.pick(&["g", "h"]).expect("it is not empty").into(),
+        limit: 1 + dice.roll(2) as u32,
+        on_conflict: dice
+            .pick(&[OnConflict::Queue, OnConflict::Queue, OnConflict::CancelRunning, OnConflict::Reject])
+            .expect("it is not empty"),
+    });
+    create.priority = Priority::from_level(1 + dice.roll(5)).expect("1 to 5");
+    Command::CreateRun(create)
 }
 
 /// An id that an earlier command of this history may have used: live, just ended or long gone.
@@ -200,24 +197,10 @@ pub(super) fn random_hand(dice: &mut Dice, state: &State) -> Option<Command> {
             Command::RecordEvaluation { run, point, evaluation: random_evaluation(dice, state, run, point) }
         }
         Effect::CloseSession { .. } => return None,
+        Effect::SendMessage { run, step } => {
+            let failure = Failure::new("COMPONENT_TIMEOUT", "no reply");
+            let reply = if dice.chance(70) { Ok("{\"ok\":true}".into()) } else { Err(failure) };
+            Command::FinishMessage { run, step, reply }
+        }
     })
-}
-
-fn random_evaluation(dice: &mut Dice, state: &State, run: RunId, point: EvalPoint) -> Evaluation {
-    if dice.chance(10) {
-        return Evaluation::Failed(Failure::new("EXPRESSION_FAILED", "unknown name"));
-    }
-    let EvalPoint::Step(place) = point else { return Evaluation::Outputs("{}".into()) };
-    let decision = Decision { value: dice.chance(60), inputs: "{}".into() };
-    let definition = state.runs.get(&run).and_then(|run| state.definitions.get(&run.definition));
-    let step = &definition.expect("a live run's definition is in memory").steps[place as usize];
-    match &step.kind {
-        _ if step.only_if.is_some() && dice.chance(40) => {
-            Evaluation::Skip(Decision { value: false, ..decision })
-        }
-        StepKind::Condition { .. } => Evaluation::Condition(decision),
-        StepKind::Task { .. } | StepKind::Parallel { .. } | StepKind::Delay { .. } => {
-            Evaluation::Proceed { config: None }
-        }
-    }
 }

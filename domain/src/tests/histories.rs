@@ -9,6 +9,7 @@ use std::{env, println};
 
 use super::{
     dice::{Dice, random_command, random_hand},
+    dice_runs::random_outside,
     store::Store,
     *,
 };
@@ -30,8 +31,9 @@ struct Replicas {
 fn rows(state: &State) -> String {
     let tables = (state.runs.iter().collect::<Vec<_>>(), state.tasks.iter().collect::<Vec<_>>());
     let more = (state.components.iter().collect::<Vec<_>>(), state.keys.iter().collect::<Vec<_>>());
+    let fans = state.fans.iter().collect::<Vec<_>>();
     let definitions = state.definitions.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-    format!("{tables:?} {more:?} {definitions:?} {} {:?}", state.meta.seq, state.meta.token)
+    format!("{tables:?} {more:?} {fans:?} {definitions:?} {} {:?}", state.meta.seq, state.meta.token)
 }
 
 impl Replicas {
@@ -66,7 +68,10 @@ impl Replicas {
     fn check_effects(&mut self, effects: Vec<Effect>) {
         let owed: BTreeSet<Effect> = outstanding(&self.kept).collect();
         for effect in &effects {
-            let lasting = matches!(effect, Effect::DeliverTask { .. } | Effect::Evaluate { .. });
+            let lasting = matches!(
+                effect,
+                Effect::DeliverTask { .. } | Effect::Evaluate { .. } | Effect::SendMessage { .. }
+            );
             assert!(!lasting || owed.contains(effect), "{effect:?} was ordered and is not owed");
         }
         self.heard.extend(effects);
@@ -127,14 +132,23 @@ fn finish(dice: &mut Dice, replicas: &mut Replicas) {
         held: vec![],
     };
     replicas.apply(connect.into());
-    for _ in 0..20_000 {
+    for round in 0..100_000 {
         if replicas.kept.runs.is_empty() && replicas.kept.tasks.is_empty() {
             return;
         }
-        let command = random_hand(dice, &replicas.kept).unwrap_or_else(|| {
-            replicas.clock =
-                replicas.kept.next_due().expect("what has not ended is due some time").max(replicas.clock);
-            Command::AdvanceTime
+        let hand = random_hand(dice, &replicas.kept).filter(|_| round % 8 < 6);
+        let command = hand.unwrap_or_else(|| {
+            let runs: Vec<RunId> = replicas.kept.runs.iter().map(|(id, _)| *id).collect();
+            match replicas.kept.next_due() {
+                Some(due) if dice.chance(50) => {
+                    replicas.clock = due.max(replicas.clock);
+                    Command::AdvanceTime
+                }
+                _ => {
+                    let run = dice.pick(&runs).unwrap_or(run_id(0));
+                    random_outside(dice, &replicas.kept, run)
+                }
+            }
         });
         replicas.apply(command.into());
     }

@@ -3,6 +3,7 @@
 
 mod components;
 mod dice;
+mod dice_runs;
 mod histories;
 mod runs;
 mod store;
@@ -137,10 +138,18 @@ pub(super) fn create_run(id: u128, definition: &Arc<Definition>) -> Command {
         inputs: "{}".into(),
         labels: Labels::new(),
         priority: Priority::Normal,
+        block: 0,
+        parent: None,
+        origin: None,
+        carried: Vec::new(),
+        kept: Vec::new(),
+        group: None,
+        dedupe: None,
     }))
 }
 
-pub(super) fn definition(id: u128, mut steps: Vec<StepDef>) -> Arc<Definition> {
+/// Steps with the followers that their needs make.
+pub(super) fn linked(mut steps: Vec<StepDef>) -> Vec<StepDef> {
     let edges: Vec<(usize, StepIx)> = (0..)
         .zip(&steps)
         .flat_map(|(place, step)| step.needs.iter().map(move |need| (*need as usize, place)))
@@ -148,13 +157,20 @@ pub(super) fn definition(id: u128, mut steps: Vec<StepDef>) -> Arc<Definition> {
     for (need, follower) in edges {
         steps[need].followers.push(follower);
     }
+    steps
+}
+
+pub(super) fn definition(id: u128, steps: Vec<StepDef>) -> Arc<Definition> {
     Arc::new(Definition {
         id: DefinitionId(id.to_be_bytes()),
         name: "test".into(),
         source: "{}".into(),
-        steps,
+        steps: linked(steps),
         outputs: Vec::new(),
         timeout: Duration::from_secs(3600),
+        blocks: Vec::new(),
+        handlers: Handlers::default(),
+        concurrency: None,
     })
 }
 
@@ -172,6 +188,9 @@ pub(super) fn step(id: &str, needs: &[StepIx], kind: StepKind) -> StepDef {
         continue_on_error: false,
         labels: Labels::new(),
         priority: None,
+        limit: None,
+        outputs: Vec::new(),
+        compensate: None,
     }
 }
 
