@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal,
-    Recorded, Run, RunId, Task, TaskId, Timestamp, Unavailable,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Recorded, Run, RunId, Task, TaskId, Text, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -54,6 +54,13 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn components(&self) -> Vec<Arc<Component>>;
     /// A definition in use.
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>>;
+    /// A workflow by its name, with these inputs checked against what it accepts, as a step starts it; or why not.
+    fn child(
+        &self,
+        name: Text,
+        version: Option<u32>,
+        inputs: Json,
+    ) -> BoxFuture<'static, Result<ChildStart, Failure>>;
     /// The cluster's settings.
     fn config(&self) -> Arc<ClusterConfig>;
     /// On the leader: voters and learners that have not answered for at least this long.

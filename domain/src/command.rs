@@ -244,6 +244,27 @@ pub struct CreateRun {
     pub dedupe: Option<Text>,
 }
 
+impl CreateRun {
+    /// A run with nothing but what it executes.
+    pub fn new(id: RunId, definition: DefinitionId) -> CreateRun {
+        CreateRun {
+            id,
+            definition,
+            body: None,
+            inputs: Json::from("{}"),
+            labels: Labels::new(),
+            priority: Priority::Normal,
+            block: 0,
+            parent: None,
+            origin: None,
+            carried: Vec::new(),
+            kept: Vec::new(),
+            group: None,
+            dedupe: None,
+        }
+    }
+}
+
 /// A task to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTask {

@@ -35,6 +35,21 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// A definition of nothing but these steps.
+    pub fn new(id: DefinitionId, name: impl Into<Text>, steps: Vec<StepDef>) -> Definition {
+        Definition {
+            id,
+            name: name.into(),
+            source: Json::null(),
+            steps,
+            outputs: Vec::new(),
+            timeout: Duration::from_secs(3600),
+            blocks: Vec::new(),
+            handlers: Handlers::default(),
+            concurrency: None,
+        }
+    }
+
     /// The steps of a block; block 0 are those of the workflow itself.
     pub fn block(&self, block: BlockIx) -> &[StepDef] {
         match block.checked_sub(1) {
@@ -111,6 +126,30 @@ pub struct StepDef {
     pub outputs: Vec<(Text, Text)>,
     /// Undoes the step after a failure or cancel of the run.
     pub compensate: Option<BlockIx>,
+}
+
+impl StepDef {
+    /// A step of nothing but its kind, that needs nothing.
+    pub fn new(id: impl Into<Text>, kind: StepKind, retry: Retry) -> StepDef {
+        let id = id.into();
+        StepDef {
+            name: id.clone(),
+            id,
+            needs: Vec::new(),
+            followers: Vec::new(),
+            only_if: None,
+            kind,
+            timeout: Duration::from_secs(300),
+            queue_timeout: None,
+            retry,
+            continue_on_error: false,
+            labels: Labels::new(),
+            priority: None,
+            limit: None,
+            outputs: Vec::new(),
+            compensate: None,
+        }
+    }
 }
 
 /// What a step does.

@@ -1,12 +1,13 @@
 //! A run: its states and which may follow which.
 //! Knows nothing of commands or indexes; `decide` asks, `evolve` writes.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     child::{Handling, KeptItems, Origin, Parent},
-    definition::OnConflict,
+    command::CreateRun,
+    definition::{Definition, OnConflict, OnFalse, StepKind},
     ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
     step::{Step, StepStatus},
 };
@@ -102,6 +103,51 @@ pub struct Group {
 }
 
 impl Run {
+    /// A run as it is accepted.
+    pub fn created(create: &CreateRun, definition: &Definition, at: Timestamp, rev: u64) -> Run {
+        let mut steps = vec![Step::pending(); definition.block(create.block).len()];
+        for (place, step) in &create.carried {
+            steps[usize::from(*place)] = step.clone();
+        }
+        let open = steps.iter().filter(|step| !step.status.is_terminal()).count();
+        let is_false = |step: &Step| step.decision.as_ref().is_some_and(|decision| !decision.value);
+        let gated = create.carried.iter().any(|(place, step)| {
+            let kind = &definition.block(create.block)[usize::from(*place)].kind;
+            is_false(step) && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
+        });
+        Run {
+            id: create.id,
+            definition: create.definition,
+            workflow: definition.name.clone(),
+            status: RunStatus::Queued,
+            conclusion: None,
+            inputs: create.inputs.clone(),
+            labels: create.labels.clone(),
+            priority: create.priority,
+            created_rev: rev,
+            created_at: at,
+            started_at: None,
+            ended_at: None,
+            deadline: None,
+            open_steps: u32::try_from(open).expect("at most 1,000 steps"),
+            steps,
+            error: None,
+            cancelling: None,
+            timing_out: false,
+            gated,
+            finishing: false,
+            outputs: None,
+            block: create.block,
+            parent: create.parent.clone(),
+            origin: create.origin,
+            handling: None,
+            signals: Vec::new(),
+            group: create.group.clone(),
+            dedupe: create.dedupe.clone(),
+            kept: create.kept.clone(),
+        }
+    }
+
     /// No new step may start.
     pub fn is_winding_down(&self) -> bool {
         self.cancelling.is_some() || self.timing_out

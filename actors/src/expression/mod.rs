@@ -5,6 +5,7 @@ mod analysis;
 mod budget;
 mod cache;
 mod error;
+mod frame;
 mod functions;
 mod pattern;
 mod program;
@@ -19,12 +20,16 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use error::ExpressionError;
-pub use step::{evaluate, evaluate_outputs, evaluate_step};
+pub use scope::Family;
+pub use step::{Evaluated, evaluate};
 
 /// The longest expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 /// The largest result (a value, a filled-in config, a run's outputs) as JSON text, in bytes.
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+
+/// The most items of a `foreach`.
+pub const ITEMS_MAX: usize = 10_000;
 
 /// Whether an expression (of a `condition`, an `if` or an output) can be evaluated as far as its text tells: syntax,
 /// length, nesting and the names of functions. The gateway calls it before a definition is accepted.

@@ -78,8 +78,13 @@ impl Program {
     pub(super) fn boolean(&self, value: &Cel) -> Result<bool, ExpressionError> {
         match value {
             Cel::Bool(value) => Ok(*value),
-            other => Err(ExpressionError::NotBoolean { expression: cut(&self.source), got: kind(other) }),
+            other => Err(self.unfit(other, "a boolean")),
         }
+    }
+
+    /// A value of the wrong type.
+    pub(super) fn unfit(&self, value: &Cel, wanted: &'static str) -> ExpressionError {
+        ExpressionError::Unfit { expression: cut(&self.source), got: kind(value), wanted }
     }
 
     /// A value that is no JSON.

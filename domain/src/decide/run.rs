@@ -128,7 +128,8 @@ pub(super) fn terminate(state: &State, id: RunId, reason: &Text) -> Decided {
     for (place, step) in (0..).zip(&run.steps) {
         if step.status == StepStatus::Running {
             let task = task::wind_down(state, TaskId::Step(id, place), reason);
-            events.extend(task.into_iter().filter(|event| matches!(event, Event::TaskCancelRequested { .. })));
+            events
+                .extend(task.into_iter().filter(|event| matches!(event, Event::TaskCancelRequested { .. })));
             let outcome = StepOutcome::Cancelled(reason.clone());
             events.push(Event::StepEnded { run: id, step: place, outcome });
         }

@@ -1,6 +1,6 @@
 //! Facts about runs and steps, written.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use super::child;
 use crate::{
@@ -17,47 +17,7 @@ use crate::{
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
     let definition = state.definitions.get(&create.definition).expect("it was added before the run");
-    let mut steps = vec![Step::pending(); definition.block(create.block).len()];
-    for (place, step) in &create.carried {
-        steps[usize::from(*place)] = step.clone();
-    }
-    let open = steps.iter().filter(|step| !step.status.is_terminal()).count();
-    let is_false = |step: &Step| step.decision.as_ref().is_some_and(|decision| !decision.value);
-    let gated = create.carried.iter().any(|(place, step)| {
-        let kind = &definition.block(create.block)[usize::from(*place)].kind;
-        is_false(step) && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
-    });
-    let run = Run {
-        id: create.id,
-        definition: create.definition,
-        workflow: definition.name.clone(),
-        status: RunStatus::Queued,
-        conclusion: None,
-        inputs: create.inputs.clone(),
-        labels: create.labels.clone(),
-        priority: create.priority,
-        created_rev: state.meta.rev,
-        created_at: state.meta.now,
-        started_at: None,
-        ended_at: None,
-        deadline: None,
-        open_steps: u32::try_from(open).expect("at most 1,000 steps"),
-        steps,
-        error: None,
-        cancelling: None,
-        timing_out: false,
-        gated,
-        finishing: false,
-        outputs: None,
-        block: create.block,
-        parent: create.parent.clone(),
-        origin: create.origin,
-        handling: None,
-        signals: Vec::new(),
-        group: create.group.clone(),
-        dedupe: create.dedupe.clone(),
-        kept: create.kept.clone(),
-    };
+    let run = Run::created(create, definition, state.meta.now, state.meta.rev);
     state.add_run(run);
     if let Some(parent) = &create.parent {
         child::created(state, create.id, parent);

@@ -67,7 +67,15 @@ impl Replicas {
 
     fn check_effects(&mut self, effects: Vec<Effect>) {
         let owed: BTreeSet<Effect> = outstanding(&self.kept).collect();
-        for effect in &effects {
+        let withdrawn = |effect: &Effect| {
+            match effect {
+            Effect::DeliverTask { task, token, .. } => effects.iter().any(|other| {
+                matches!(other, Effect::CancelAttempt { task: of, token: at, .. } if (of, at) == (task, token))
+            }),
+            _ => false,
+        }
+        };
+        for effect in effects.iter().filter(|effect| !withdrawn(effect)) {
             let lasting = matches!(
                 effect,
                 Effect::DeliverTask { .. } | Effect::Evaluate { .. } | Effect::SendMessage { .. }

@@ -131,21 +131,8 @@ pub(super) fn step_task(run: u128, step: StepIx) -> TaskId {
 }
 
 pub(super) fn create_run(id: u128, definition: &Arc<Definition>) -> Command {
-    Command::CreateRun(Box::new(CreateRun {
-        id: run_id(id),
-        definition: definition.id,
-        body: Some(definition.clone()),
-        inputs: "{}".into(),
-        labels: Labels::new(),
-        priority: Priority::Normal,
-        block: 0,
-        parent: None,
-        origin: None,
-        carried: Vec::new(),
-        kept: Vec::new(),
-        group: None,
-        dedupe: None,
-    }))
+    let body = Some(definition.clone());
+    Command::CreateRun(Box::new(CreateRun { body, ..CreateRun::new(run_id(id), definition.id) }))
 }
 
 /// Steps with the followers that their needs make.
@@ -161,37 +148,12 @@ pub(super) fn linked(mut steps: Vec<StepDef>) -> Vec<StepDef> {
 }
 
 pub(super) fn definition(id: u128, steps: Vec<StepDef>) -> Arc<Definition> {
-    Arc::new(Definition {
-        id: DefinitionId(id.to_be_bytes()),
-        name: "test".into(),
-        source: "{}".into(),
-        steps: linked(steps),
-        outputs: Vec::new(),
-        timeout: Duration::from_secs(3600),
-        blocks: Vec::new(),
-        handlers: Handlers::default(),
-        concurrency: None,
-    })
+    Arc::new(Definition::new(DefinitionId(id.to_be_bytes()), "test", linked(steps)))
 }
 
 pub(super) fn step(id: &str, needs: &[StepIx], kind: StepKind) -> StepDef {
-    StepDef {
-        id: id.into(),
-        name: id.into(),
-        needs: needs.to_vec(),
-        followers: Vec::new(),
-        only_if: None,
-        kind,
-        timeout: Duration::from_secs(300),
-        queue_timeout: None,
-        retry: Retry { limit: 1, ..retry() },
-        continue_on_error: false,
-        labels: Labels::new(),
-        priority: None,
-        limit: None,
-        outputs: Vec::new(),
-        compensate: None,
-    }
+    let retry = Retry { limit: 1, ..retry() };
+    StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }
 
 pub(super) fn does(action: &str) -> StepKind {

@@ -143,6 +143,19 @@ fn does(step: &StepDef) -> String {
         StepKind::Condition { expression, .. } => expression.to_string(),
         StepKind::Parallel { children } => format!("{} children at once", children.len()),
         StepKind::Delay { duration } => crate::definition::duration::format_duration(*duration),
+        StepKind::Until { expression } => format!("until {expression}"),
+        StepKind::Signal { name } => format!("signal {name}"),
+        StepKind::Approval { approvers, .. } if approvers.is_empty() => "anybody's approval".to_owned(),
+        StepKind::Approval { approvers, .. } => format!("approval of {}", approvers.join(", ")),
+        StepKind::ForEach { items, parallel_max, .. } => format!("each of {items}, {parallel_max} at once"),
+        StepKind::Workflow { name, version: Some(version), .. } => format!("{name}@{version}"),
+        StepKind::Workflow { name, version: None, .. } => name.to_string(),
+        StepKind::State { writes, reads, .. } => {
+            let keys = writes.iter().map(|(key, _)| key).chain(reads);
+            keys.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        StepKind::Message { .. } => "a message".to_owned(),
+        StepKind::Emit { kind, .. } => kind.to_string(),
     }
 }
 

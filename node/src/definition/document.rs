@@ -65,7 +65,8 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let source = root.canonical();
     let id = digest(&reader, &source);
     let warnings = reader.report.finish()?;
-    let definition = Definition { id, name, source: Json::from(source), steps, outputs, timeout };
+    let source = Json::from(source);
+    let definition = Definition { source, outputs, timeout, ..Definition::new(id, name, steps) };
     Ok(Compiled { definition: Arc::new(definition), workflow, mode, labels, inputs, warnings })
 }
 

@@ -213,6 +213,15 @@ impl From<Rejection> for Refusal {
                 Refusal::invalid(format!("/{}", error.name.replace('.', "/")), detail)
             }
             Rejection::EvaluationNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
+            Rejection::ApprovalNotAwaited { .. } | Rejection::ReplyNotAwaited { .. } => {
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+                    .hint("somebody else decided, or the step has ended: GET /api/v1/runs/{id}")
+            }
+            Rejection::NotAnApprover { .. } => Refusal::new(codes::FORBIDDEN, detail)
+                .hint("one of the `approvers` of the step has to decide"),
+            Rejection::GroupBusy { run, .. } => Refusal::new(codes::CONCURRENCY_CONFLICT, detail).hint(
+                format!("wait for {run}, or let the workflow queue: `concurrency: {{ onConflict: queue }}`"),
+            ),
             Rejection::Invalid(_) => Refusal::new(codes::VALIDATION_FAILED, detail),
         }
     }

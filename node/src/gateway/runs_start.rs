@@ -75,12 +75,10 @@ fn create_run(compiled: &Compiled, body: &StartRun) -> Result<CreateRun, Refusal
     labels.extend(own);
     let level = body.priority.map(|priority| u64::from(priority.level()));
     Ok(CreateRun {
-        id: RunId(Uuid::now_v7()),
-        definition: compiled.definition.id,
-        body: None,
         inputs,
         labels,
         priority: level.and_then(Priority::from_level).unwrap_or_default(),
+        ..CreateRun::new(RunId(Uuid::now_v7()), compiled.definition.id)
     })
 }
 

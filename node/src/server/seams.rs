@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run,
-    RunId, Task, TaskId, Timestamp, Unavailable, outstanding,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Run, RunId, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -102,6 +102,11 @@ impl ReplicatedState for Seams {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.replica.reader().definition(id)
+    }
+
+    fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
+        let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
+        Box::pin(async move { Err(failure) })
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

@@ -5,10 +5,11 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use orc_domain::{
-    Answer, AnswerRecord, Assignment, ClusterConfig, Command, Component, CreateRun, Definition, DefinitionId,
-    Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Labels, Meta, NodeId, OnFalse, Priority,
-    Proposal, Recorded, Retry, Run, RunId, RunStatus, Session, SessionId, Step, StepDef, StepKind, Task,
-    TaskId, TaskStatus, Timestamp, Token, VersionRecord,
+    Answer, AnswerRecord, Assignment, ClusterConfig, Command, Component, Conclusion, Concurrency, CreateRun,
+    Definition, DefinitionId, Event, Expect, Fan, FanChunk, FanItem, Group, Handlers, Handling, Idempotency,
+    IdempotencyKey, Job, Json, KeptItems, KeyRecord, Labels, Meta, NodeId, OnConflict, OnFalse, Origin,
+    Parent, Priority, Proposal, Recorded, Repeat, Retry, Role, Run, RunId, RunStatus, Session, SessionId,
+    Step, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, VersionRecord, Work,
 };
 use uuid::Uuid;
 
@@ -68,7 +69,12 @@ fn definition() -> Definition {
         continue_on_error: true,
         labels: labels(),
         priority: Some(Priority::Urgent),
+        limit: Some(Duration::from_secs(7)),
+        outputs: vec![("x".into(), "output.x".into())],
+        compensate: Some(1),
     };
+    let kind = StepKind::Emit { kind: "a.b".into(), data: Json::null(), templated: false };
+    let emit = StepDef { kind, ..step.clone() };
     let delay = StepDef { kind: StepKind::Delay { duration: Duration::from_secs(1) }, ..step.clone() };
     Definition {
         id: DefinitionId([7; 16]),
@@ -77,6 +83,9 @@ fn definition() -> Definition {
         steps: vec![step, delay],
         outputs: vec![("out".into(), "1".into())],
         timeout: Duration::from_secs(9),
+        blocks: vec![vec![emit]],
+        handlers: Handlers { on_failure: Some(1), on_cancel: None, finally: Some(1) },
+        concurrency: Some(Concurrency { group: None, limit: 2, on_conflict: OnConflict::Reject }),
     }
 }
 
@@ -95,7 +104,14 @@ fn run() -> Run {
         started_at: Some(Timestamp(2)),
         ended_at: None,
         deadline: Some(Timestamp(70_000)),
-        steps: vec![Step::pending()],
+        steps: vec![
+            Step::pending(),
+            Step {
+                work: Some(Box::new(Work::Fan(Fan { total: 9, next: 3, running: 2, ended: 1, failed: 0 }))),
+                stopping: Some(Box::new(StepOutcome::Cancelled("why".into()))),
+                ..Step::pending()
+            },
+        ],
         open_steps: 1,
         error: None,
         cancelling: Some("why".into()),
@@ -103,6 +119,19 @@ fn run() -> Run {
         gated: true,
         finishing: false,
         outputs: None,
+        block: 1,
+        parent: Some(Box::new(Parent { run: id(2), role: Role::Handler(Job::Finally), item: None })),
+        origin: Some(Origin { run: id(3), how: Repeat::Detached }),
+        handling: Some(Box::new(Handling {
+            conclusion: Conclusion::Failure,
+            waiting: vec![Job::Compensate(1)],
+            current: None,
+            started: vec![(Job::OnCancel, id(4))],
+        })),
+        signals: vec![("go".into(), Json::null())],
+        group: Some(Group { name: "g".into(), limit: 1, on_conflict: OnConflict::Queue }),
+        dedupe: Some("word".into()),
+        kept: vec![KeptItems { step: 1, items: vec![(2, Json::null(), Json::null())] }],
     }
 }
 
@@ -142,6 +171,11 @@ fn task() -> Task {
     }
 }
 
+fn fan() -> FanChunk {
+    let outcome = Some(StepOutcome::Completed(Json::null()));
+    FanChunk { items: vec![FanItem { value: Json::from("1"), run: Some(id(1)), outcome }] }
+}
+
 fn component() -> Component {
     Component {
         id: "worker-1".parse().unwrap(),
@@ -168,6 +202,7 @@ fn events() -> EventRow {
         Event::RunStarted { run: id(1) },
         Event::StateChanged { key: key(), old: None, value: Some(Json::null()), version: 1, version_min: 1 },
         Event::Configured(Box::default()),
+        Event::Emitted { run: id(1), step: 2, kind: "a.b".into(), data: Json::null() },
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
@@ -188,11 +223,19 @@ fn proposals() -> Vec<Proposal> {
         inputs: Json::from("{}"),
         labels: labels(),
         priority: Priority::Low,
+        block: 0,
+        parent: None,
+        origin: None,
+        carried: vec![(1, Step::pending())],
+        kept: vec![],
+        group: None,
+        dedupe: None,
     };
     let commands = [
         Command::CreateRun(Box::new(create)),
         Command::SetState { key: key(), value: None, expect: Expect::Version(4) },
         Command::Configure(Box::default()),
+        Command::FinishMessage { run: id(1), step: 2, reply: Ok(Json::null()) },
     ];
     commands.map(Proposal::from).into()
 }
@@ -250,6 +293,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("key", stored(&record_of_key)),
         ("version", stored(&version)),
         ("definition", stored(&definition())),
+        ("fan", stored(&fan())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("manifest", stored(&Manifest::new("snap-1".into(), &position(), vec![file]))),

@@ -1,7 +1,7 @@
 //! The layout of `state/`: which key every row has. Keys sort like what they stand for, ids by time.
 //! Knows nothing of values.
 
-use orc_domain::{ComponentId, DefinitionId, RunId, StateKey, TaskId};
+use orc_domain::{ComponentId, DefinitionId, FanKey, RunId, StateKey, TaskId};
 use uuid::Uuid;
 
 /// Where `state/` stands.
@@ -34,6 +34,9 @@ pub const KEYS: Rows = Rows { live: b'k', archive: b'K' };
 pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V' };
 /// Definitions.
 pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D' };
+
+/// Items of each `foreach`.
+pub const FANS: Rows = Rows { live: b'f', archive: b'F' };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
@@ -197,6 +200,25 @@ impl RowKey for DefinitionId {
     }
 }
 
+impl RowKey for FanKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (run, step, number) = self;
+        run.write(out);
+        out.extend_from_slice(&step.to_be_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (run, rest) = bytes.split_at_checked(16)?;
+        let [a, b, c, d] = rest else { return None };
+        Some((RunId::read(run)?, u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])))
+    }
+
+    fn spread(&self) -> usize {
+        self.0.spread() + usize::from(self.1) + usize::from(self.2)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +254,7 @@ mod tests {
             (key("b"), 0),
         ]);
         check(&[key("a"), key("a.b"), key("b")]);
+        check(&[(RunId(id(1)), 1, 255), (RunId(id(1)), 1, 256), (RunId(id(1)), 2, 0), (RunId(id(2)), 0, 0)]);
         assert_eq!(events_seq(&events_key(7)), Some(7));
         assert!(answers_key(7, 1) < answers_key(8, 0));
     }

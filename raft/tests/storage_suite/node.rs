@@ -170,30 +170,12 @@ fn task(number: u128) -> NewTask {
 /// A run of a workflow that waits.
 pub fn create_run(number: u128) -> Command {
     let id = DefinitionId([1; 16]);
-    let step = StepDef {
-        id: "wait".into(),
-        name: "Wait".into(),
-        needs: vec![],
-        followers: vec![],
-        only_if: None,
-        kind: StepKind::Delay { duration: Duration::from_secs(3_600) },
-        timeout: Duration::from_secs(60),
-        queue_timeout: None,
-        retry: ClusterConfig::default().step_retry,
-        continue_on_error: false,
-        labels: Default::default(),
-        priority: None,
-    };
-    let (name, source, timeout) = ("flow".into(), Json::from("{}"), Duration::from_secs(7_200));
-    let definition = Definition { id, name, source, steps: vec![step], outputs: vec![], timeout };
-    Command::CreateRun(Box::new(CreateRun {
-        id: RunId(Uuid::from_u128(number)),
-        definition: id,
-        body: Some(Arc::new(definition)),
-        inputs: Json::from("{}"),
-        labels: Default::default(),
-        priority: Priority::Normal,
-    }))
+    let kind = StepKind::Delay { duration: Duration::from_secs(3_600) };
+    let step = StepDef::new("wait", kind, ClusterConfig::default().step_retry);
+    let timeout = Duration::from_secs(7_200);
+    let definition = Definition { timeout, ..Definition::new(id, "flow", vec![step]) };
+    let create = CreateRun::new(RunId(Uuid::from_u128(number)), id);
+    Command::CreateRun(Box::new(CreateRun { body: Some(Arc::new(definition)), ..create }))
 }
 
 pub fn cancel_run(number: u128) -> Command {

@@ -18,7 +18,7 @@ fn templates_keep_types_and_fill_text() {
     });
     let mut definition = definition();
     definition.steps[usize::from(GATE)].kind = task(&config);
-    let Evaluation::Proceed { config: Some(filled) } = evaluate_step(&run(), &definition, GATE) else {
+    let Evaluation::Proceed { config: Some(filled) } = at_step(&run(), &definition, GATE) else {
         panic!("it proceeds")
     };
     let filled: Value = serde_json::from_str(filled.as_str()).expect("a config is JSON");
@@ -64,7 +64,7 @@ fn a_condition_records_what_it_was_decided_on() {
         let mut definition = definition();
         let kind = StepKind::Condition { expression: (*expression).into(), on_false: OnFalse::Skip };
         definition.steps[usize::from(GATE)].kind = kind;
-        let Evaluation::Condition(decision) = evaluate_step(&run(), &definition, GATE) else {
+        let Evaluation::Condition(decision) = at_step(&run(), &definition, GATE) else {
             panic!("{expression}")
         };
         let found: Value = serde_json::from_str(decision.inputs.as_str()).expect("inputs are JSON");
@@ -73,9 +73,7 @@ fn a_condition_records_what_it_was_decided_on() {
     let mut definition = definition();
     definition.steps[usize::from(GATE)].kind =
         StepKind::Condition { expression: "rows".into(), on_false: OnFalse::Skip };
-    let Evaluation::Failed(failure) = evaluate_step(&run(), &definition, GATE) else {
-        panic!("5 is no boolean")
-    };
+    let Evaluation::Failed(failure) = at_step(&run(), &definition, GATE) else { panic!("5 is no boolean") };
     assert_eq!(&*failure.message, "`rows` is a number, a boolean is needed");
 }
 
@@ -99,7 +97,7 @@ fn an_if_asks_how_the_needs_ended() {
         definition.steps[usize::from(GATE)].continue_on_error = continue_on_error;
         let mut holds = |only_if: &str| {
             definition.steps[usize::from(REPORT)].only_if = Some(only_if.into());
-            match evaluate_step(&run, &definition, REPORT) {
+            match at_step(&run, &definition, REPORT) {
                 Evaluation::Proceed { .. } => true,
                 Evaluation::Skip(decision) => decision.value,
                 other => panic!("{other:?}"),
@@ -118,15 +116,15 @@ fn an_if_asks_how_the_needs_ended() {
 fn outputs_are_the_map_or_the_last_steps() {
     let mut definition = definition();
     assert_eq!(
-        evaluate_outputs(&run(), &definition),
+        at(&run(), &definition, EvalPoint::Outputs),
         Evaluation::Outputs(Json::from(r#"{"elsewhere":true}"#))
     );
     definition.outputs =
         vec![("best".into(), "accuracy".into()), ("n".into(), "steps.prepare.outputs.rows + 1".into())];
-    let evaluation = evaluate(&run(), &definition, EvalPoint::Outputs);
+    let evaluation = at(&run(), &definition, EvalPoint::Outputs);
     assert_eq!(evaluation, Evaluation::Outputs(Json::from(r#"{"best":0.9,"n":1001}"#)));
     definition.outputs = vec![("best".into(), "nothing".into())];
     assert!(
-        matches!(evaluate_outputs(&run(), &definition), Evaluation::Failed(failure) if &*failure.code == "UNKNOWN_NAME")
+        matches!(at(&run(), &definition, EvalPoint::Outputs), Evaluation::Failed(failure) if &*failure.code == "UNKNOWN_NAME")
     );
 }

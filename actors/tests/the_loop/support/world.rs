@@ -12,8 +12,9 @@ use std::{
 use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId,
-    Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
+    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
+    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Text,
+    Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -212,6 +213,11 @@ impl ReplicatedState for View {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.world.state.lock().definitions.share(id)
+    }
+
+    fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
+        let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
+        Box::pin(async move { Err(failure) })
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

@@ -7,7 +7,7 @@ use orc_domain::{
     StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
-use super::{data::Data, labels, time};
+use super::{data::Data, event_family, labels, time};
 use crate::config::cluster_config_to_json;
 
 /// The names that facts leave out: a step's id within its run, and the run's workflow.
@@ -38,7 +38,23 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::RunEnded { run, .. }
         | Event::StepDecided { run, .. }
         | Event::StepStarted { run, .. }
-        | Event::StepEnded { run, .. } => Some(*run),
+        | Event::StepEnded { run, .. }
+        | Event::FanStarted { run, .. }
+        | Event::ItemEnded { run, .. }
+        | Event::ItemsCollected { run, .. }
+        | Event::StepStopping { run, .. }
+        | Event::StepReturned { run, .. }
+        | Event::TimeAwaited { run, .. }
+        | Event::SignalAwaited { run, .. }
+        | Event::ApprovalAwaited { run, .. }
+        | Event::MessageAwaited { run, .. }
+        | Event::ApprovalDecided { run, .. }
+        | Event::RunSignalled { run, .. }
+        | Event::SignalTaken { run, .. }
+        | Event::RunConcluding { run, .. }
+        | Event::HandlerEnded { run, .. }
+        | Event::HandlersDropped { run, .. }
+        | Event::Emitted { run, .. } => Some(*run),
         Event::TaskCreated(task) => task.id.step().map(|(run, _)| run),
         Event::DependencyCompleted { task, .. }
         | Event::TaskRequeued { task }
@@ -59,18 +75,40 @@ pub fn run_of(event: &Event) -> Option<RunId> {
 }
 
 /// The name of a fact.
-pub fn kind(event: &Event) -> &'static str {
+pub fn kind(event: &Event) -> &str {
     match event {
+        Event::FanStarted { .. } => "step.itemsStarted",
+        Event::ItemEnded { .. } => "step.itemEnded",
+        Event::ItemsCollected { .. } => "step.itemsCollected",
+        Event::StepStopping { .. } => "step.stopping",
+        Event::StepReturned { .. } => "step.returned",
+        Event::TimeAwaited { .. } => "step.timeAwaited",
+        Event::SignalAwaited { .. } => "step.signalAwaited",
+        Event::ApprovalAwaited { .. } => "step.approvalAwaited",
+        Event::MessageAwaited { .. } => "step.messageAwaited",
+        Event::ApprovalDecided { .. } => "step.approvalDecided",
+        Event::RunSignalled { .. } => "workflow.signalled",
+        Event::SignalTaken { .. } => "workflow.signalTaken",
+        Event::RunConcluding { .. } => "workflow.concluding",
+        Event::HandlerEnded { .. } => "workflow.handlerEnded",
+        Event::HandlersDropped { .. } => "workflow.handlersDropped",
+        Event::Emitted { kind, .. } => kind,
         Event::DefinitionAdded(_) => "workflow.defined",
-        Event::RunCreated(_) => "workflow.created",
+        Event::RunCreated(create) => {
+            event_family::child_kind(create.parent.as_deref(), None).unwrap_or("workflow.created")
+        }
         Event::RunStarted { .. } => "workflow.started",
         Event::RunPaused { .. } => "workflow.paused",
         Event::RunResumed { .. } => "workflow.resumed",
         Event::RunCancelRequested { .. } => "workflow.cancelling",
         Event::RunTimedOut { .. } => "workflow.timingOut",
-        Event::RunEnded { status, .. } => run_ended(*status),
+        Event::RunEnded { status, parent, .. } => {
+            event_family::child_kind(parent.as_deref(), Some(*status)).unwrap_or(run_ended(*status))
+        }
         Event::EvaluationAwaited { point: EvalPoint::Outputs, .. } => "workflow.finishing",
-        Event::EvaluationAwaited { point: EvalPoint::Step(_), .. } => "step.evaluating",
+        Event::EvaluationAwaited { point: EvalPoint::Step(_) | EvalPoint::StepOutputs(_), .. } => {
+            "step.evaluating"
+        }
         Event::StepDecided { .. } => "step.decided",
         Event::StepStarted { .. } => "step.started",
         Event::StepEnded { outcome, .. } => step_ended(outcome),
@@ -93,7 +131,7 @@ pub fn kind(event: &Event) -> &'static str {
 }
 
 /// Subject and data.
-struct Told(String, Data);
+pub(super) struct Told(String, Data);
 
 fn tell(event: &Event, names: &dyn Names) -> Told {
     match event {
@@ -110,11 +148,16 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         Event::RunCancelRequested { run, reason } => {
             of_run(*run, names).and(|data| data.text("reason", reason))
         }
-        Event::RunEnded { run, status, conclusion, outputs, failure } => of_run(*run, names).and(|data| {
-            let data = data.text("status", status.name()).text("conclusion", conclusion.name());
-            data.carry("outputs", Some(outputs)).error(failure.as_ref())
-        }),
-        Event::EvaluationAwaited { run, point: EvalPoint::Step(step) } => of_step((*run, *step), names),
+        Event::RunEnded { run, status, conclusion, outputs, failure, parent } => {
+            of_run(*run, names).and(|data| {
+                let data = event_family::with_parent(data, parent.as_deref());
+                let data = data.text("status", status.name()).text("conclusion", conclusion.name());
+                data.carry("outputs", Some(outputs)).error(failure.as_ref())
+            })
+        }
+        Event::EvaluationAwaited { run, point: EvalPoint::Step(step) | EvalPoint::StepOutputs(step) } => {
+            of_step((*run, *step), names)
+        }
         Event::StepDecided { run, step, decision } => of_step((*run, *step), names)
             .and(|data| data.with("value", decision.value).carry("inputs", Some(&decision.inputs))),
         Event::StepStarted { run, step, config } => {
@@ -156,6 +199,22 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             let data = Data::default().text("key", key).with("version", *version);
             data.carry("oldValue", old.as_ref()).carry("newValue", value.as_ref())
         }),
+        Event::FanStarted { .. }
+        | Event::ItemEnded { .. }
+        | Event::ItemsCollected { .. }
+        | Event::StepStopping { .. }
+        | Event::StepReturned { .. }
+        | Event::TimeAwaited { .. }
+        | Event::SignalAwaited { .. }
+        | Event::ApprovalAwaited { .. }
+        | Event::MessageAwaited { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::RunSignalled { .. }
+        | Event::SignalTaken { .. }
+        | Event::RunConcluding { .. }
+        | Event::HandlerEnded { .. }
+        | Event::HandlersDropped { .. }
+        | Event::Emitted { .. } => event_family::tell(event, names).expect("these are facts of that file"),
         Event::Configured(config) => {
             let data = Data::default().with("config", cluster_config_to_json(config));
             Told("cluster".to_owned(), data)
@@ -164,17 +223,17 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
 }
 
 impl Told {
-    fn and(self, more: impl FnOnce(Data) -> Data) -> Told {
+    pub(super) fn and(self, more: impl FnOnce(Data) -> Data) -> Told {
         Told(self.0, more(self.1))
     }
 }
 
-fn of_run(run: RunId, names: &dyn Names) -> Told {
+pub(super) fn of_run(run: RunId, names: &dyn Names) -> Told {
     let data = Data::default().text("runId", run).maybe("workflow", names.workflow(run));
     Told(run.to_string(), data)
 }
 
-fn of_step((run, step): (RunId, StepIx), names: &dyn Names) -> Told {
+pub(super) fn of_step((run, step): (RunId, StepIx), names: &dyn Names) -> Told {
     let data = Data::default().text("runId", run).with("step", step).maybe("stepId", names.step(run, step));
     Told(run.to_string(), data)
 }
@@ -195,8 +254,10 @@ fn of_component(component: &orc_domain::ComponentId) -> Told {
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
     of_run(create.id, names).and(|data| {
         let data = data.text("definition", hex(&create.definition.0)).carry("inputs", Some(&create.inputs));
-        data.with("labels", serde_json::json!(labels(&create.labels)))
-            .with("priority", create.priority.level())
+        let data = data
+            .with("labels", serde_json::json!(labels(&create.labels)))
+            .with("priority", create.priority.level());
+        event_family::with_parent(data, create.parent.as_deref())
     })
 }
 
@@ -225,7 +286,7 @@ fn attempt_failed(
     data.with("token", token).with("lost", lost).maybe("retryAt", retry_at).error(Some(failure))
 }
 
-fn with_outcome(data: Data, outcome: &StepOutcome) -> Data {
+pub(super) fn with_outcome(data: Data, outcome: &StepOutcome) -> Data {
     match outcome {
         StepOutcome::Completed(output) => data.carry("output", Some(output)),
         StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => data.error(Some(failure)),
