@@ -159,3 +159,11 @@ fn answer(state: &State, command: &Command, twin: Option<RunId>) -> Answer {
         | Command::Configure(_) => Answer::Done,
     }
 }
+
+/// Writes facts that no rule made, as a wrong rule would, and lets follow what follows.
+#[cfg(test)]
+pub(crate) fn record_wrong(state: &mut State, events: Vec<Event>) {
+    let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
+    story.record(events);
+    story.settle();
+}

@@ -26,8 +26,10 @@ pub(super) fn random_definition_of(dice: &mut Dice, number: u128, count: StepIx)
     for step in &mut steps {
         step.compensate = block();
     }
+    let seconds = if dice.chance(30) { 1 + dice.roll(20) } else { 3_600 };
+    let timeout = Duration::from_secs(seconds);
     let definition = definition(number, Vec::new());
-    Arc::new(Definition { steps, blocks, handlers, ..(*definition).clone() })
+    Arc::new(Definition { steps, blocks, handlers, timeout, ..(*definition).clone() })
 }
 
 /// Steps that may use the blocks 1 to `blocks`.

@@ -1,13 +1,18 @@
 //! Tests over the whole of the rules: tables of single rules, and seeded random histories.
 //! Shared here: a cluster of one state with shorthand for commands.
 
+mod children;
 mod components;
 mod dice;
 mod dice_runs;
+mod groups;
+mod handlers;
 mod histories;
+mod properties;
 mod runs;
 mod store;
 mod tasks;
+mod waits;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
