@@ -138,7 +138,9 @@ fn only_approvers_decide() {
 fn the_time_limit_of_an_approval_means_what_its_workflow_says() {
     let mut cluster = Cluster::new();
     for (id, on_timeout) in [(1, OnTimeout::Reject), (2, OnTimeout::Approve), (3, OnTimeout::Fail)] {
-        cluster.ok(create_run(id, &approval(&[], on_timeout)));
+        let definition =
+            Definition { id: DefinitionId([id as u8; 16]), ..(*approval(&[], on_timeout)).clone() };
+        cluster.ok(create_run(id, &Arc::new(definition)));
     }
     cluster.pass(Duration::from_secs(60));
     let steps: Vec<_> = [1, 2, 3].map(|id| cluster.steps(id)[0]).into();
