@@ -8,6 +8,7 @@ mod cluster;
 mod components;
 mod error;
 mod events;
+mod feed;
 mod http;
 mod runs;
 mod socket;
