@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::http::Call;
+use crate::logs::{self, LogFollower};
 use crate::runs::{BoxedCall, wait_until};
 use crate::wire::{
-    self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, Millis, Page, Priority, Reason,
-    Retry, ScheduleTask, ScheduleTasks, TaskChanged, TaskScheduled, TaskStatus, TaskView, TasksQuery,
-    TasksScheduled, paths,
+    self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, LogEntry, LogPage, LogToken,
+    LogsQuery, Millis, Page, Priority, Reason, Retry, ScheduleTask, ScheduleTasks, TaskChanged,
+    TaskScheduled, TaskStatus, TaskView, TasksQuery, TasksScheduled, paths,
 };
 use crate::{Client, Error};
 
@@ -106,6 +107,15 @@ impl Tasks {
     /// As every call: [`Error`]; with code `STALE_ATTEMPT` when the token is no longer the newest.
     pub async fn heartbeat(&self, id: &str, heartbeat: &AttemptHeartbeat) -> Result<AttemptPulse, Error> {
         self.client.call(Call::post(paths::fill(paths::TASK_HEARTBEAT, id), heartbeat)?).await
+    }
+
+    /// Hands in lines that an attempt logged.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; with code `STALE_ATTEMPT` when the token is no longer the newest.
+    pub async fn log(&self, id: &str, token: u64, lines: &[LogEntry]) -> Result<(), Error> {
+        let call = Call::post_lines(paths::fill(paths::TASK_LOGS, id), lines)?;
+        self.client.call_unit(call.query(&LogToken { token })).await
     }
 }
 
@@ -211,6 +221,20 @@ impl TaskHandle {
     /// As every call: [`Error`].
     pub async fn get(&self) -> Result<TaskView, Error> {
         self.client.tasks().get(&self.id).await
+    }
+
+    /// A page of what it logged, on all nodes.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn logs(&self, query: &LogsQuery) -> Result<LogPage, Error> {
+        logs::page(&self.client, paths::TASK_LOGS, &self.id, query).await
+    }
+
+    /// Follows what it logs, to its end.
+    #[must_use]
+    pub fn follow_logs(&self, query: &LogsQuery) -> LogFollower {
+        logs::follow(self.client.clone(), paths::TASK_LOGS_STREAM, &self.id, query)
     }
 
     /// Waits until the task is terminal: `task.wait().timeout(limit).await?`.

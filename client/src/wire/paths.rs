@@ -20,6 +20,10 @@ pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
 pub const RUN_PAUSE: &str = "/api/v1/runs/{id}/pause";
 /// `POST`
 pub const RUN_RESUME: &str = "/api/v1/runs/{id}/resume";
+/// `GET` a page of what its tasks logged, on all nodes.
+pub const RUN_LOGS: &str = "/api/v1/runs/{id}/logs";
+/// `GET` the same as an event stream that ends with the run.
+pub const RUN_LOGS_STREAM: &str = "/api/v1/runs/{id}/logs/stream";
 
 /// `POST` schedules a task or a list of them, `GET` lists tasks.
 pub const TASKS: &str = "/api/v1/tasks";
@@ -35,6 +39,10 @@ pub const TASK_COMPLETE: &str = "/api/v1/tasks/{id}/complete";
 pub const TASK_FAIL: &str = "/api/v1/tasks/{id}/fail";
 /// `POST`: the attempt is alive.
 pub const TASK_HEARTBEAT: &str = "/api/v1/tasks/{id}/heartbeat";
+/// `POST` lines that an attempt logged, `GET` a page of what its task logged.
+pub const TASK_LOGS: &str = "/api/v1/tasks/{id}/logs";
+/// `GET` the same as an event stream that ends with the task.
+pub const TASK_LOGS_STREAM: &str = "/api/v1/tasks/{id}/logs/stream";
 
 /// `GET` lists components.
 pub const COMPONENTS: &str = "/api/v1/components";

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::handler::{TaskCtx, TaskError};
 use super::held::Held;
 use super::link::{Link, LinkError};
+use super::logs::Logs;
 use super::{Worker, WorkerError, attempt};
 use crate::backoff;
 use crate::wire::paths;
@@ -52,6 +53,7 @@ pub(super) struct Runtime {
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
     outbox: VecDeque<Arc<str>>,
+    logs: Logs,
     /// Set when the worker is to stop: until when attempts may take.
     drain_until: Option<Instant>,
 }
@@ -59,7 +61,8 @@ pub(super) struct Runtime {
 impl Runtime {
     pub(super) fn new(worker: Worker) -> Self {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
-        Self { worker, held: Held::default(), ended, replies, outbox: VecDeque::new(), drain_until: None }
+        let (outbox, logs) = (VecDeque::new(), Logs::default());
+        Self { worker, held: Held::default(), ended, replies, outbox, logs, drain_until: None }
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -122,6 +125,7 @@ impl Runtime {
     async fn session(&mut self, session: Session, mut shutdown: Shutdown<'_>) -> End {
         let Session { link: Link { mut incoming, outgoing }, beat, first } = session;
         self.outbox.clear();
+        self.logs.lost();
         self.held.all_due();
         if self.drain_until.is_some() {
             self.say(&Drain {}.into());
@@ -135,7 +139,7 @@ impl Runtime {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut emptied) = (Instant::now(), None);
         loop {
-            self.outbox.extend(self.held.take_due());
+            self.fill_outbox();
             let drained = self.drain_until.is_some() && self.held.is_empty();
             emptied = if drained { emptied.or_else(|| Some(Instant::now() + BYE_TIMEOUT)) } else { None };
             tokio::select! {
@@ -160,6 +164,7 @@ impl Runtime {
                     }
                 }
                 Some(reply) = self.replies.1.recv() => self.say(&reply.into()),
+                () = self.logs.due(), if self.outbox.is_empty() => {}
                 written = outgoing.write(&mut self.outbox), if !self.outbox.is_empty() => {
                     if written.is_none() {
                         return End::Broken;
@@ -184,6 +189,19 @@ impl Runtime {
                 () = until(self.drain_until) => return End::DrainTimeout,
             }
         }
+    }
+
+    /// Adds the results that are due, after everything that was logged before them; else what was logged, once what was
+    /// said before is written.
+    fn fill_outbox(&mut self) {
+        let results = self.held.take_due();
+        if self.outbox.is_empty() {
+            self.logs.written();
+        }
+        if !results.is_empty() || (self.outbox.is_empty() && self.logs.is_due()) {
+            self.outbox.extend(self.logs.take());
+        }
+        self.outbox.extend(results);
     }
 
     fn say(&mut self, message: &ComponentMessage) {
@@ -229,7 +247,7 @@ impl Runtime {
         tracing::debug!(task = %task_id, token, attempt = order.attempt, action = %order.action, "attempt started");
         let handler = self.worker.handlers.get(&order.action).cloned();
         let (payload, limits) = (order.payload.clone(), (order.deadline, self.worker.cancel_grace));
-        let (ctx, stop) = TaskCtx::detached(order);
+        let (ctx, stop) = TaskCtx::attached(order, self.logs.clone());
         let (ended, name, handle) = (self.ended.0.clone(), task_id.clone(), stop.clone());
         let work = tokio::spawn(async move {
             let message = attempt::run(handler, (ctx, handle), payload, limits).await;

@@ -11,6 +11,7 @@ mod failure;
 mod follow;
 mod health;
 mod logging;
+mod logs;
 mod output;
 mod progress;
 mod run;

@@ -10,6 +10,7 @@ use orc_client::{
 use super::{
     Failure, Global, Out,
     connect::{client, in_time},
+    logs::{self, RunLogsArgs},
     output::{Column, column, wide},
     run::{result_text, watch_run},
     style, values,
@@ -39,6 +40,11 @@ pub enum RunsCommand {
         #[arg(long)]
         no_exit_status: bool,
     },
+    /// Shows what a run's tasks logged, on all nodes
+    #[command(
+        after_help = "Examples:\n  orc runs logs @last -f\n  orc runs logs run_01JD2 --step train --tail 50\n  orc runs logs run_01JD2 --failed -o jsonl\n  orc runs logs @last -q   (the lines alone)"
+    )]
+    Logs(RunLogsArgs),
     /// Cancels a run
     #[command(after_help = "Example:\n  orc runs cancel @last --reason 'wrong inputs'")]
     Cancel(SteerArgs),
@@ -109,6 +115,13 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
         RunsCommand::Watch { id, no_exit_status } => {
             let id = in_time(global, resolve(&client, &id)).await?;
             watch_run(global, out, &client, &id, !no_exit_status).await
+        }
+        RunsCommand::Logs(args) => {
+            let shown = async {
+                let id = resolve(&client, &args.id).await?;
+                logs::of_run(out, client.runs().handle(id), args).await
+            };
+            in_time(global, shown).await
         }
         RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
         RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,

@@ -10,6 +10,7 @@ use orc_client::{
 use super::{
     Failure, Global, Out,
     connect::{client, in_time, interrupted},
+    logs::{self, TaskLogsArgs},
     output::{Column, column, note, wide},
     style, values,
 };
@@ -34,6 +35,11 @@ pub enum TaskCommand {
         /// The task's id
         id: String,
     },
+    /// Shows what a task logged, on all nodes
+    #[command(
+        after_help = "Examples:\n  orc task logs task_01JD2… -f\n  orc task logs task_01JD2… --tail 20 -o jsonl"
+    )]
+    Logs(TaskLogsArgs),
     /// Cancels a task
     #[command(after_help = "Example:\n  orc task cancel task_01JD2… --reason obsolete")]
     Cancel {
@@ -122,6 +128,10 @@ pub(super) async fn run(global: &Global, out: &Out, command: TaskCommand) -> Res
         TaskCommand::Get { id } => {
             let view = in_time(global, async { Ok(client.tasks().get(&id).await?) }).await?;
             out.item(&view, &view.id, || task_text(out, &view))
+        }
+        TaskCommand::Logs(args) => {
+            let handle = client.tasks().handle(&args.id);
+            in_time(global, logs::of_task(out, handle, args)).await
         }
         TaskCommand::Cancel { id, reason } => {
             let handle = client.tasks().handle(&id);

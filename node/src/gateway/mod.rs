@@ -16,6 +16,9 @@ mod feed;
 mod filter;
 mod json;
 pub mod listen;
+mod logs;
+mod logs_stream;
+mod logs_take;
 mod messages;
 mod names;
 mod nodes;
@@ -50,7 +53,7 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{metrics::Metrics, server::Cluster};
+use crate::{logs::LogStore, metrics::Metrics, server::Cluster};
 pub use body::BodyLimits;
 use definitions::Definitions;
 use problem::Refusal;
@@ -64,6 +67,8 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What tasks logged on this node.
+    pub logs: Arc<LogStore>,
     router: Router,
     limits: BodyLimits,
     waiters: Waiters,
@@ -100,10 +105,16 @@ pub enum Phase {
 
 impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
-    pub fn new(cluster: Cluster, metrics: Arc<Metrics>, limits: BodyLimits) -> Arc<Gateway> {
+    pub fn new(
+        cluster: Cluster,
+        metrics: Arc<Metrics>,
+        limits: BodyLimits,
+        logs: Arc<LogStore>,
+    ) -> Arc<Gateway> {
         Arc::new(Gateway {
             cluster,
             metrics,
+            logs,
             router: Router::new(),
             limits,
             waiters: Waiters::default(),

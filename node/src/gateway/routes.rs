@@ -7,9 +7,9 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, calls, cluster, components, config, events, messages, nodes, poll,
-    reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create, validate,
-    watch,
+    Gateway, attempts, call::Call, calls, cluster, components, config, events, logs, logs_stream, logs_take,
+    messages, nodes, poll, reply::Answered, runs, runs_start, session, state, state_write, system, tasks,
+    tasks_create, validate, watch,
 };
 
 /// An asynchronous handler.
@@ -50,6 +50,8 @@ pub static ROUTES: &[Route] = routes! {
     paths::RUN_CANCEL => POST runs::cancel;
     paths::RUN_PAUSE => POST runs::pause;
     paths::RUN_RESUME => POST runs::resume;
+    paths::RUN_LOGS => GET logs::of_run;
+    paths::RUN_LOGS_STREAM => GET logs_stream::of_run;
     paths::TASKS => GET tasks::list, POST tasks_create::create;
     paths::TASK => GET tasks::get;
     paths::TASK_WAIT => GET tasks::wait;
@@ -57,6 +59,8 @@ pub static ROUTES: &[Route] = routes! {
     paths::TASK_COMPLETE => POST attempts::complete;
     paths::TASK_FAIL => POST attempts::fail;
     paths::TASK_HEARTBEAT => POST attempts::heartbeat;
+    paths::TASK_LOGS => GET logs::of_task, POST logs_take::post;
+    paths::TASK_LOGS_STREAM => GET logs_stream::of_task;
     paths::COMPONENTS => GET components::list;
     paths::COMPONENT => GET components::get, PUT components::register, DELETE components::deregister;
     paths::COMPONENT_CONNECT => GET session::connect;

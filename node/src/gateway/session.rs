@@ -22,6 +22,7 @@ use super::{
     call::Call,
     components::registration,
     listen::Slot,
+    logs_take::Intake,
     messages::component_reply,
     poll::{cancel_order, message_order},
     problem::Refusal,
@@ -88,7 +89,8 @@ async fn serve(gateway: Arc<Gateway>, id: ComponentId, socket: WebSocket, slot: 
         return;
     }
     let (answers, answered) = mpsc::channel(ANSWERS_MAX);
-    let mut reader = Reader { link, results: Results::new(gateway.clone(), answers.clone()), answers };
+    let results = Results::new(gateway.clone(), answers.clone());
+    let mut reader = Reader { link, results, answers, logs: Intake::new(gateway.clone()) };
     let read = async {
         for line in lines {
             reader.take(line).await?;
@@ -179,6 +181,7 @@ struct Reader {
     link: SessionLink,
     results: Results,
     answers: mpsc::Sender<NodeMessage>,
+    logs: Intake,
 }
 
 impl Reader {
@@ -189,6 +192,7 @@ impl Reader {
             ComponentMessage::Hello(_) => return Err(Broken),
             ComponentMessage::Complete(complete) => self.results.complete(complete).await,
             ComponentMessage::Fail(fail) => self.results.fail(fail).await,
+            ComponentMessage::Log(log) => self.logs.take(log),
             ComponentMessage::Heartbeat(_) | ComponentMessage::Unknown(_) => {}
             ComponentMessage::Reply(reply) => {
                 let said = component_reply(reply.payload.as_deref().map(|raw| raw.get()), reply.error);

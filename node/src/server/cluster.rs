@@ -104,6 +104,16 @@ impl Cluster {
         self.replica.wait_applied(rev, APPLIED_WITHIN).await
     }
 
+    /// The nodes of the cluster as this one knows them, itself included.
+    pub fn members(&self) -> Vec<NodeId> {
+        self.replica.members()
+    }
+
+    /// Asks a node something that needs no agreement.
+    pub async fn ask(&self, node: NodeId, request: Vec<u8>) -> Result<Vec<u8>, Unavailable> {
+        self.replica.ask(node, request).await
+    }
+
     fn reader(&self) -> &StateReader {
         self.replica.reader()
     }

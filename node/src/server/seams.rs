@@ -12,6 +12,8 @@ use orc_domain::{
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
 
+use crate::logs::{self, LogStore};
+
 /// The replica as the actors see it.
 pub struct Seams {
     replica: Replica,
@@ -36,11 +38,16 @@ impl Seams {
         Arc::new(Seams { replica, leadership })
     }
 
-    /// Lets other nodes ask the components connected here.
-    pub fn answer_with(&self, coordinator: CoordinatorHandle) {
+    /// Lets other nodes ask the components connected here, and read the logs kept here.
+    pub fn answer_with(&self, coordinator: CoordinatorHandle, logs: Arc<LogStore>) {
         self.replica.set_ask_handler(Arc::new(move |_, request| {
-            let coordinator = coordinator.clone();
-            Box::pin(async move { coordinator.handle_ask(&request).await })
+            let (coordinator, logs) = (coordinator.clone(), logs.clone());
+            Box::pin(async move {
+                match logs::Request::of_bytes(&request) {
+                    Some(request) => logs.read(request).await.to_bytes(),
+                    None => coordinator.handle_ask(&request).await,
+                }
+            })
         }));
     }
 }

@@ -4,6 +4,7 @@
 mod bodies;
 mod calls;
 mod ends;
+mod logs;
 mod node;
 mod streams;
 mod work;

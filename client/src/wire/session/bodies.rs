@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{ErrorBody, Raw, raw_null};
+use crate::wire::{ErrorBody, LogStream, Raw, raw_null};
 
 /// An attempt, named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,3 +231,26 @@ pub struct Reply {
 /// No new tasks, please.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {}
+
+/// Lines that an attempt logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// The task.
+    pub task_id: String,
+    /// The attempt's fencing token.
+    pub token: u64,
+    /// The lines, in their order.
+    pub lines: Vec<Logged>,
+}
+
+/// One line that an attempt logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Where it was written.
+    pub stream: LogStream,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// The line, without its line break.
+    pub text: String,
+}

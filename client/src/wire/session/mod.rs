@@ -113,6 +113,8 @@ tagged_messages! {
         "reply" => Reply(Reply),
         /// No new tasks, please.
         "drain" => Drain(Drain),
+        /// Lines that an attempt logged.
+        "log" => Log(Log),
     }
 }
 
