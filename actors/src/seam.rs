@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Recorded, Run, RunId, Task, TaskId, Text, Timestamp, Unavailable,
+    NodeId, Outcome, Proposal, Recorded, Run, RunId, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -54,6 +54,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn components(&self) -> Vec<Arc<Component>>;
     /// A definition in use.
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>>;
+    /// The value of a state key.
+    fn key(&self, key: &StateKey) -> Option<Json>;
     /// A workflow by its name, with these inputs checked against what it accepts, as a step starts it; or why not.
     fn child(
         &self,

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use error::ExpressionError;
-pub use scope::Family;
+pub use scope::{Family, ReadKey};
 pub use step::{Evaluated, evaluate};
 
 /// The longest expression, in bytes.

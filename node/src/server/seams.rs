@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Run, RunId, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
+    NodeId, Outcome, Proposal, Run, RunId, StateKey, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -109,6 +109,10 @@ impl ReplicatedState for Seams {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.replica.reader().definition(id)
+    }
+
+    fn key(&self, key: &StateKey) -> Option<Json> {
+        self.replica.reader().key(key)?.value.clone()
     }
 
     fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {

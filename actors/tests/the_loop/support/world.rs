@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
     ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
-    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Text,
-    Timestamp, Unavailable, apply, outstanding,
+    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, State, StateKey, Task, TaskId,
+    Text, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -213,6 +213,10 @@ impl ReplicatedState for View {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.world.state.lock().definitions.share(id)
+    }
+
+    fn key(&self, key: &StateKey) -> Option<Json> {
+        self.world.read(|state| state.keys.get(key).and_then(|record| record.value.clone()))
     }
 
     fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
