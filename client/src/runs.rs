@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::http::Call;
 use crate::wire::{
-    self, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView, RunsQuery,
-    StartQuery, StartRun, StepView, WaitQuery, paths,
+    self, Explanation, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView,
+    RunsQuery, StartQuery, StartRun, StepView, WaitQuery, paths,
 };
 use crate::{Client, Error, backoff};
 
@@ -65,6 +65,14 @@ impl Runs {
     /// As every call: [`Error`].
     pub async fn get(&self, id: &str) -> Result<RunView, Error> {
         self.client.call(Call::get(paths::fill(paths::RUN, id))).await
+    }
+
+    /// Why the run waits, or how it came to its end.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn explain(&self, id: &str) -> Result<Explanation, Error> {
+        self.client.call(Call::get(paths::fill(paths::RUN_EXPLAIN, id))).await
     }
 
     /// A page of runs.

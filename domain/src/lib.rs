@@ -7,6 +7,7 @@ extern crate alloc;
 mod answer;
 mod apply;
 mod assign;
+mod backlog;
 mod command;
 mod component;
 mod config;
@@ -29,8 +30,9 @@ mod tests;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
+pub use backlog::ActionBacklog;
 pub use command::{
-    Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
+    Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
     RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
@@ -50,4 +52,4 @@ pub use run::{
 };
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use table::{Change, Row, Table};
-pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};
+pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};

@@ -25,6 +25,8 @@ pub(crate) enum FollowUp {
     AfterTask { task: TaskId, completed: bool },
     /// A component's attempts are lost, but for those it holds.
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
+    /// The dead-letter list may be longer than it may be.
+    TrimDead,
 }
 
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
@@ -47,6 +49,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         Event::ComponentDisconnected { component } | Event::ComponentDeregistered { component } => {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
         }
+        Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::RunPaused { .. }
@@ -64,7 +67,13 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::SessionEnded { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => Vec::new(),
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => Vec::new(),
     }
 }
 
@@ -77,7 +86,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         }
         Event::TaskCancelRequested { task, reason, .. } => cancel_attempt(state, task, reason),
         Event::AttemptFailed { task, failure, lost: false, .. }
-            if &*failure.code == crate::decide::TASK_TIMEOUT =>
+            if crate::decide::ENDED_BY_US.contains(&&*failure.code) =>
         {
             cancel_attempt(state, task, &failure.message)
         }
@@ -111,7 +120,15 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ComponentDisconnected { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::TaskDeadLettered { .. }
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => None,
     }
 }
 

@@ -4,7 +4,10 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp};
+use crate::{
+    ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp},
+    task::Attempt,
+};
 
 /// Why something failed, as the user reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,18 @@ impl Failure {
     /// A failure from its parts.
     pub fn new(code: &str, message: impl Into<Text>) -> Self {
         Failure { code: code.into(), message: message.into() }
+    }
+
+    /// The longest message kept of an attempt that is over.
+    pub(crate) const HISTORY_BYTES_MAX: usize = 1_024;
+
+    /// The failure with its message cut.
+    pub(crate) fn cut(self, bytes_max: usize) -> Self {
+        if self.message.len() <= bytes_max {
+            return self;
+        }
+        let end = self.message.floor_char_boundary(bytes_max);
+        Failure { message: Text::from(&self.message[..end]), ..self }
     }
 }
 
@@ -191,6 +206,8 @@ pub struct Step {
     pub decision: Option<Decision>,
     /// Why it did not run.
     pub skip: Option<Skip>,
+    /// The latest attempts, oldest first, once it has ended; its task has them before.
+    pub history: Vec<Attempt>,
 }
 
 impl Step {
@@ -206,6 +223,7 @@ impl Step {
             error: None,
             decision: None,
             skip: None,
+            history: Vec::new(),
         }
     }
 }
@@ -323,6 +341,17 @@ impl StepOutcome {
         match self {
             StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure),
             StepOutcome::Completed(_) | StepOutcome::Skipped { .. } | StepOutcome::Cancelled(_) => None,
+        }
+    }
+
+    /// What it says of the attempt that ran at the end; none: it completed.
+    pub(crate) fn of_attempt(&self) -> Option<Failure> {
+        match self {
+            StepOutcome::Completed(_) => None,
+            StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure.clone()),
+            StepOutcome::Cancelled(reason) | StepOutcome::Skipped { reason, .. } => {
+                Some(Failure::new("CANCELLED", reason.clone()))
+            }
         }
     }
 }

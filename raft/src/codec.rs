@@ -7,7 +7,7 @@ mod batch;
 mod golden;
 mod mirror;
 
-use orc_domain::{Component, Definition, KeyRecord, Meta, Proposal, Run, Task, VersionRecord};
+use orc_domain::{Component, DeadTask, Definition, KeyRecord, Meta, Proposal, Run, Task, VersionRecord};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
@@ -47,6 +47,8 @@ pub enum Kind {
     Manifest = 14,
     /// Whose log this is.
     Owner = 15,
+    /// A task of the dead-letter list.
+    Dead = 16,
 }
 
 /// Why stored bytes cannot be read.
@@ -124,7 +126,7 @@ macro_rules! stored {
 stored! {
     LogRecord => LogRecord, VoteRow => Vote, Place => Place, Position => Position, Meta => Meta, Run => Run, Task => Task,
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
-    AnswerRow => Answers, Manifest => Manifest, Owner => Owner,
+    AnswerRow => Answers, Manifest => Manifest, Owner => Owner, DeadTask => Dead,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

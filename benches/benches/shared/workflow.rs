@@ -40,6 +40,8 @@ fn step(place: StepIx, last: StepIx, kind: StepKind) -> StepDef {
         continue_on_error: false,
         labels: Labels::new(),
         priority: None,
+        heartbeat_timeout: None,
+        total_timeout: None,
     }
 }
 

@@ -10,9 +10,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::wire::session::TaskOrder;
+use crate::wire::session::{AttemptRef, TaskOrder};
 use crate::wire::{self, ErrorBody, Raw, codes};
 
 /// Does the work of one action. Most are made from functions by [`super::Worker::task_fn`].
@@ -111,14 +111,43 @@ async fn stopped(mut receiver: watch::Receiver<Option<StopReason>>) -> StopReaso
 pub struct TaskCtx {
     order: Arc<TaskOrder>,
     stop: watch::Receiver<Option<StopReason>>,
+    /// Where signs of life go; none without a session.
+    beats: Option<mpsc::Sender<AttemptRef>>,
 }
 
 impl TaskCtx {
     /// A context without a session, and the handle that stops it: to run a handler by itself.
     #[must_use]
     pub fn detached(order: TaskOrder) -> (Self, StopHandle) {
+        Self::of(order, None)
+    }
+
+    pub(super) fn of(order: TaskOrder, beats: Option<mpsc::Sender<AttemptRef>>) -> (Self, StopHandle) {
         let (sender, stop) = watch::channel(None);
-        (Self { order: Arc::new(order), stop }, StopHandle(Arc::new(sender)))
+        (Self { order: Arc::new(order), stop, beats }, StopHandle(Arc::new(sender)))
+    }
+
+    /// Says that the attempt lives: due within the task's `heartbeatTimeout`, if it has one. Cheap; to be called whenever the
+    /// work got on.
+    pub fn heartbeat(&self) {
+        let Some(beats) = &self.beats else { return };
+        // Where as many wait already, this one would come no later with the next.
+        beats.try_send(AttemptRef { task_id: self.order.task_id.clone(), token: self.order.token }).ok();
+    }
+
+    /// Does some work that cannot say how it gets on, and gives signs of life for it in time.
+    pub async fn alive_while<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(limit) = self.order.heartbeat_timeout else { return work.await };
+        let beats = async {
+            loop {
+                self.heartbeat();
+                tokio::time::sleep(Duration::from_millis((limit / 3).max(1))).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = beats => unreachable!("signs of life do not end"),
+        }
     }
 
     /// The task's id.

@@ -16,8 +16,8 @@ use super::{Worker, WorkerError, attempt};
 use crate::backoff;
 use crate::wire::paths;
 use crate::wire::session::{
-    Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply, TaskOrder,
-    encode_frame,
+    AttemptRef, Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply,
+    TaskOrder, encode_frame,
 };
 
 /// How long a drained worker waits for the node's `bye`.
@@ -51,6 +51,8 @@ pub(super) struct Runtime {
     held: Held,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
+    /// Signs of life of attempts.
+    beats: (mpsc::Sender<AttemptRef>, mpsc::Receiver<AttemptRef>),
     outbox: VecDeque<Arc<str>>,
     /// Set when the worker is to stop: until when attempts may take.
     drain_until: Option<Instant>,
@@ -59,7 +61,8 @@ pub(super) struct Runtime {
 impl Runtime {
     pub(super) fn new(worker: Worker) -> Self {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
-        Self { worker, held: Held::default(), ended, replies, outbox: VecDeque::new(), drain_until: None }
+        let (held, outbox, beats) = (Held::default(), VecDeque::new(), mpsc::channel(WAITING_MAX));
+        Self { worker, held, ended, replies, beats, outbox, drain_until: None }
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -170,7 +173,14 @@ impl Runtime {
                         return End::Broken;
                     }
                     outgoing.ping();
-                    self.say(&Heartbeat {}.into());
+                    self.say(&Heartbeat::default().into());
+                }
+                Some(first) = self.beats.1.recv() => {
+                    let mut attempts = vec![first];
+                    while let Ok(more) = self.beats.1.try_recv() {
+                        attempts.push(more);
+                    }
+                    self.say(&Heartbeat { attempts }.into());
                 }
                 () = until(self.held.next_due()) => {}
                 () = shutdown.as_mut(), if self.drain_until.is_none() => {
@@ -229,7 +239,7 @@ impl Runtime {
         tracing::debug!(task = %task_id, token, attempt = order.attempt, action = %order.action, "attempt started");
         let handler = self.worker.handlers.get(&order.action).cloned();
         let (payload, limits) = (order.payload.clone(), (order.deadline, self.worker.cancel_grace));
-        let (ctx, stop) = TaskCtx::detached(order);
+        let (ctx, stop) = TaskCtx::of(order, Some(self.beats.0.clone()));
         let (ended, name, handle) = (self.ended.0.clone(), task_id.clone(), stop.clone());
         let work = tokio::spawn(async move {
             let message = attempt::run(handler, (ctx, handle), payload, limits).await;

@@ -2,6 +2,8 @@
 //! Everything here only reads; the facts returned are written by `evolve`.
 
 mod component;
+mod dead;
+mod queue;
 mod run;
 mod step;
 mod task;
@@ -18,7 +20,7 @@ use crate::{
     state::State,
 };
 
-pub(crate) use task::TASK_TIMEOUT;
+pub(crate) use task::ENDED_BY_US;
 
 type Decided = Result<Vec<Event>, Rejection>;
 
@@ -55,6 +57,12 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),
             Err(error) => Err(Rejection::BadConfig(error)),
         },
+        Command::ExpireHeartbeat { task, token } => task::expire_heartbeat(state, *task, *token),
+        Command::SetTaskPriority { task, priority } => queue::set_priority(state, *task, *priority),
+        Command::PauseAction { action } => queue::pause(state, action),
+        Command::ResumeAction { action } => Ok(queue::resume(state, action)),
+        Command::DropDeadTasks { which } => dead::drop_dead(state, which),
+        Command::ReportStuck { found } => Ok(queue::report_stuck(state, found)),
     }
 }
 
@@ -66,6 +74,7 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::WindDown(run) => step::wind_down(state, *run),
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
+        FollowUp::TrimDead => dead::trim(state),
     }
 }
 

@@ -153,6 +153,11 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
             cancel: None,
             output: None,
             error: None,
+            run_at: None,
+            total_timeout: step.total_timeout,
+            heartbeat_timeout: step.heartbeat_timeout,
+            requeued_from: None,
+            history: Vec::new(),
         }),
         StepKind::Delay { .. } | StepKind::Condition { .. } | StepKind::Parallel { .. } => None,
     };
@@ -170,7 +175,10 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
 pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &StepOutcome) {
     let now = state.meta.now;
     let task_id = TaskId::Step(id, place);
-    let attempts = state.tasks.get(&task_id).map_or(0, |task| task.attempts);
+    let (attempts, history) = match state.tasks.get(&task_id) {
+        Some(task) => (task.attempts, task.history_at(now, outcome.of_attempt(), false)),
+        None => (0, Vec::new()),
+    };
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
     let step = &state.definitions.get(&run.definition).expect("a live run's definition is in memory").steps
@@ -181,6 +189,7 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
         let step = &mut run.steps[place as usize];
         become_step(step, outcome.status());
         step.attempts = attempts;
+        step.history = history;
         step.ended_at = Some(now);
         step.wakes_at = None;
         match outcome {

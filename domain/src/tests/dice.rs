@@ -46,6 +46,8 @@ fn random_steps(dice: &mut Dice) -> Vec<StepDef> {
         step.timeout = Duration::from_millis(500 + dice.roll(4_000));
         step.queue_timeout = dice.chance(20).then(|| Duration::from_millis(500 + dice.roll(5_000)));
         step.retry = random_retry(dice);
+        step.total_timeout = dice.chance(15).then(|| Duration::from_millis(1_000 + dice.roll(8_000)));
+        step.heartbeat_timeout = dice.chance(30).then(|| Duration::from_millis(500));
         step.only_if = match dice.roll(6) {
             0 => Some("inputs.x".into()),
             1 => Some("always()".into()),
@@ -63,6 +65,7 @@ fn random_retry(dice: &mut Dice) -> Retry {
         backoff_percent: 100 + dice.roll(200) as u32,
         jitter: dice.chance(50),
         lost_max: dice.roll(3) as u32,
+        on: if dice.chance(20) { vec!["BROKEN".into()] } else { vec![] },
         ..retry()
     }
 }
@@ -75,7 +78,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(24) {
+    match dice.roll(28) {
         0 if dice.chance(20) => create_run(used_id(dice, next), &definition(next, random_steps(dice))),
         0..=3 => create_run(next, &definition(u128::from(dice.roll(20)) << 64 | next, random_steps(dice))),
         4 => Command::CancelRun { run, reason: "enough".into() },
@@ -121,7 +124,39 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             versions_max: 1 + dice.roll(4) as u32,
             ..ClusterConfig::default()
         })),
+        21 => Command::SetTaskPriority {
+            task: any_task,
+            priority: Priority::from_level(1 + dice.roll(5)).expect("1 to 5"),
+        },
+        22 => random_pause(dice),
+        23 => random_dead(dice, state, next),
+        24 => Command::ExpireHeartbeat {
+            task: any_task,
+            token: state
+                .tasks
+                .get(&any_task)
+                .and_then(|task| task.assignment.as_ref())
+                .map_or(Token(1), |assignment| assignment.token),
+        },
         _ => Command::AdvanceTime,
+    }
+}
+
+fn random_pause(dice: &mut Dice) -> Command {
+    let action = dice.pick(&["a", "b"]).expect("it is not empty").into();
+    if dice.chance(30) { Command::PauseAction { action } } else { Command::ResumeAction { action } }
+}
+
+/// Drops tasks of the dead-letter list, or requeues one; now and then one that is not on it.
+fn random_dead(dice: &mut Dice, state: &State, next: u128) -> Command {
+    let dead: Vec<TaskId> = state.dead.iter().map(|(task, _)| *task).collect();
+    let one = dice.pick(&dead).unwrap_or(TaskId::Single(Uuid::from_u128(7)));
+    match dice.roll(4) {
+        0 => Command::DropDeadTasks { which: DeadSelection::Action("a".into()) },
+        1 => Command::DropDeadTasks { which: DeadSelection::Tasks(vec![one]) },
+        _ => Command::CreateTasks {
+            tasks: vec![NewTask { requeued_from: Some(one), ..new_task(next, "a", &[]) }],
+        },
     }
 }
 
@@ -155,6 +190,9 @@ fn random_tasks(dice: &mut Dice, next: u128, live: &[TaskId]) -> Vec<NewTask> {
             task.timeout = Some(Duration::from_millis(500 + dice.roll(4_000)));
             task.queue_timeout = dice.chance(30).then(|| Duration::from_millis(500 + dice.roll(5_000)));
             task.retry = Some(random_retry(dice));
+            task.run_at = dice.chance(20).then(|| Timestamp(1_000_000 + dice.roll(60_000)));
+            task.total_timeout = dice.chance(15).then(|| Duration::from_millis(1_000 + dice.roll(8_000)));
+            task.heartbeat_timeout = dice.chance(30).then(|| Duration::from_millis(500));
             task
         })
         .collect()

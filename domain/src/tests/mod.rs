@@ -1,12 +1,17 @@
 //! Tests over the whole of the rules: tables of single rules, and seeded random histories.
 //! Shared here: a cluster of one state with shorthand for commands.
 
+mod attempts;
+mod backlog;
 mod components;
+mod dead;
 mod dice;
 mod histories;
+mod retries;
 mod runs;
 mod store;
 mod tasks;
+mod timeouts;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
@@ -172,6 +177,8 @@ pub(super) fn step(id: &str, needs: &[StepIx], kind: StepKind) -> StepDef {
         continue_on_error: false,
         labels: Labels::new(),
         priority: None,
+        heartbeat_timeout: None,
+        total_timeout: None,
     }
 }
 
@@ -196,5 +203,9 @@ pub(super) fn new_task(id: u128, action: &str, dependencies: &[u128]) -> NewTask
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }

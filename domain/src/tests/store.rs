@@ -12,6 +12,7 @@ pub(super) struct Store {
     components: BTreeMap<ComponentId, Arc<Component>>,
     keys: BTreeMap<StateKey, Arc<KeyRecord>>,
     definitions: BTreeMap<DefinitionId, Arc<Definition>>,
+    dead: BTreeMap<TaskId, Arc<DeadTask>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -42,6 +43,7 @@ impl Store {
         write(&mut self.components, &mut state.components);
         write(&mut self.keys, &mut state.keys);
         write(&mut self.definitions, &mut state.definitions);
+        write(&mut self.dead, &mut state.dead);
         state.versions.drain();
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
@@ -55,6 +57,7 @@ impl Store {
         restore(&self.components, &mut state.components);
         restore(&self.keys, &mut state.keys);
         restore(&self.definitions, &mut state.definitions);
+        restore(&self.dead, &mut state.dead);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

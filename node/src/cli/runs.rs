@@ -10,6 +10,7 @@ use orc_client::{
 use super::{
     Failure, Global, Out,
     connect::{client, in_time},
+    explain,
     output::{Column, column, wide},
     run::{result_text, watch_run},
     style, values,
@@ -38,6 +39,12 @@ pub enum RunsCommand {
         /// Exits 0 however the run ends
         #[arg(long)]
         no_exit_status: bool,
+    },
+    /// Says why a run waits, or how it came to its end
+    #[command(after_help = "Example:\n  orc runs explain @last")]
+    Explain {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
     },
     /// Cancels a run
     #[command(after_help = "Example:\n  orc runs cancel @last --reason 'wrong inputs'")]
@@ -109,6 +116,13 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
         RunsCommand::Watch { id, no_exit_status } => {
             let id = in_time(global, resolve(&client, &id)).await?;
             watch_run(global, out, &client, &id, !no_exit_status).await
+        }
+        RunsCommand::Explain { id } => {
+            in_time(global, async {
+                let told = client.runs().explain(&resolve(&client, &id).await?).await?;
+                out.item(&told, &told.id, || explain::text(out, &told))
+            })
+            .await
         }
         RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
         RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,

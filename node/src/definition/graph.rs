@@ -244,6 +244,8 @@ fn assemble(nodes: Vec<FlatStep<'_>>, needs: &[BTreeSet<usize>]) -> Vec<StepDef>
                 continue_on_error: draft.options.continue_on_error,
                 labels: draft.options.labels,
                 priority: draft.options.priority,
+                heartbeat_timeout: None,
+                total_timeout: None,
             }
         })
         .collect()

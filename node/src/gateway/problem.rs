@@ -214,6 +214,10 @@ impl From<Rejection> for Refusal {
             }
             Rejection::EvaluationNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
             Rejection::Invalid(_) => Refusal::new(codes::VALIDATION_FAILED, detail),
+            Rejection::TaskStarted { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("a priority can be changed while a task is blocked, queued or retrying"),
+            Rejection::TaskNotDead { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("GET /api/v1/tasks/dead lists those that gave up: they failed or timed out"),
         }
     }
 }

@@ -79,7 +79,15 @@ impl Waiters {
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged { .. }
-            | Event::Configured(_) => {}
+            | Event::Configured(_)
+            | Event::TaskDeadLettered { .. }
+            | Event::DeadTaskRequeued { .. }
+            | Event::DeadTasksDropped { .. }
+            | Event::TaskPriorityChanged { .. }
+            | Event::ActionPaused { .. }
+            | Event::ActionResumed { .. }
+            | Event::DeadlockDetected { .. }
+            | Event::DeadlockResolved { .. } => {}
         }
     }
 }

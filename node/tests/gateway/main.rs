@@ -3,8 +3,10 @@
 
 mod bodies;
 mod calls;
+mod commands;
 mod ends;
 mod node;
+mod queue;
 mod streams;
 mod work;
 mod writes;

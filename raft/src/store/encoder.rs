@@ -4,8 +4,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Meta, Recorded, Run,
-    RunId, State, StateKey, Task, TaskId, VersionRecord,
+    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, KeyRecord, Meta,
+    Recorded, Run, RunId, State, StateKey, Task, TaskId, VersionRecord,
 };
 use rocksdb::WriteBatch;
 
@@ -33,6 +33,7 @@ pub struct Changes {
     pub keys: Vec<Change<StateKey, KeyRecord>>,
     pub versions: Vec<Change<(StateKey, u64), VersionRecord>>,
     pub definitions: Vec<Change<DefinitionId, Definition>>,
+    pub dead: Vec<Change<TaskId, DeadTask>>,
     pub events: Vec<Arc<Recorded>>,
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
@@ -51,6 +52,7 @@ impl Changes {
             keys: state.keys.drain(),
             versions: state.versions.drain(),
             definitions: state.definitions.drain(),
+            dead: state.dead.drain(),
             events: std::mem::take(&mut state.journal.events),
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
@@ -108,6 +110,7 @@ impl Encoder {
         self.table(disk, &mut batch, keys::KEYS, &changes.keys)?;
         self.table(disk, &mut batch, keys::VERSIONS, &changes.versions)?;
         self.table(disk, &mut batch, keys::DEFINITIONS, &changes.definitions)?;
+        self.table(disk, &mut batch, keys::DEAD, &changes.dead)?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);

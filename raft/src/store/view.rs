@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use orc_domain::{
-    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Row, Run, RunId, State, StateKey,
-    Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, KeyRecord, Row, Run, RunId, State,
+    StateKey, Table, Task, TaskId, VersionRecord,
 };
 use parking_lot::RwLock;
 
@@ -134,6 +134,8 @@ pub struct View {
     pub versions: Shards<(StateKey, u64), VersionRecord>,
     /// Definitions in use.
     pub definitions: Shards<DefinitionId, Definition>,
+    /// The dead-letter list.
+    pub dead: Shards<TaskId, DeadTask>,
 }
 
 impl View {
@@ -145,6 +147,7 @@ impl View {
         self.keys.set(state.keys.take_fresh());
         self.versions.set(state.versions.take_fresh());
         self.definitions.set(state.definitions.take_fresh());
+        self.dead.set(state.dead.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -155,6 +158,7 @@ impl View {
         self.keys.replace(&state.keys);
         self.versions.replace(&state.versions);
         self.definitions.replace(&state.definitions);
+        self.dead.replace(&state.dead);
     }
 }
 

@@ -164,6 +164,10 @@ fn task(number: u128) -> NewTask {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }
 

@@ -27,6 +27,7 @@ fn step(id: &str, needs: &[u16], kind: StepKind) -> StepDef {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 0,
+        on: Vec::new(),
     };
     StepDef {
         id: id.into(),
@@ -41,6 +42,8 @@ fn step(id: &str, needs: &[u16], kind: StepKind) -> StepDef {
         continue_on_error: false,
         labels: Default::default(),
         priority: None,
+        heartbeat_timeout: None,
+        total_timeout: None,
     }
 }
 

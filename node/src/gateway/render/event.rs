@@ -45,7 +45,10 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::TaskAssigned { task, .. }
         | Event::AttemptFailed { task, .. }
         | Event::TaskCancelRequested { task, .. }
-        | Event::TaskEnded { task, .. } => task.step().map(|(run, _)| run),
+        | Event::TaskEnded { task, .. }
+        | Event::TaskDeadLettered { task, .. }
+        | Event::DeadTaskRequeued { task, .. }
+        | Event::TaskPriorityChanged { task, .. } => task.step().map(|(run, _)| run),
         Event::DefinitionAdded(_)
         | Event::ComponentRegistered(_)
         | Event::ComponentConnected { .. }
@@ -54,7 +57,12 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ComponentDraining { .. }
         | Event::ComponentDeregistered { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::DeadTasksDropped { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => None,
     }
 }
 
@@ -89,6 +97,14 @@ pub fn kind(event: &Event) -> &'static str {
         Event::ComponentDeregistered { .. } => "component.deregistered",
         Event::StateChanged { .. } => "state.changed",
         Event::Configured(_) => "cluster.configured",
+        Event::TaskDeadLettered { .. } => "task.deadLettered",
+        Event::DeadTaskRequeued { .. } => "task.requeued",
+        Event::DeadTasksDropped { .. } => "task.deadDropped",
+        Event::TaskPriorityChanged { .. } => "task.priorityChanged",
+        Event::ActionPaused { .. } => "action.paused",
+        Event::ActionResumed { .. } => "action.resumed",
+        Event::DeadlockDetected { .. } => "deadlock.detected",
+        Event::DeadlockResolved { .. } => "deadlock.resolved",
     }
 }
 
@@ -159,6 +175,25 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         Event::Configured(config) => {
             let data = Data::default().with("config", cluster_config_to_json(config));
             Told("cluster".to_owned(), data)
+        }
+        Event::TaskDeadLettered { task, action } => {
+            of_task(*task, names).and(|data| data.text("action", action))
+        }
+        Event::DeadTaskRequeued { task, requeued_as } => {
+            of_task(*task, names).and(|data| data.text("requeuedAs", requeued_as))
+        }
+        Event::DeadTasksDropped { tasks, overflow } => {
+            let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+            Told("cluster".to_owned(), Data::default().with("taskIds", tasks).with("overflow", *overflow))
+        }
+        Event::TaskPriorityChanged { task, priority } => {
+            of_task(*task, names).and(|data| data.with("priority", priority.level()))
+        }
+        Event::ActionPaused { action } | Event::ActionResumed { action } => {
+            Told(action.to_string(), Data::default().text("action", action))
+        }
+        Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
+            Told("cluster".to_owned(), Data::default().text("work", work))
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod component;
 mod data;
 pub mod event;
+pub mod explain;
 pub mod run;
 pub mod state;
 pub mod task;
