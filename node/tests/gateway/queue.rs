@@ -286,6 +286,15 @@ async fn an_explanation_of_a_run_names_the_steps_and_their_attempts() {
     assert_eq!((history.len(), &history[1]["component"]), (2, &json!("breaker")));
     let view = node.read(&format!("/runs/{run}")).await.ok(200);
     assert_eq!(view["steps"][0]["history"], step["history"]);
+
+    let held =
+        json!({"definition": {"name": "held", "steps": [{"name": "One", "config": {"action": "nobody"}}]}});
+    let run =
+        node.post("/runs", &held.to_string()).await.ok(201)["runId"].as_str().expect("an id").to_owned();
+    node.post(&format!("/runs/{run}/pause"), "").await.ok(200);
+    let told = node.read(&format!("/runs/{run}/explain")).await.ok(200);
+    assert_eq!(told["unblock"], json!([format!("`orc runs resume {run}`")]), "{told}");
+    node.post(&format!("/runs/{run}/cancel"), "").await.ok(200);
     node.read("/runs/run_00000000000000000000000000/explain").await.problem(404, "NOT_FOUND");
 }
 

@@ -153,12 +153,15 @@ fn remedy(waiting: &WaitingFor, action: &str) -> String {
             format!("connect {}, or start another worker that offers {action}", waiting.on.join(", "))
         }
         "labels" => format!("start a worker that offers {action} and has these labels"),
-        "slot" => format!(
-            "it starts when one of {} has a free slot; more slots or workers help",
-            waiting.on.join(", ")
-        ),
+        "slot" => {
+            format!("it starts when {} has a free slot; more slots or workers help", waiting.on.join(" or "))
+        }
         "limit" => {
-            format!("it starts when one of those that hold {on} ends; or raise it: `orc cluster config`")
+            let holders = match waiting.on.get(1..).unwrap_or_default() {
+                [] => "its holders".to_owned(),
+                some => some.join(", "),
+            };
+            format!("it starts when one of {holders} ends; PUT /api/v1/cluster/config raises {on}")
         }
         "timer" => match waiting.until {
             Some(until) => format!("it goes on by itself at {until}"),
@@ -190,7 +193,7 @@ mod tests {
         check(waiting("dependencies", &["task_1", "task_2"]), "task_1, task_2 must complete");
         check(waiting("component", &[]), "offers train");
         check(waiting("component", &["ann"]), "connect ann");
-        check(waiting("limit", &["maxConcurrentTasks", "task_9"]), "maxConcurrentTasks");
+        check(waiting("limit", &["maxConcurrentTasks", "task_9"]), "one of task_9 ends");
         check(waiting("pause", &["run_1"]), "orc runs resume run_1");
         check(waiting("pause", &["train"]), "orc task backlog resume train");
         check(waiting("something new", &[]), "something new");

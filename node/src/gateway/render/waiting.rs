@@ -158,7 +158,10 @@ impl Surroundings {
                     ..reason("limit", format!("{limit} runs are active, which is maxConcurrentWorkflows"))
                 })
             }
-            RunStatus::Paused => Some(reason("pause", "the run is paused until somebody resumes it")),
+            RunStatus::Paused => {
+                let detail = "the run is paused until somebody resumes it";
+                Some(WaitingFor { on: vec![run.id.to_string()], ..reason("pause", detail) })
+            }
             RunStatus::Running if run.finishing => {
                 Some(reason("evaluation", "the leader evaluates the run's outputs"))
             }
