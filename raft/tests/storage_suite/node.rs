@@ -8,9 +8,9 @@ use openraft::{
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
 };
 use orc_domain::{
-    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, HeldAttempt, Json, NewTask, NodeId,
-    Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId, Timestamp,
-    Token,
+    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, Failure, HeldAttempt, Json, NewTask,
+    NodeId, Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId,
+    Timestamp, Token,
 };
 use orc_raft::{
     codec::encode_proposal,
@@ -113,6 +113,20 @@ impl Node {
         }
     }
 
+    /// Tasks that give up, one after the other.
+    pub async fn let_die(&mut self, numbers: std::ops::Range<u128>) {
+        self.commit(&[register(), connect(u128::MAX)]).await;
+        for number in numbers {
+            self.commit(&[Command::CreateTasks { tasks: vec![task(number)] }]).await;
+            for (id, token) in self.running().await {
+                let failure = Failure::new("BROKEN", "it broke");
+                let fail =
+                    Command::FailTask { task: id, token, failure, retryable: false, retry_after: None };
+                self.commit(&[fail]).await;
+            }
+        }
+    }
+
     pub async fn running(&self) -> Vec<(TaskId, Token)> {
         let look = |state: &orc_domain::State| {
             let running = state.tasks.iter();
@@ -187,6 +201,8 @@ pub fn create_run(number: u128) -> Command {
         continue_on_error: false,
         labels: Default::default(),
         priority: None,
+        heartbeat_timeout: None,
+        total_timeout: None,
     };
     let (name, source, timeout) = ("flow".into(), Json::from("{}"), Duration::from_secs(7_200));
     let definition = Definition { id, name, source, steps: vec![step], outputs: vec![], timeout };
