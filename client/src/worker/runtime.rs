@@ -175,13 +175,7 @@ impl Runtime {
                     outgoing.ping();
                     self.say(&Heartbeat::default().into());
                 }
-                Some(first) = self.beats.1.recv() => {
-                    let mut attempts = vec![first];
-                    while let Ok(more) = self.beats.1.try_recv() {
-                        attempts.push(more);
-                    }
-                    self.say(&Heartbeat { attempts }.into());
-                }
+                Some(attempt) = self.beats.1.recv() => self.say_alive(attempt),
                 () = until(self.held.next_due()) => {}
                 () = shutdown.as_mut(), if self.drain_until.is_none() => {
                     self.drain_until = Some(Instant::now() + self.worker.drain_timeout);
@@ -194,6 +188,15 @@ impl Runtime {
                 () = until(self.drain_until) => return End::DrainTimeout,
             }
         }
+    }
+
+    /// Says that an attempt lives, and those that said so by now.
+    fn say_alive(&mut self, attempt: AttemptRef) {
+        let mut attempts = vec![attempt];
+        while let Ok(more) = self.beats.1.try_recv() {
+            attempts.push(more);
+        }
+        self.say(&Heartbeat { attempts }.into());
     }
 
     fn say(&mut self, message: &ComponentMessage) {

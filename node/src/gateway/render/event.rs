@@ -3,8 +3,8 @@
 
 use orc_client::wire;
 use orc_domain::{
-    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip,
-    StepIx, StepOutcome, Task, TaskId, Timestamp,
+    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
+    RunStatus, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
 use super::{data::Data, labels, time};
@@ -123,9 +123,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::RunResumed { run }
         | Event::RunTimedOut { run }
         | Event::EvaluationAwaited { run, point: EvalPoint::Outputs } => of_run(*run, names),
-        Event::RunCancelRequested { run, reason } => {
-            of_run(*run, names).and(|data| data.text("reason", reason))
-        }
+        Event::RunCancelRequested { run, reason } => named(of_run(*run, names), "reason", reason),
         Event::RunEnded { run, status, conclusion, outputs, failure } => of_run(*run, names).and(|data| {
             let data = data.text("status", status.name()).text("conclusion", conclusion.name());
             data.carry("outputs", Some(outputs)).error(failure.as_ref())
@@ -172,28 +170,16 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             let data = Data::default().text("key", key).with("version", *version);
             data.carry("oldValue", old.as_ref()).carry("newValue", value.as_ref())
         }),
-        Event::Configured(config) => {
-            let data = Data::default().with("config", cluster_config_to_json(config));
-            Told("cluster".to_owned(), data)
-        }
-        Event::TaskDeadLettered { task, action } => {
-            of_task(*task, names).and(|data| data.text("action", action))
-        }
+        Event::Configured(config) => configured(config),
+        Event::TaskDeadLettered { task, action } => named(of_task(*task, names), "action", action),
         Event::DeadTaskRequeued { task, requeued_as } => {
-            of_task(*task, names).and(|data| data.text("requeuedAs", requeued_as))
+            named(of_task(*task, names), "requeuedAs", requeued_as)
         }
-        Event::DeadTasksDropped { tasks, overflow } => {
-            let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
-            Told("cluster".to_owned(), Data::default().with("taskIds", tasks).with("overflow", *overflow))
-        }
-        Event::TaskPriorityChanged { task, priority } => {
-            of_task(*task, names).and(|data| data.with("priority", priority.level()))
-        }
-        Event::ActionPaused { action } | Event::ActionResumed { action } => {
-            Told(action.to_string(), Data::default().text("action", action))
-        }
+        Event::DeadTasksDropped { tasks, overflow } => dead_dropped(tasks, *overflow),
+        Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
+        Event::ActionPaused { action } | Event::ActionResumed { action } => of_action(action),
         Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
-            Told("cluster".to_owned(), Data::default().text("work", work))
+            named(of_cluster(), "work", work)
         }
     }
 }
@@ -225,6 +211,31 @@ fn of_task(task: TaskId, names: &dyn Names) -> Told {
 
 fn of_component(component: &orc_domain::ComponentId) -> Told {
     Told(component.to_string(), Data::default().text("componentId", component))
+}
+
+fn of_cluster() -> Told {
+    Told("cluster".to_owned(), Data::default())
+}
+
+fn of_action(action: &str) -> Told {
+    named(Told(action.to_owned(), Data::default()), "action", action)
+}
+
+fn named(told: Told, name: &str, value: impl ToString) -> Told {
+    told.and(|data| data.text(name, value))
+}
+
+fn configured(config: &ClusterConfig) -> Told {
+    of_cluster().and(|data| data.with("config", cluster_config_to_json(config)))
+}
+
+fn dead_dropped(tasks: &[TaskId], overflow: bool) -> Told {
+    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    of_cluster().and(|data| data.with("taskIds", tasks).with("overflow", overflow))
+}
+
+fn preferred(task: TaskId, priority: Priority, names: &dyn Names) -> Told {
+    of_task(task, names).and(|data| data.with("priority", priority.level()))
 }
 
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
