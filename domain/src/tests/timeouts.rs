@@ -69,7 +69,12 @@ fn the_total_time_ends_a_task_wherever_it_stands() {
         cluster.effects.clone()
     };
     check(|_| {}, TaskStatus::Queued);
-    let effects = check(|cluster| drop(cluster.connect(ANN, 2, vec![])), TaskStatus::Running);
+    let effects = check(
+        |cluster| {
+            cluster.connect(ANN, 2, vec![]);
+        },
+        TaskStatus::Running,
+    );
     assert!(matches!(effects[..], [Effect::CancelAttempt { .. }]), "the component is told: {effects:?}");
     let fail = |cluster: &mut Cluster| {
         cluster.connect(ANN, 2, vec![]);
