@@ -305,12 +305,12 @@ async fn a_task_says_which_limit_holds_it_back_and_who_holds_that() {
     let own = start(command).await;
     let node = own.ask();
     node.put("/cluster/config", r#"{"maxConcurrentTasks":1,"maxConcurrentWorkflows":1}"#).await.ok(200);
-    node.put("/components/busy", r#"{"capabilities":["work"],"labels":{"zone":"a"},"slots":1}"#)
+    node.put("/components/busy", r#"{"capabilities":["haul"],"labels":{"zone":"a"},"slots":1}"#)
         .await
         .ok(200);
-    let first = schedule(&node, json!({"name": "a", "action": "work"})).await;
+    let first = schedule(&node, json!({"name": "a", "action": "haul"})).await;
     assert_eq!(attempt(&node, "busy").await.0, first);
-    let second = schedule(&node, json!({"name": "b", "action": "work"})).await;
+    let second = schedule(&node, json!({"name": "b", "action": "haul"})).await;
     let reason_of = |id: String, reason: &'static str| {
         let node = node.clone();
         async move {
@@ -325,7 +325,7 @@ async fn a_task_says_which_limit_holds_it_back_and_who_holds_that() {
     assert_eq!(limit["on"], json!(["maxConcurrentTasks", first]));
     node.put("/cluster/config", r#"{"maxConcurrentTasks":9}"#).await.ok(200);
     assert_eq!(reason_of(second, "slot").await["on"], json!(["busy"]));
-    let labelled = schedule(&node, json!({"name": "c", "action": "work", "labels": {"zone": "b"}})).await;
+    let labelled = schedule(&node, json!({"name": "c", "action": "haul", "labels": {"zone": "b"}})).await;
     let labels = reason_of(labelled.clone(), "labels").await;
     assert_eq!(
         (&labels["on"], &task(&node, &labelled).await["labels"]),
@@ -348,11 +348,11 @@ async fn a_task_says_which_limit_holds_it_back_and_who_holds_that() {
         let id = schedule(&node, json!({"name": "d", "action": "never", "queueTimeout": 1})).await;
         node.read(&format!("/tasks/{id}/wait?timeout=20000")).await.ok(200);
     }
-    node.post("/actions/work/pause", "").await.ok(200);
+    node.post("/actions/haul/pause", "").await.ok(200);
     until(|| async {
         let scheduler = node.read("/status").await.ok(200)["components"]["taskScheduler"].clone();
         let dead = (&scheduler["deadTasks"], &scheduler["deadTasksOverflowed"]) == (&json!(1), &json!(1));
-        let rest = (&scheduler["pausedActions"], &scheduler["deadlocks"]) == (&json!(["work"]), &json!([]));
+        let rest = (&scheduler["pausedActions"], &scheduler["deadlocks"]) == (&json!(["haul"]), &json!([]));
         (dead && rest).then_some(())
     })
     .await;
