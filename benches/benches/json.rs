@@ -89,6 +89,7 @@ fn run() -> RunView {
         waiting_for: None,
         decision: None,
         progress: None,
+        history: Vec::new(),
     };
     RunView {
         id: RUN.into(),

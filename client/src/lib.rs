@@ -16,6 +16,7 @@ mod socket;
 mod sse;
 mod state;
 mod tasks;
+mod tasks_queue;
 pub mod wire;
 pub mod worker;
 

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::http::Call;
 use crate::logs::{self, LogFollower};
 use crate::wire::{
-    self, LogPage, LogsQuery, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary,
-    RunView, RunsQuery, StartQuery, StartRun, StepView, WaitQuery, paths,
+    self, Explanation, LogPage, LogsQuery, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus,
+    RunSummary, RunView, RunsQuery, StartQuery, StartRun, StepView, WaitQuery, paths,
 };
 use crate::{Client, Error, backoff};
 
@@ -66,6 +66,14 @@ impl Runs {
     /// As every call: [`Error`].
     pub async fn get(&self, id: &str) -> Result<RunView, Error> {
         self.client.call(Call::get(paths::fill(paths::RUN, id))).await
+    }
+
+    /// Why the run waits, or how it came to its end.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn explain(&self, id: &str) -> Result<Explanation, Error> {
+        self.client.call(Call::get(paths::fill(paths::RUN_EXPLAIN, id))).await
     }
 
     /// A page of runs.

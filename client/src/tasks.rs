@@ -14,14 +14,14 @@ use crate::runs::{BoxedCall, wait_until};
 use crate::wire::{
     self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, LogEntry, LogPage, LogToken,
     LogsQuery, Millis, Page, Priority, Reason, Retry, ScheduleTask, ScheduleTasks, TaskChanged,
-    TaskScheduled, TaskStatus, TaskView, TasksQuery, TasksScheduled, paths,
+    TaskScheduled, TaskStatus, TaskView, TasksQuery, TasksScheduled, When, paths,
 };
 use crate::{Client, Error};
 
 /// Calls about tasks: [`Client::tasks`].
 #[derive(Clone, Debug)]
 pub struct Tasks {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Tasks {
@@ -166,6 +166,24 @@ impl Schedule {
     /// How long it may wait for a component.
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
         self.task.queue_timeout = Some(Millis::from(timeout));
+        self
+    }
+
+    /// It does not start before.
+    pub fn run_at(mut self, when: When) -> Self {
+        self.task.run_at = Some(when);
+        self
+    }
+
+    /// How long it may take from its creation to its end, over all attempts.
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.task.total_timeout = Some(Millis::from(timeout));
+        self
+    }
+
+    /// How long an attempt may go without a sign of life ([`TaskCtx::heartbeat`](crate::TaskCtx::heartbeat)).
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.task.heartbeat_timeout = Some(Millis::from(timeout));
         self
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorBody, Priority, Raw, Timestamp, WaitingFor};
+use super::{AttemptView, ErrorBody, Priority, Raw, Timestamp, WaitingFor};
 
 open_enum! {
     /// Where a run stands.
@@ -208,6 +208,9 @@ pub struct StepView {
     /// What the component said last about how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Raw>,
+    /// Its latest attempts that have ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptView>,
 }
 
 /// A run in a list.

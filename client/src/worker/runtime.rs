@@ -17,8 +17,8 @@ use super::{Worker, WorkerError, attempt};
 use crate::backoff;
 use crate::wire::paths;
 use crate::wire::session::{
-    Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply, TaskOrder,
-    encode_frame,
+    AttemptRef, Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply,
+    TaskOrder, encode_frame,
 };
 
 /// How long a drained worker waits for the node's `bye`.
@@ -52,6 +52,8 @@ pub(super) struct Runtime {
     held: Held,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
+    /// Signs of life of attempts.
+    beats: (mpsc::Sender<AttemptRef>, mpsc::Receiver<AttemptRef>),
     outbox: VecDeque<Arc<str>>,
     logs: Logs,
     /// Set when the worker is to stop: until when attempts may take.
@@ -61,8 +63,8 @@ pub(super) struct Runtime {
 impl Runtime {
     pub(super) fn new(worker: Worker) -> Self {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
-        let (outbox, logs) = (VecDeque::new(), Logs::default());
-        Self { worker, held: Held::default(), ended, replies, outbox, logs, drain_until: None }
+        let (outbox, logs, beats) = (VecDeque::new(), Logs::default(), mpsc::channel(WAITING_MAX));
+        Self { worker, held: Held::default(), ended, replies, beats, outbox, logs, drain_until: None }
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -175,8 +177,9 @@ impl Runtime {
                         return End::Broken;
                     }
                     outgoing.ping();
-                    self.say(&Heartbeat {}.into());
+                    self.say(&Heartbeat::default().into());
                 }
+                Some(attempt) = self.beats.1.recv() => self.say_alive(attempt),
                 () = until(self.held.next_due()) => {}
                 () = shutdown.as_mut(), if self.drain_until.is_none() => {
                     self.drain_until = Some(Instant::now() + self.worker.drain_timeout);
@@ -202,6 +205,15 @@ impl Runtime {
             self.outbox.extend(self.logs.take());
         }
         self.outbox.extend(results);
+    }
+
+    /// Says that an attempt lives, and those that said so by now.
+    fn say_alive(&mut self, attempt: AttemptRef) {
+        let mut attempts = vec![attempt];
+        while let Ok(more) = self.beats.1.try_recv() {
+            attempts.push(more);
+        }
+        self.say(&Heartbeat { attempts }.into());
     }
 
     fn say(&mut self, message: &ComponentMessage) {
@@ -247,7 +259,7 @@ impl Runtime {
         tracing::debug!(task = %task_id, token, attempt = order.attempt, action = %order.action, "attempt started");
         let handler = self.worker.handlers.get(&order.action).cloned();
         let (payload, limits) = (order.payload.clone(), (order.deadline, self.worker.cancel_grace));
-        let (ctx, stop) = TaskCtx::attached(order, self.logs.clone());
+        let (ctx, stop) = TaskCtx::attached(order, self.logs.clone(), Some(self.beats.0.clone()));
         let (ended, name, handle) = (self.ended.0.clone(), task_id.clone(), stop.clone());
         let work = tokio::spawn(async move {
             let message = attempt::run(handler, (ctx, handle), payload, limits).await;

@@ -100,12 +100,12 @@ pub(crate) async fn run(program: Program, ctx: &TaskCtx, folder: &TempDir) -> Re
             None => std::future::pending().await,
         }
     };
-    let ended = tokio::select! {
+    let ended = ctx.alive_while(async { tokio::select! {
         status = child.wait() => Ok(status),
         never = feed => match never {},
         () = ctx.cancelled() => Err(TaskError::cancelled("the program was stopped")),
         () = too_long => Err(TaskError::new(codes::TASK_TIMEOUT, "the program took too long and was stopped")),
-    };
+    } }).await;
     match ended {
         Ok(status) => {
             tree.kill().await;

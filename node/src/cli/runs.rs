@@ -10,6 +10,7 @@ use orc_client::{
 use super::{
     Failure, Global, Out,
     connect::{client, in_time},
+    explain,
     logs::{self, RunLogsArgs},
     output::{Column, column, wide},
     run::{result_text, watch_run},
@@ -45,6 +46,12 @@ pub enum RunsCommand {
         after_help = "Examples:\n  orc runs logs @last -f\n  orc runs logs run_01JD2 --step train --tail 50\n  orc runs logs run_01JD2 --failed -o jsonl\n  orc runs logs @last -q   (the lines alone)"
     )]
     Logs(RunLogsArgs),
+    /// Says why a run waits, or how it came to its end
+    #[command(after_help = "Example:\n  orc runs explain @last")]
+    Explain {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
+    },
     /// Cancels a run
     #[command(after_help = "Example:\n  orc runs cancel @last --reason 'wrong inputs'")]
     Cancel(SteerArgs),
@@ -122,6 +129,13 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
                 logs::of_run(out, client.runs().handle(id), args).await
             };
             in_time(global, shown).await
+        }
+        RunsCommand::Explain { id } => {
+            in_time(global, async {
+                let told = client.runs().explain(&resolve(&client, &id).await?).await?;
+                out.item(&told, &told.id, || explain::text(out, &told))
+            })
+            .await
         }
         RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
         RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,

@@ -155,7 +155,7 @@ impl Gateway {
         })
     }
 
-    async fn show_run(&self, run: &Run) -> Result<RunView, Refusal> {
+    pub(super) async fn show_run(&self, run: &Run) -> Result<RunView, Refusal> {
         let definition = self.cluster.find_definition(run.definition).await?;
         let surroundings = if run.status.is_terminal() { None } else { Some(self.surroundings().await?) };
         let task = |id| self.cluster.task(&id);
@@ -171,10 +171,9 @@ impl Gateway {
 
     /// What reasons for waiting are found from.
     pub async fn surroundings(&self) -> Result<Surroundings, Refusal> {
-        let tasks_running = self.cluster.census().await?.counts.tasks_running;
         Ok(Surroundings {
             components: self.cluster.components(),
-            tasks_running,
+            census: self.cluster.census().await?,
             config: self.cluster.config(),
         })
     }

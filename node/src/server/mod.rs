@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use cluster::Cluster;
+pub use cluster::{Census, Cluster};
 pub use error::ServerError;
 
 use crate::{

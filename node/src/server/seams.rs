@@ -1,13 +1,14 @@
 //! The actors' view of the replica: the two seams of `orc-actors` over `orc-raft`.
 //! Translates and nothing else.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Run, RunId, StateKey, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
+    NodeId, Outcome, Proposal, Run, RunId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
+    outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -85,10 +86,10 @@ impl ReplicatedState for Seams {
         })
     }
 
-    fn stuck(&self) -> BoxFuture<'static, Vec<String>> {
+    fn stuck_news(&self) -> BoxFuture<'static, Option<BTreeSet<Text>>> {
         let replica = self.replica.clone();
         // A node that stops cannot say.
-        Box::pin(async move { replica.reader().inspect(orc_domain::State::stuck).await.unwrap_or_default() })
+        Box::pin(async move { replica.reader().inspect(State::stuck_news).await.unwrap_or_default() })
     }
 
     fn run(&self, id: &RunId) -> Option<Arc<Run>> {

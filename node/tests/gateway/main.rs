@@ -3,9 +3,11 @@
 
 mod bodies;
 mod calls;
+mod commands;
 mod ends;
 mod logs;
 mod node;
+mod queue;
 mod streams;
 mod work;
 mod writes;

@@ -27,6 +27,7 @@ fn step(id: &str, needs: &[u16], kind: StepKind) -> StepDef {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 0,
+        on: Vec::new(),
     };
     StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }

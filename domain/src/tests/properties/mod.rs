@@ -127,6 +127,9 @@ impl<P: Property> History<P> {
             labels: Labels::new(),
             slots: 100,
         })))?;
+        for action in ["a", "b"] {
+            self.apply(Command::ResumeAction { action: action.into() })?;
+        }
         let session = SessionId(Uuid::max());
         self.apply(Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] })?;
         for round in 0..60_000 {

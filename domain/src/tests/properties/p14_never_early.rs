@@ -49,6 +49,11 @@ impl NeverEarly {
                     self.pauses.insert(*task, retry_at);
                 }
             }
+            Event::TaskCreated(task) => {
+                if let Some(run_at) = task.run_at.filter(|run_at| *run_at > at) {
+                    self.pauses.insert(task.id, run_at);
+                }
+            }
             Event::TaskRequeued { task } => not_before("a pause was over", self.pauses.remove(task), at)?,
             Event::RunStarted { run } => {
                 if let Some(deadline) = state.runs.get(run).and_then(|run| run.deadline) {

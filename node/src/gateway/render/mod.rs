@@ -5,6 +5,7 @@ pub mod component;
 mod data;
 pub mod event;
 mod event_family;
+pub mod explain;
 pub mod run;
 pub mod state;
 pub mod task;

@@ -84,6 +84,7 @@ impl Shown<'_> {
             }),
             decision: step.decision.as_ref().map(|decision| decision.value),
             progress: None,
+            history: super::task::history(task.as_ref().map_or(&step.history, |task| &task.history)),
         })
     }
 
