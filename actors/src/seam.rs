@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use orc_domain::{
     ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal,
-    Recorded, Run, RunId, Task, TaskId, Timestamp, Unavailable,
+    Recorded, Run, RunId, Schedule, ScheduleId, Task, TaskId, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -54,6 +54,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn components(&self) -> Vec<Arc<Component>>;
     /// A definition in use.
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>>;
+    /// A schedule.
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>>;
     /// The cluster's settings.
     fn config(&self) -> Arc<ClusterConfig>;
     /// On the leader: voters and learners that have not answered for at least this long.

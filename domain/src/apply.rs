@@ -38,7 +38,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     if let Some(outcome) = entry.proposal.idempotency.and_then(|idempotency| replay(state, idempotency)) {
         return Applied { outcome, effects: Vec::new() };
     }
-    let command = &entry.proposal.command;
+    let (command, seq_before) = (&entry.proposal.command, state.meta.seq);
     let events = match decide(state, command) {
         Ok(events) => events,
         Err(rejection) => {
@@ -53,7 +53,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
-    let answer = answer(state, command);
+    let answer = answer(state, command, seq_before);
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
     }
@@ -117,14 +117,21 @@ impl Story<'_> {
 }
 
 /// What the caller of an accepted command hears.
-fn answer(state: &State, command: &Command) -> Answer {
+fn answer(state: &State, command: &Command, seq_before: u64) -> Answer {
     let run_answer = |id| {
         let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
         Answer::Run { id, status }
     };
     let task_status = |id| state.tasks.latest(id).map_or(TaskStatus::Completed, |task| task.status);
+    let version = |version: Option<u64>| Answer::Version {
+        version: version.unwrap_or(0),
+        made: state.meta.seq > seq_before,
+    };
+    let workflow_version = |name| state.workflows.get(name).map(|workflow| workflow.version);
+    let schedule_version = |id| state.schedules.get(id).map(|schedule| schedule.version);
     match command {
         Command::CreateRun(create) => run_answer(create.id),
+        Command::TriggerSchedule { run, .. } => run_answer(*run),
         Command::CancelRun { run, .. } | Command::PauseRun { run } | Command::ResumeRun { run } => {
             run_answer(*run)
         }
@@ -147,6 +154,15 @@ fn answer(state: &State, command: &Command) -> Answer {
         | Command::DeregisterComponent { .. }
         | Command::RecordEvaluation { .. }
         | Command::AdvanceTime
-        | Command::Configure(_) => Answer::Done,
+        | Command::Configure(_)
+        | Command::DeleteWorkflow { .. }
+        | Command::DeleteSchedule { .. }
+        | Command::PlanSchedule { .. } => Answer::Done,
+        Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),
+        Command::PauseWorkflow { name } | Command::ResumeWorkflow { name } => version(workflow_version(name)),
+        Command::SetSchedule { spec, .. } => version(schedule_version(&spec.id)),
+        Command::PauseSchedule { schedule } | Command::ResumeSchedule { schedule } => {
+            version(schedule_version(schedule))
+        }
     }
 }

@@ -13,8 +13,11 @@ use crate::{
         ActionName, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
         SessionId, StateKey, TaskId, Text, Timestamp, Token,
     },
+    names::{ScheduleId, WorkflowName},
     run::{Decision, EvalPoint, Failure},
+    schedule::{Missed, ScheduleSpec},
     task::TaskStatus,
+    workflow::Origin,
 };
 
 /// One command as the log has it: decided alike on every node.
@@ -169,6 +172,82 @@ pub enum Command {
     },
     /// Set the cluster's limits and defaults.
     Configure(Box<ClusterConfig>),
+    /// Keep a workflow by name, or a new version of one.
+    ApplyWorkflow(Box<ApplyWorkflow>),
+    /// Forget a workflow with its versions and schedules; its runs go on.
+    DeleteWorkflow {
+        /// Which.
+        name: WorkflowName,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Start no new runs of a workflow by name, schedule or hook.
+    PauseWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Go on.
+    ResumeWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Make or change a schedule.
+    SetSchedule {
+        /// All of it.
+        spec: Box<ScheduleSpec>,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Forget a schedule; its runs go on.
+    DeleteSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Give no instant its turn.
+    PauseSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Go on with the instants after now.
+    ResumeSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Start a run of a schedule now, whatever else goes on.
+    TriggerSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// Minted by the gateway.
+        run: RunId,
+    },
+    /// What the leader found the next instant of a schedule to be.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// The version it was computed for.
+        version: u64,
+        /// The instant it was computed from.
+        after: Timestamp,
+        /// The next one that can still have its turn.
+        instant: Timestamp,
+        /// Those between that cannot.
+        missed: Option<Missed>,
+    },
+}
+
+/// A workflow to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyWorkflow {
+    /// Which.
+    pub name: WorkflowName,
+    /// What it says.
+    pub definition: Arc<Definition>,
+    /// What must hold of its version.
+    pub expect: Expect,
+    /// The schedules in its file.
+    pub schedules: Vec<ScheduleSpec>,
+    /// Its other schedules whose inputs the new version's defaults change.
+    pub inputs: Vec<(ScheduleId, Json)>,
 }
 
 /// A run to start.
@@ -186,6 +265,8 @@ pub struct CreateRun {
     pub labels: Labels,
     /// Priority of its steps.
     pub priority: Priority,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// A task to create.

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 
 use crate::{
     ids::{ComponentId, RunId, SessionId, TaskId, Text, Token},
+    names::ScheduleId,
     run::{EvalPoint, RunStatus, StepStatus},
     state::State,
 };
@@ -46,6 +47,11 @@ pub enum Effect {
         /// Which.
         session: SessionId,
     },
+    /// The leader computes the next instant of a schedule and proposes it.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 /// What the hands still owe the world, from the state alone (closing old sessions excepted: nobody waits for that).
@@ -68,5 +74,7 @@ pub fn outstanding(state: &State) -> Box<dyn Iterator<Item = Effect> + '_> {
         let outputs = (run.finishing && run.status != RunStatus::Queued).then_some(EvalPoint::Outputs);
         points.chain(outputs).map(|point| Effect::Evaluate { run: *id, point })
     });
-    Box::new(attempts.chain(evaluations))
+    let schedules = state.schedules.iter().filter(|(_, schedule)| schedule.awaits_plan());
+    let plans = schedules.map(|(id, _)| Effect::PlanSchedule { schedule: id.clone() });
+    Box::new(attempts.chain(evaluations).chain(plans))
 }

@@ -1,6 +1,8 @@
 //! Indexes over the tables: who waits, who is free, what is due. Every entry is a function of rows,
 //! so they are rebuilt on start and kept by taking a row's entries out before it changes and in after.
 
+mod schedules;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
@@ -12,6 +14,7 @@ use core::{cmp::Reverse, time::Duration};
 use crate::{
     component::Component,
     ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Timestamp},
+    names::ScheduleId,
     run::{Run, RunStatus, StepStatus},
     state::State,
     task::{Task, TaskStatus},
@@ -24,6 +27,7 @@ pub(crate) enum Due {
     Step(RunId, StepIx),
     Task(TaskId),
     Component(ComponentId),
+    Schedule(ScheduleId),
 }
 
 /// The place in a queue: earlier is better; a level of priority is worth a head start.
@@ -39,7 +43,9 @@ pub(crate) struct Indexes {
     dependants: BTreeMap<TaskId, BTreeSet<TaskId>>,
     runs_queued: BTreeSet<(Place, RunId)>,
     runs_active: u32,
+    /// Live runs and workflows.
     definition_users: BTreeMap<DefinitionId, u32>,
+    schedules_ready: BTreeSet<ScheduleId>,
 }
 
 /// How much there is of what.
@@ -82,21 +88,39 @@ impl Indexes {
         for (_, component) in state.components.iter() {
             indexes.add_component(component);
         }
+        for (_, workflow) in state.workflows.iter() {
+            indexes.use_definition(workflow.definition);
+        }
+        for (_, schedule) in state.schedules.iter() {
+            indexes.add_schedule(schedule);
+        }
         indexes
     }
 
     pub(crate) fn add_run(&mut self, run: &Run, head_start: Duration) {
-        *self.definition_users.entry(run.definition).or_default() += 1;
+        self.use_definition(run.definition);
         self.enter_run(RunEntries::of(run, head_start));
     }
 
     pub(crate) fn remove_run(&mut self, run: &Run, head_start: Duration) {
-        let users = self.definition_users.get_mut(&run.definition).expect("a live run uses its definition");
+        self.leave_definition(&run.definition);
+        self.leave_run(&RunEntries::of(run, head_start));
+    }
+
+    pub(crate) fn use_definition(&mut self, id: DefinitionId) {
+        *self.definition_users.entry(id).or_default() += 1;
+    }
+
+    pub(crate) fn leave_definition(&mut self, id: &DefinitionId) {
+        let users = self.definition_users.get_mut(id).expect("a live run or workflow uses its definition");
         *users -= 1;
         if *users == 0 {
-            self.definition_users.remove(&run.definition);
+            self.definition_users.remove(id);
         }
-        self.leave_run(&RunEntries::of(run, head_start));
+    }
+
+    pub(crate) fn definitions_used(&self) -> usize {
+        self.definition_users.len()
     }
 
     /// Most changes of a run leave its entries as they are.

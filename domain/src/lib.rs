@@ -18,19 +18,22 @@ mod evolve;
 mod ids;
 mod indexes;
 mod key;
+mod names;
 mod react;
 mod rejection;
 mod run;
+mod schedule;
 mod state;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod workflow;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
 pub use command::{
-    Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
+    ApplyWorkflow, Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
     RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
@@ -44,10 +47,13 @@ pub use ids::{
 };
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
+pub use names::{ScheduleId, WorkflowName};
 pub use rejection::{Limited, Rejection, RunWish};
 pub use run::{
     Conclusion, Decision, EvalPoint, Failure, Run, RunStatus, Skip, Step, StepOutcome, StepStatus,
 };
+pub use schedule::{Missed, Overlap, Schedule, ScheduleSpec, SkipCause, Started, Turn};
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};
+pub use workflow::{Origin, StartedBy, Workflow, WorkflowRef, WorkflowVersion};

@@ -9,6 +9,7 @@ use crate::{
     event::Event,
     ids::{ComponentId, RunId, StepIx, TaskId},
     run::StepOutcome,
+    schedule::Turn,
     state::State,
 };
 
@@ -25,6 +26,8 @@ pub(crate) enum FollowUp {
     AfterTask { task: TaskId, completed: bool },
     /// A component's attempts are lost, but for those it holds.
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
+    /// Instants that wait for a run may have their turn.
+    ReleaseSchedules,
 }
 
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
@@ -47,11 +50,13 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         Event::ComponentDisconnected { component } | Event::ComponentDeregistered { component } => {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
         }
+        Event::RunEnded { .. }
+        | Event::ScheduleFired { turn: Turn::Waited, .. }
+        | Event::ScheduleSkipped { turn: Turn::Waited, .. } => vec![FollowUp::ReleaseSchedules],
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::RunPaused { .. }
         | Event::EvaluationAwaited { .. }
-        | Event::RunEnded { .. }
         | Event::StepDecided { .. }
         | Event::StepStarted { .. }
         | Event::TaskCreated(_)
@@ -64,7 +69,19 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::SessionEnded { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => Vec::new(),
+        | Event::Configured(_)
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleSet(_)
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::ScheduleResumed { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleFired { .. }
+        | Event::ScheduleSkipped { .. }
+        | Event::ScheduleQueued { .. } => Vec::new(),
     }
 }
 
@@ -90,6 +107,17 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
             let old = state.components.get(component)?.live_session()?;
             Some(Effect::CloseSession { component: component.clone(), session: old.id })
         }
+        Event::ScheduleSet(spec) => {
+            let known = state.schedules.get(&spec.id);
+            let plans = known.is_none_or(|known| {
+                !known.paused && (known.next.is_none() || !known.spec.has_instants_of(spec))
+            });
+            plans.then(|| Effect::PlanSchedule { schedule: spec.id.clone() })
+        }
+        Event::ScheduleResumed { schedule }
+        | Event::ScheduleFired { schedule, turn: Turn::Due, .. }
+        | Event::ScheduleSkipped { schedule, turn: Turn::Due, .. }
+        | Event::ScheduleQueued { schedule, .. } => Some(Effect::PlanSchedule { schedule: schedule.clone() }),
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::RunStarted { .. }
@@ -111,7 +139,16 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ComponentDisconnected { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleFired { .. }
+        | Event::ScheduleSkipped { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::ConfigError,
     ids::{ComponentId, DefinitionId, RunId, StateKey, TaskId, Token},
+    names::{ScheduleId, WorkflowName},
     run::RunStatus,
     task::TaskStatus,
 };
@@ -104,7 +105,7 @@ pub enum Rejection {
         key: StateKey,
     },
     /// As many live runs or tasks as the cluster may hold.
-    #[error("the cluster holds {limit} live {what}, which is its limit")]
+    #[error("the cluster holds {limit} {what}, which is its limit")]
     LimitExceeded {
         /// What is counted.
         what: Limited,
@@ -126,6 +127,54 @@ pub enum Rejection {
     /// Settings of a new run or task that cannot work.
     #[error("{0}")]
     Invalid(alloc::string::String),
+    /// Nobody keeps a workflow of this name, or not in this version.
+    #[error("there is no workflow {name}")]
+    WorkflowUnknown {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow starts no runs.
+    #[error("workflow {name} is paused, it starts no runs")]
+    WorkflowPaused {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow does not stand where the caller expects it.
+    #[error("workflow {name} is at version {version}")]
+    WorkflowConflict {
+        /// Which.
+        name: WorkflowName,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// Nobody made a schedule of this name.
+    #[error("there is no schedule {schedule}")]
+    ScheduleUnknown {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// The schedule does not stand where the caller expects it.
+    #[error("schedule {schedule} is at version {version}")]
+    ScheduleConflict {
+        /// Which.
+        schedule: ScheduleId,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// The schedule belongs to a workflow's file.
+    #[error("schedule {schedule} comes with the file of workflow {workflow}")]
+    ScheduleOfFile {
+        /// Which.
+        schedule: ScheduleId,
+        /// Whose.
+        workflow: WorkflowName,
+    },
+    /// The schedule does not await this plan: somebody else planned it, or it has changed.
+    #[error("schedule {schedule} does not await this plan")]
+    PlanNotAwaited {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 /// What was asked of a run.
@@ -156,13 +205,22 @@ pub enum Limited {
     Runs,
     /// Live tasks.
     Tasks,
+    /// Workflows.
+    Workflows,
+    /// Versions of one workflow.
+    WorkflowVersions,
+    /// Schedules.
+    Schedules,
 }
 
 impl core::fmt::Display for Limited {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Limited::Runs => "runs",
-            Limited::Tasks => "tasks",
+            Limited::Runs => "live runs",
+            Limited::Tasks => "live tasks",
+            Limited::Workflows => "workflows",
+            Limited::WorkflowVersions => "versions of this workflow",
+            Limited::Schedules => "schedules",
         })
     }
 }

@@ -4,7 +4,10 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp};
+use crate::{
+    ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp},
+    workflow::Origin,
+};
 
 /// Why something failed, as the user reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,8 @@ pub struct Run {
     pub finishing: bool,
     /// JSON, once ended.
     pub outputs: Option<Json>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 impl Run {

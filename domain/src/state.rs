@@ -20,9 +20,12 @@ use crate::{
     ids::{ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, TaskId, Timestamp, Token},
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
+    names::{ScheduleId, WorkflowName},
     run::Run,
+    schedule::Schedule,
     table::Table,
     task::Task,
+    workflow::{Workflow, WorkflowVersion},
 };
 
 /// All that the cluster has agreed on.
@@ -40,8 +43,14 @@ pub struct State {
     pub keys: Table<StateKey, KeyRecord>,
     /// Kept versions of state keys; they live in the archive only.
     pub versions: Table<(StateKey, u64), VersionRecord>,
-    /// Definitions of live runs, and of ended ones while there is room.
+    /// Definitions of live runs and of the latest versions of workflows, and others while there is room.
     pub definitions: Table<DefinitionId, Definition>,
+    /// Workflows kept by name.
+    pub workflows: Table<WorkflowName, Workflow>,
+    /// Versions of workflows; they live in the archive only.
+    pub workflow_versions: Table<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Table<ScheduleId, Schedule>,
     /// Events and answers since the last drain.
     pub journal: Journal,
     pub(crate) answers: Answers,
@@ -171,6 +180,9 @@ impl State {
             + self.keys.waiting()
             + self.versions.waiting()
             + self.definitions.waiting()
+            + self.workflows.waiting()
+            + self.workflow_versions.waiting()
+            + self.schedules.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -7,7 +7,10 @@ mod batch;
 mod golden;
 mod mirror;
 
-use orc_domain::{Component, Definition, KeyRecord, Meta, Proposal, Run, Task, VersionRecord};
+use orc_domain::{
+    Component, Definition, KeyRecord, Meta, Proposal, Run, Schedule, Task, VersionRecord, Workflow,
+    WorkflowVersion,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
@@ -47,6 +50,12 @@ pub enum Kind {
     Manifest = 14,
     /// Whose log this is.
     Owner = 15,
+    /// A workflow.
+    Workflow = 16,
+    /// A version of a workflow.
+    WorkflowVersion = 17,
+    /// A schedule.
+    Schedule = 18,
 }
 
 /// Why stored bytes cannot be read.
@@ -124,7 +133,8 @@ macro_rules! stored {
 stored! {
     LogRecord => LogRecord, VoteRow => Vote, Place => Place, Position => Position, Meta => Meta, Run => Run, Task => Task,
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
-    AnswerRow => Answers, Manifest => Manifest, Owner => Owner,
+    AnswerRow => Answers, Manifest => Manifest, Owner => Owner, Workflow => Workflow,
+    WorkflowVersion => WorkflowVersion, Schedule => Schedule,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

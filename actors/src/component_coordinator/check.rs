@@ -94,7 +94,7 @@ impl Desk {
                 Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
                     *component == session.component
                 }
-                Effect::Evaluate { .. } | Effect::CloseSession { .. } => false,
+                Effect::Evaluate { .. } | Effect::CloseSession { .. } | Effect::PlanSchedule { .. } => false,
             };
             let is_free = desk.look_again().await.is_ok_and(|effects| !effects.iter().any(is_its));
             if !is_free {

@@ -132,7 +132,7 @@ impl Desk {
             | Effect::CancelAttempt { component: of, task, token, .. } => {
                 (of == component).then_some(HeldAttempt { task: *task, token: *token })
             }
-            Effect::Evaluate { .. } | Effect::CloseSession { .. } => None,
+            Effect::Evaluate { .. } | Effect::CloseSession { .. } | Effect::PlanSchedule { .. } => None,
         });
         // Held, yet not noted as delivered: what the last session did not hand out comes again with its token.
         self.connect_session(handle, held.collect()).await

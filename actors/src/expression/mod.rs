@@ -5,6 +5,7 @@ mod analysis;
 mod budget;
 mod cache;
 mod error;
+mod filter;
 mod functions;
 mod pattern;
 mod program;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use error::ExpressionError;
+pub use filter::filter;
 pub use step::{evaluate, evaluate_outputs, evaluate_step};
 
 /// The longest expression, in bytes.

@@ -1,4 +1,4 @@
-//! What names mean at one place of a run: `inputs`, `steps`, `run`, and bare names found in the outputs of the nearest
+//! What names mean at one place of a run: `inputs`, `steps`, `run`, `trigger` where there is one, and bare names found in the outputs of the nearest
 //! step before it, then in the inputs. Parses only the outputs that an expression names.
 
 use std::{
@@ -99,6 +99,9 @@ impl<'a> Scope<'a> {
         match path.root() {
             "inputs" => Ok(Some(self.inputs().as_ref().clone())),
             "run" => Ok(Some(self.run_object())),
+            "trigger" if self.run.origin.trigger.is_some() => {
+                Ok(self.run.origin.trigger.as_ref().map(parsed))
+            }
             "steps" => self.steps_object(paths).map(Some),
             name => match self.bare(name) {
                 Some(value) => Ok(Some(value)),
@@ -265,7 +268,7 @@ fn walk<'v>(root: &'v Value, path: &Path) -> Result<&'v Value, (usize, &'v Value
 }
 
 /// The error of a path that leads nowhere.
-fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
+pub(super) fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     let (place, parent) = walk(root, path).err()?;
     if path.asked && place + 1 == path.names.len() {
         return None;
@@ -279,7 +282,7 @@ fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     Some(ExpressionError::UnknownName { name: cut(&path.names[..=place].join(".")), have })
 }
 
-fn listed(names: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     let mut names: Vec<String> = names.take(HAVE_MAX + 1).map(|name| cut(&name)).collect();
     if names.is_empty() {
         return "nothing".to_owned();

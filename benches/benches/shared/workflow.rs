@@ -52,6 +52,7 @@ pub fn create_run(id: Uuid, definition: &Arc<Definition>) -> Command {
         inputs: Json::from(r#"{"version":"1.2.3"}"#),
         labels: Labels::from([("team".into(), "data".into())]),
         priority: Priority::Normal,
+        origin: Default::default(),
     }))
 }
 

@@ -64,9 +64,11 @@ mod problem;
 mod query;
 mod runs;
 mod scalars;
+mod schedules;
 pub mod session;
 mod state;
 mod tasks;
+mod workflows;
 
 pub use cluster::*;
 pub use components::*;
@@ -76,8 +78,10 @@ pub(crate) use query::write_query;
 pub use query::*;
 pub use runs::*;
 pub use scalars::*;
+pub use schedules::*;
 pub use state::*;
 pub use tasks::*;
+pub use workflows::*;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

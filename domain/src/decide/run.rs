@@ -3,7 +3,7 @@
 
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
-use super::Decided;
+use super::{Decided, workflow};
 use crate::{
     command::CreateRun,
     definition::Definition,
@@ -12,6 +12,7 @@ use crate::{
     rejection::{Limited, Rejection, RunWish},
     run::{Conclusion, EvalPoint, Failure, Run, RunStatus, StepStatus},
     state::State,
+    workflow::WorkflowRef,
 };
 
 pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
@@ -21,6 +22,9 @@ pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
     let limit = state.config().runs_live_max;
     if state.runs.len() >= limit as usize {
         return Err(Rejection::LimitExceeded { what: Limited::Runs, limit });
+    }
+    if let Some(WorkflowRef { name, version }) = &create.origin.workflow {
+        workflow::may_start(state, name, *version)?;
     }
     let mut events = Vec::new();
     if !state.definitions.contains(&create.definition) {

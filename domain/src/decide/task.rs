@@ -258,7 +258,7 @@ fn pause(task: &Task) -> Duration {
 }
 
 /// A fixed mixing function (splitmix64): equal on every node, unlike a random number.
-fn scatter(id: u128, attempt: u32) -> u64 {
+pub(crate) fn scatter(id: u128, attempt: u32) -> u64 {
     let mut bits = (id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -37,6 +37,7 @@ pub(super) fn created(state: &mut State, create: &CreateRun) {
         gated: false,
         finishing: false,
         outputs: None,
+        origin: create.origin.clone(),
     };
     state.add_run(run);
 }
@@ -111,6 +112,7 @@ pub(super) fn ended(state: &mut State, event: &Event) {
         }
         run.open_steps = 0;
     });
+    super::schedule::run_ended(state, *id);
     state.archive_run(*id);
 }
 

@@ -5,8 +5,10 @@ mod components;
 mod dice;
 mod histories;
 mod runs;
+mod schedules;
 mod store;
 mod tasks;
+mod workflows;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
@@ -137,6 +139,7 @@ pub(super) fn create_run(id: u128, definition: &Arc<Definition>) -> Command {
         inputs: "{}".into(),
         labels: Labels::new(),
         priority: Priority::Normal,
+        origin: Origin::default(),
     }))
 }
 

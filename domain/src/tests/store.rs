@@ -12,6 +12,8 @@ pub(super) struct Store {
     components: BTreeMap<ComponentId, Arc<Component>>,
     keys: BTreeMap<StateKey, Arc<KeyRecord>>,
     definitions: BTreeMap<DefinitionId, Arc<Definition>>,
+    workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
+    schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -43,6 +45,9 @@ impl Store {
         write(&mut self.keys, &mut state.keys);
         write(&mut self.definitions, &mut state.definitions);
         state.versions.drain();
+        write(&mut self.workflows, &mut state.workflows);
+        state.workflow_versions.drain();
+        write(&mut self.schedules, &mut state.schedules);
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
         self.meta = state.meta.clone();
@@ -55,6 +60,8 @@ impl Store {
         restore(&self.components, &mut state.components);
         restore(&self.keys, &mut state.keys);
         restore(&self.definitions, &mut state.definitions);
+        restore(&self.workflows, &mut state.workflows);
+        restore(&self.schedules, &mut state.schedules);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

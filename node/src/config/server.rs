@@ -42,6 +42,8 @@ pub struct ServerConfig {
     pub log_format: LogFormat,
     /// Sentences about settings that have no effect.
     pub notes: Vec<String>,
+    /// A file with secrets, `NAME=value` lines.
+    pub secrets_file: Option<PathBuf>,
 }
 
 /// How a node becomes a member.
@@ -123,6 +125,7 @@ impl ServerConfig {
             Some(_) | None => LogFormat::Text,
         };
         let (cluster, notes) = reader.cluster(preset);
+        let secrets_file = reader.text("secrets-file").map(PathBuf::from);
         if !reader.errors.is_empty() {
             return Err(ConfigErrors(reader.errors));
         }
@@ -142,6 +145,7 @@ impl ServerConfig {
             snapshot,
             log_format,
             notes,
+            secrets_file,
         })
     }
 }

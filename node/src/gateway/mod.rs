@@ -14,6 +14,7 @@ mod dispatch;
 mod events;
 mod feed;
 mod filter;
+mod hooks;
 mod json;
 pub mod listen;
 mod messages;
@@ -27,6 +28,7 @@ mod reply;
 mod routes;
 mod runs;
 mod runs_start;
+mod schedules;
 mod session;
 mod session_results;
 mod sse;
@@ -40,6 +42,8 @@ mod tasks_create;
 mod validate;
 mod waiters;
 mod watch;
+mod workflow_versions;
+mod workflows;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -50,7 +54,7 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{metrics::Metrics, server::Cluster};
+use crate::{config::Secrets, metrics::Metrics, server::Cluster};
 pub use body::BodyLimits;
 use definitions::Definitions;
 use problem::Refusal;
@@ -68,6 +72,7 @@ pub struct Gateway {
     limits: BodyLimits,
     waiters: Waiters,
     definitions: Definitions,
+    secrets: Secrets,
     hands: OnceLock<Hands>,
     phase: tokio_watch::Sender<Phase>,
     started: Instant,
@@ -100,7 +105,12 @@ pub enum Phase {
 
 impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
-    pub fn new(cluster: Cluster, metrics: Arc<Metrics>, limits: BodyLimits) -> Arc<Gateway> {
+    pub fn new(
+        cluster: Cluster,
+        metrics: Arc<Metrics>,
+        limits: BodyLimits,
+        secrets: Secrets,
+    ) -> Arc<Gateway> {
         Arc::new(Gateway {
             cluster,
             metrics,
@@ -108,6 +118,7 @@ impl Gateway {
             limits,
             waiters: Waiters::default(),
             definitions: Definitions::default(),
+            secrets,
             hands: OnceLock::new(),
             phase: tokio_watch::Sender::new(Phase::Starting),
             started: Instant::now(),

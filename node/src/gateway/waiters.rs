@@ -79,7 +79,19 @@ impl Waiters {
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged { .. }
-            | Event::Configured(_) => {}
+            | Event::Configured(_)
+            | Event::WorkflowApplied { .. }
+            | Event::WorkflowDeleted { .. }
+            | Event::WorkflowPaused { .. }
+            | Event::WorkflowResumed { .. }
+            | Event::ScheduleSet(_)
+            | Event::ScheduleDeleted { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
+            | Event::SchedulePlanned { .. }
+            | Event::ScheduleFired { .. }
+            | Event::ScheduleSkipped { .. }
+            | Event::ScheduleQueued { .. } => {}
         }
     }
 }

@@ -21,7 +21,7 @@ pub use cluster::Cluster;
 pub use error::ServerError;
 
 use crate::{
-    config::{ServerConfig, Start},
+    config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
     metrics::Metrics,
 };
@@ -33,7 +33,11 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 const READY_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a node until `shutdown` completes, then stops it in order.
-pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+pub async fn run(
+    config: ServerConfig,
+    secrets: Secrets,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
     let mut shutdown = std::pin::pin!(shutdown);
     // Bound first: an address in use is told before anything is written.
     let address = config.listen;
@@ -45,7 +49,7 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
         never = starting::answer(&socket, config.limits.header_timeout) => match never {},
         () = &mut shutdown => return Ok(()),
     };
-    let node = Node::start(&config, replica, socket)?;
+    let node = Node::start(&config, secrets, replica, socket)?;
     announce(&config, &node);
     let ended = tokio::select! {
         founded = node.become_ready(&config) => match founded {
@@ -113,7 +117,12 @@ struct Node {
 }
 
 impl Node {
-    fn start(config: &ServerConfig, replica: Replica, socket: TcpListener) -> Result<Node, ServerError> {
+    fn start(
+        config: &ServerConfig,
+        secrets: Secrets,
+        replica: Replica,
+        socket: TcpListener,
+    ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
         let cluster = Cluster::new(replica.clone());
         let metrics = Arc::new(Metrics::new());
@@ -122,7 +131,7 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let gateway = Gateway::new(cluster, metrics.clone(), limits);
+        let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets);
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
     ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run,
-    RunId, Task, TaskId, Timestamp, Unavailable, outstanding,
+    RunId, Schedule, ScheduleId, Task, TaskId, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -102,6 +102,10 @@ impl ReplicatedState for Seams {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.replica.reader().definition(id)
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.replica.reader().schedule(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

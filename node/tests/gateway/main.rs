@@ -4,7 +4,10 @@
 mod bodies;
 mod calls;
 mod ends;
+mod hooks;
 mod node;
+mod schedules;
 mod streams;
 mod work;
+mod workflows;
 mod writes;

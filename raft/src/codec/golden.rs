@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use orc_domain::{
     Answer, AnswerRecord, Assignment, ClusterConfig, Command, Component, CreateRun, Definition, DefinitionId,
-    Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Labels, Meta, NodeId, OnFalse, Priority,
-    Proposal, Recorded, Retry, Run, RunId, RunStatus, Session, SessionId, Step, StepDef, StepKind, Task,
-    TaskId, TaskStatus, Timestamp, Token, VersionRecord,
+    Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Labels, Meta, Missed, NodeId, OnFalse,
+    Origin, Overlap, Priority, Proposal, Recorded, Retry, Run, RunId, RunStatus, Schedule, ScheduleSpec,
+    Session, SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, Task, TaskId, TaskStatus,
+    Timestamp, Token, Turn, VersionRecord, Workflow, WorkflowRef, WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -80,6 +81,43 @@ fn definition() -> Definition {
     }
 }
 
+fn origin() -> Origin {
+    let workflow = Some(WorkflowRef { name: "flow".parse().unwrap(), version: 300 });
+    Origin { by: StartedBy::Webhook("github".into()), workflow, trigger: Some(Json::from("{}")) }
+}
+
+fn spec() -> ScheduleSpec {
+    ScheduleSpec {
+        id: "flow.nightly".parse().unwrap(),
+        workflow: "flow".parse().unwrap(),
+        of_file: true,
+        cron: "0 3 * * *".into(),
+        timezone: "Europe/Berlin".into(),
+        overlap: Overlap::CancelRunning,
+        catch_up: Duration::from_secs(600),
+        jitter: Duration::from_millis(1_500),
+        given: Json::from("{}"),
+        inputs: Json::from("{}"),
+    }
+}
+
+fn schedule() -> Schedule {
+    Schedule {
+        spec: spec(),
+        paused: false,
+        version: 3,
+        created_at: Timestamp(1),
+        after: Timestamp(2),
+        next: Some(Timestamp(70_000)),
+        running: vec![id(1)],
+        waiting: vec![Timestamp(2)],
+        last: Some(Started { run: id(1), instant: Timestamp(2), at: Timestamp(3) }),
+        started: 1,
+        skipped: 2,
+        missed: 3,
+    }
+}
+
 fn run() -> Run {
     Run {
         id: id(1),
@@ -103,6 +141,7 @@ fn run() -> Run {
         gated: true,
         finishing: false,
         outputs: None,
+        origin: origin(),
     }
 }
 
@@ -168,14 +207,25 @@ fn events() -> EventRow {
         Event::RunStarted { run: id(1) },
         Event::StateChanged { key: key(), old: None, value: Some(Json::null()), version: 1, version_min: 1 },
         Event::Configured(Box::default()),
+        Event::ScheduleSet(Box::new(spec())),
+        Event::ScheduleSkipped {
+            schedule: spec().id,
+            instant: Timestamp(5),
+            turn: Turn::Hand,
+            cause: SkipCause::RunLimit,
+        },
+        Event::ScheduleQueued { schedule: spec().id, instant: Timestamp(5) },
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
 }
 
 fn answers() -> AnswerRow {
-    let answers =
-        [Answer::Done, Answer::Session { component: "c".parse().unwrap(), session: SessionId(Uuid::nil()) }];
+    let answers = [
+        Answer::Done,
+        Answer::Session { component: "c".parse().unwrap(), session: SessionId(Uuid::nil()) },
+        Answer::Version { version: 2, made: true },
+    ];
     let idempotency = Idempotency { key: IdempotencyKey([1; 16]), request: 77 };
     AnswerRow(answers.map(|answer| AnswerRecord { idempotency, rev: 5, at: Timestamp(6), answer }).into())
 }
@@ -188,11 +238,20 @@ fn proposals() -> Vec<Proposal> {
         inputs: Json::from("{}"),
         labels: labels(),
         priority: Priority::Low,
+        origin: origin(),
     };
     let commands = [
         Command::CreateRun(Box::new(create)),
         Command::SetState { key: key(), value: None, expect: Expect::Version(4) },
         Command::Configure(Box::default()),
+        Command::SetSchedule { spec: Box::new(spec()), expect: Expect::Absent },
+        Command::PlanSchedule {
+            schedule: spec().id,
+            version: 2,
+            after: Timestamp(5),
+            instant: Timestamp(6),
+            missed: Some(Missed { count: 1, last: Timestamp(5) }),
+        },
     ];
     commands.map(Proposal::from).into()
 }
@@ -233,6 +292,17 @@ fn forms() -> Vec<(&'static str, String)> {
     let record_of_key =
         KeyRecord { key: key(), value: Some(json), version: 2, version_min: 1, rev: 7, at: Timestamp(8) };
     let file = ManifestFile { name: "000001.sst".into(), size: 9, checksum: 10 };
+    let workflow = Workflow {
+        name: "flow".parse().unwrap(),
+        version: 2,
+        definition: DefinitionId([7; 16]),
+        paused: true,
+        created_at: Timestamp(1),
+        applied_at: Timestamp(2),
+        rev: 300,
+    };
+    let workflow_version =
+        WorkflowVersion { version: 2, definition: DefinitionId([7; 16]), created_at: Timestamp(2), rev: 300 };
     let vote = Vote::new_committed(4, 2);
     assert_eq!(Vote::from(VoteRow::from(&vote)), vote);
     vec![
@@ -250,6 +320,9 @@ fn forms() -> Vec<(&'static str, String)> {
         ("key", stored(&record_of_key)),
         ("version", stored(&version)),
         ("definition", stored(&definition())),
+        ("workflow", stored(&workflow)),
+        ("workflow version", stored(&workflow_version)),
+        ("schedule", stored(&schedule())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("manifest", stored(&Manifest::new("snap-1".into(), &position(), vec![file]))),

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use orc_domain::{
-    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Row, Run, RunId, State, StateKey,
-    Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Row, Run, RunId, Schedule,
+    ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use parking_lot::RwLock;
 
@@ -134,6 +134,12 @@ pub struct View {
     pub versions: Shards<(StateKey, u64), VersionRecord>,
     /// Definitions in use.
     pub definitions: Shards<DefinitionId, Definition>,
+    /// Workflows.
+    pub workflows: Shards<WorkflowName, Workflow>,
+    /// Versions of workflows that the disk does not have yet.
+    pub workflow_versions: Shards<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Shards<ScheduleId, Schedule>,
 }
 
 impl View {
@@ -145,6 +151,9 @@ impl View {
         self.keys.set(state.keys.take_fresh());
         self.versions.set(state.versions.take_fresh());
         self.definitions.set(state.definitions.take_fresh());
+        self.workflows.set(state.workflows.take_fresh());
+        self.workflow_versions.set(state.workflow_versions.take_fresh());
+        self.schedules.set(state.schedules.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -155,6 +164,9 @@ impl View {
         self.keys.replace(&state.keys);
         self.versions.replace(&state.versions);
         self.definitions.replace(&state.definitions);
+        self.workflows.replace(&state.workflows);
+        self.workflow_versions.replace(&state.workflow_versions);
+        self.schedules.replace(&state.schedules);
     }
 }
 

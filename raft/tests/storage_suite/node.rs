@@ -193,6 +193,7 @@ pub fn create_run(number: u128) -> Command {
         inputs: Json::from("{}"),
         labels: Default::default(),
         priority: Priority::Normal,
+        origin: Default::default(),
     }))
 }
 

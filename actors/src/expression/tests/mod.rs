@@ -110,6 +110,7 @@ fn run() -> Run {
         gated: false,
         finishing: false,
         outputs: None,
+        origin: Default::default(),
     }
 }
 

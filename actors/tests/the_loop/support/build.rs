@@ -69,6 +69,7 @@ pub(crate) fn run_of(definition: &Definition, inputs: &str) -> (RunId, Command) 
         inputs: Json::from(inputs),
         labels: Default::default(),
         priority: Priority::Normal,
+        origin: Default::default(),
     };
     (id, Command::CreateRun(Box::new(create)))
 }

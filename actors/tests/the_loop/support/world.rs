@@ -13,7 +13,8 @@ use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
     ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId,
-    Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
+    Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State, Task, TaskId, Timestamp,
+    Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -212,6 +213,10 @@ impl ReplicatedState for View {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.world.state.lock().definitions.share(id)
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.world.state.lock().schedules.share(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

@@ -3,8 +3,8 @@
 
 use orc_client::wire;
 use orc_domain::{
-    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip,
-    StepIx, StepOutcome, Task, TaskId, Timestamp,
+    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, ScheduleId,
+    SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp, Turn, WorkflowName,
 };
 
 use super::{data::Data, labels, time};
@@ -29,6 +29,7 @@ pub fn envelope(recorded: &Recorded, names: &dyn Names) -> wire::Event {
 pub fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::RunCreated(create) => Some(create.id),
+        Event::ScheduleFired { run, .. } => Some(*run),
         Event::RunStarted { run }
         | Event::RunPaused { run }
         | Event::RunResumed { run }
@@ -54,7 +55,18 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ComponentDraining { .. }
         | Event::ComponentDeregistered { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleSet(_)
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::ScheduleResumed { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleSkipped { .. }
+        | Event::ScheduleQueued { .. } => None,
     }
 }
 
@@ -89,6 +101,18 @@ pub fn kind(event: &Event) -> &'static str {
         Event::ComponentDeregistered { .. } => "component.deregistered",
         Event::StateChanged { .. } => "state.changed",
         Event::Configured(_) => "cluster.configured",
+        Event::WorkflowApplied { .. } => "definition.applied",
+        Event::WorkflowDeleted { .. } => "definition.deleted",
+        Event::WorkflowPaused { .. } => "definition.paused",
+        Event::WorkflowResumed { .. } => "definition.resumed",
+        Event::ScheduleSet(_) => "schedule.set",
+        Event::ScheduleDeleted { .. } => "schedule.deleted",
+        Event::SchedulePaused { .. } => "schedule.paused",
+        Event::ScheduleResumed { .. } => "schedule.resumed",
+        Event::SchedulePlanned { .. } => "schedule.planned",
+        Event::ScheduleFired { .. } => "schedule.fired",
+        Event::ScheduleSkipped { .. } => "schedule.skipped",
+        Event::ScheduleQueued { .. } => "schedule.queued",
     }
 }
 
@@ -160,6 +184,34 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             let data = Data::default().with("config", cluster_config_to_json(config));
             Told("cluster".to_owned(), data)
         }
+        Event::WorkflowApplied { name, version, definition } => {
+            of_workflow(name).and(|data| data.with("version", *version).text("digest", hex(&definition.0)))
+        }
+        Event::WorkflowDeleted { name }
+        | Event::WorkflowPaused { name }
+        | Event::WorkflowResumed { name } => of_workflow(name),
+        Event::ScheduleSet(spec) => of_schedule(&spec.id).and(|data| {
+            let data = data.text("workflow", &spec.workflow).with("ofFile", spec.of_file);
+            data.text("cron", &spec.cron)
+                .text("timezone", &spec.timezone)
+                .text("overlap", spec.overlap.name())
+        }),
+        Event::ScheduleDeleted { schedule }
+        | Event::SchedulePaused { schedule }
+        | Event::ScheduleResumed { schedule } => of_schedule(schedule),
+        Event::SchedulePlanned { schedule, instant, missed } => of_schedule(schedule).and(|data| {
+            data.text("instant", time(*instant)).maybe("missed", missed.as_ref().map(|missed| missed.count))
+        }),
+        Event::ScheduleFired { schedule, instant, turn, run } => of_schedule(schedule).and(|data| {
+            let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
+            data.text("runId", run)
+        }),
+        Event::ScheduleSkipped { schedule, instant, cause, .. } => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)).text("cause", cause.name()))
+        }
+        Event::ScheduleQueued { schedule, instant } => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)))
+        }
     }
 }
 
@@ -192,11 +244,20 @@ fn of_component(component: &orc_domain::ComponentId) -> Told {
     Told(component.to_string(), Data::default().text("componentId", component))
 }
 
+fn of_workflow(name: &WorkflowName) -> Told {
+    Told(name.to_string(), Data::default().text("workflow", name))
+}
+
+fn of_schedule(id: &ScheduleId) -> Told {
+    Told(id.to_string(), Data::default().text("schedule", id))
+}
+
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
     of_run(create.id, names).and(|data| {
         let data = data.text("definition", hex(&create.definition.0)).carry("inputs", Some(&create.inputs));
         data.with("labels", serde_json::json!(labels(&create.labels)))
             .with("priority", create.priority.level())
+            .text("startedBy", create.origin.by.name())
     })
 }
 
@@ -278,6 +339,7 @@ fn session_ended(end: SessionEnd) -> &'static str {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,9 +5,11 @@ pub mod component;
 mod data;
 pub mod event;
 pub mod run;
+pub mod schedule;
 pub mod state;
 pub mod task;
 pub mod waiting;
+pub mod workflow;
 
 use std::collections::BTreeMap;
 
