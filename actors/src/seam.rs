@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use orc_domain::{
-    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Recorded, Run, RunId, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -63,6 +62,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
         version: Option<u32>,
         inputs: Json,
     ) -> BoxFuture<'static, Result<ChildStart, Failure>>;
+    /// A schedule.
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>>;
     /// The cluster's settings.
     fn config(&self) -> Arc<ClusterConfig>;
     /// On the leader: voters and learners that have not answered for at least this long.

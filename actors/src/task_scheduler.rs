@@ -1,5 +1,6 @@
-//! The alarm clock, on the leader: proposes `AdvanceTime` when the earliest deadline in the state is due, and sweeps
-//! for work that nothing can wake, of which there must be none, and reports it. Knows nothing of what the deadlines are.
+//! The alarm clock, on the leader: proposes `AdvanceTime` when the earliest deadline in the state is due, has the next
+//! instants of schedules computed, and sweeps for work that nothing can wake, of which there must be none, and reports
+//! it. Knows nothing of what the deadlines are.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     gauges::{Gauges, count},
+    planner::Planner,
     proposer::ProposerHandle,
     seam::ReplicatedState,
     supervision::{Leads, Ping, Stop},
@@ -109,6 +111,8 @@ impl Actor for TaskScheduler {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(self.clock.clone().run(self.leads.subscribe()).into_actor(self));
         self.sweep_later(ctx);
+        let planner = Planner { state: self.clock.state.clone(), proposer: self.clock.proposer.clone() };
+        ctx.spawn(planner.run(self.leads.subscribe()).into_actor(self));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::channel::Channel;
 use crate::http::Call;
 use crate::wire::{SystemStatus, paths};
-use crate::{Cluster, Components, Error, Events, Runs, State, Tasks};
+use crate::{Cluster, Components, Error, Events, Runs, Schedules, State, Tasks, Workflows};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -162,6 +162,18 @@ impl Client {
     #[must_use]
     pub fn components(&self) -> Components {
         Components::new(self.clone())
+    }
+
+    /// Workflows kept by name.
+    #[must_use]
+    pub fn workflows(&self) -> Workflows {
+        Workflows::new(self.clone())
+    }
+
+    /// Schedules.
+    #[must_use]
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// State keys.

@@ -26,14 +26,32 @@ pub(crate) type BoxedCall<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + S
 /// What is to run.
 #[derive(Debug)]
 pub struct Workflow {
-    definition: Result<Raw, serde_json::Error>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Definition(Result<Raw, serde_json::Error>),
+    Named(String, Option<u64>),
 }
 
 impl Workflow {
     /// A definition: an object with the workflow's name and steps.
     #[must_use]
     pub fn definition<D: Serialize>(definition: D) -> Self {
-        Self { definition: wire::raw(&definition) }
+        Self { what: What::Definition(wire::raw(&definition)) }
+    }
+
+    /// The latest version of a workflow that is kept by name.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { what: What::Named(name.into(), None) }
+    }
+
+    /// A certain version of a workflow that is kept by name.
+    #[must_use]
+    pub fn version(name: impl Into<String>, version: u64) -> Self {
+        Self { what: What::Named(name.into(), Some(version)) }
     }
 }
 
@@ -51,7 +69,15 @@ impl Runs {
     /// Begins to start a run.
     pub fn start(&self, workflow: Workflow) -> Start {
         let (inputs, labels) = (BTreeMap::new(), BTreeMap::new());
-        Start { client: self.client.clone(), workflow, inputs, labels, priority: None, key: None }
+        Start {
+            client: self.client.clone(),
+            workflow,
+            inputs,
+            labels,
+            priority: None,
+            key: None,
+            started_by: None,
+        }
     }
 
     /// A run that exists, by its id.
@@ -95,6 +121,7 @@ pub struct Start {
     labels: BTreeMap<String, String>,
     priority: Option<Priority>,
     key: Option<String>,
+    started_by: Option<String>,
 }
 
 impl Start {
@@ -113,6 +140,12 @@ impl Start {
     /// How urgent it is.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
+        self
+    }
+
+    /// Says who starts it: `api` (the default) or `cli`.
+    pub fn started_by(mut self, who: impl Into<String>) -> Self {
+        self.started_by = Some(who.into());
         self
     }
 
@@ -139,8 +172,13 @@ impl Start {
     }
 
     fn call(self) -> Result<Call, Error> {
-        let definition =
-            self.workflow.definition.map_err(|error| Error::no_json_form("the definition", &error))?;
+        let (definition, workflow, version) = match self.workflow.what {
+            What::Definition(definition) => {
+                let definition = definition.map_err(|error| Error::no_json_form("the definition", &error))?;
+                (Some(definition), None, None)
+            }
+            What::Named(name, version) => (None, Some(name), version),
+        };
         let mut inputs = BTreeMap::new();
         for (name, value) in self.inputs {
             let value = value.map_err(|error| Error::no_json_form(&format!("input {name}"), &error))?;
@@ -150,7 +188,8 @@ impl Start {
             true => None,
             false => Some(wire::raw(&inputs).map_err(|error| Error::no_json_form("the inputs", &error))?),
         };
-        let body = StartRun { definition, inputs, labels: self.labels, priority: self.priority };
+        let (labels, priority, started_by) = (self.labels, self.priority, self.started_by);
+        let body = StartRun { definition, workflow, version, inputs, labels, priority, started_by };
         Ok(Call::post(paths::RUNS, &body)?.key(self.key))
     }
 }

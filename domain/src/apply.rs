@@ -39,7 +39,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     if let Some(outcome) = entry.proposal.idempotency.and_then(|idempotency| replay(state, idempotency)) {
         return Applied { outcome, effects: Vec::new() };
     }
-    let command = &entry.proposal.command;
+    let (command, seq_before) = (&entry.proposal.command, state.meta.seq);
     let twin = match command {
         Command::CreateRun(create) => alive_twin(state, create),
         _ => None,
@@ -59,7 +59,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
-    let answer = answer(state, command, (twin, first));
+    let answer = answer(state, command, (twin, first, seq_before));
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
     }
@@ -123,13 +123,23 @@ impl Story<'_> {
 }
 
 /// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created, the
-/// events it led to begin at `first`.
-fn answer(state: &State, command: &Command, (twin, first): (Option<RunId>, usize)) -> Answer {
+/// events it led to begin at `first` and follow number `seq_before`.
+fn answer(
+    state: &State,
+    command: &Command,
+    (twin, first, seq_before): (Option<RunId>, usize, u64),
+) -> Answer {
     let run_answer = |id| {
         let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
         Answer::Run { id, status }
     };
     let task_status = |id| state.tasks.latest(id).map_or(TaskStatus::Completed, |task| task.status);
+    let version = |version: Option<u64>| Answer::Version {
+        version: version.unwrap_or(0),
+        made: state.meta.seq > seq_before,
+    };
+    let workflow_version = |name| state.workflows.get(name).map(|workflow| workflow.version);
+    let schedule_version = |id| state.schedules.get(id).map(|schedule| schedule.version);
     match command {
         Command::CreateRun(create) => run_answer(twin.unwrap_or(create.id)),
         Command::CancelRun { run, .. }
@@ -138,6 +148,7 @@ fn answer(state: &State, command: &Command, (twin, first): (Option<RunId>, usize
         | Command::TerminateRun { run, .. }
         | Command::SignalRun { run, .. }
         | Command::DecideApproval { run, .. } => run_answer(*run),
+        Command::TriggerSchedule { run, .. } => run_answer(*run),
         Command::CreateTasks { tasks } => {
             Answer::Tasks(tasks.iter().map(|task| (task.id, task_status(&task.id))).collect())
         }
@@ -171,7 +182,16 @@ fn answer(state: &State, command: &Command, (twin, first): (Option<RunId>, usize
         | Command::ExpireHeartbeat { .. }
         | Command::PauseAction { .. }
         | Command::ResumeAction { .. }
-        | Command::ReportStuck { .. } => Answer::Done,
+        | Command::ReportStuck { .. }
+        | Command::DeleteWorkflow { .. }
+        | Command::DeleteSchedule { .. }
+        | Command::PlanSchedule { .. } => Answer::Done,
+        Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),
+        Command::PauseWorkflow { name } | Command::ResumeWorkflow { name } => version(workflow_version(name)),
+        Command::SetSchedule { spec, .. } => version(schedule_version(&spec.id)),
+        Command::PauseSchedule { schedule } | Command::ResumeSchedule { schedule } => {
+            version(schedule_version(schedule))
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub struct Handling {
 
 /// The earlier run that a run repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct Earlier {
     /// Which.
     pub run: RunId,
     /// From where.

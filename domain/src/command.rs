@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    child::{KeptItems, Origin, Parent},
+    child::{Earlier, KeptItems, Parent},
     component::{HeldAttempt, SessionEnd},
     config::ClusterConfig,
     definition::{Definition, Retry},
@@ -14,9 +14,12 @@ use crate::{
         ActionName, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
         RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
     },
+    names::{ScheduleId, WorkflowName},
     run::{Failure, Group},
+    schedule::{Missed, ScheduleSpec},
     step::{Decision, EvalPoint, Step},
     task::TaskStatus,
+    workflow::Origin,
 };
 
 /// One command as the log has it: decided alike on every node.
@@ -245,6 +248,67 @@ pub enum Command {
         /// What it found; empty: nothing any more.
         found: BTreeSet<Text>,
     },
+    /// Keep a workflow by name, or a new version of one.
+    ApplyWorkflow(Box<ApplyWorkflow>),
+    /// Forget a workflow with its versions and schedules; its runs go on.
+    DeleteWorkflow {
+        /// Which.
+        name: WorkflowName,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Start no new runs of a workflow by name, schedule or hook.
+    PauseWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Go on.
+    ResumeWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Make or change a schedule.
+    SetSchedule {
+        /// All of it.
+        spec: Box<ScheduleSpec>,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Forget a schedule; its runs go on.
+    DeleteSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Give no instant its turn.
+    PauseSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Go on with the instants after now.
+    ResumeSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Start a run of a schedule now, whatever else goes on.
+    TriggerSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// Minted by the gateway.
+        run: RunId,
+    },
+    /// What the leader found the next instant of a schedule to be.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// The version it was computed for.
+        version: u64,
+        /// The instant it was computed from.
+        after: Timestamp,
+        /// The next one that can still have its turn.
+        instant: Timestamp,
+        /// Those between that cannot.
+        missed: Option<Missed>,
+    },
 }
 
 /// Tasks of the dead-letter list.
@@ -256,6 +320,21 @@ pub enum DeadSelection {
     Action(ActionName),
     /// All.
     All,
+}
+
+/// A workflow to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyWorkflow {
+    /// Which.
+    pub name: WorkflowName,
+    /// What it says.
+    pub definition: Arc<Definition>,
+    /// What must hold of its version.
+    pub expect: Expect,
+    /// The schedules in its file.
+    pub schedules: Vec<ScheduleSpec>,
+    /// Its other schedules whose inputs the new version's defaults change.
+    pub inputs: Vec<(ScheduleId, Json)>,
 }
 
 /// A run to start.
@@ -273,12 +352,14 @@ pub struct CreateRun {
     pub labels: Labels,
     /// Priority of its steps.
     pub priority: Priority,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Which steps of the definition it executes; 0 for a whole workflow.
     pub block: BlockIx,
     /// Whose child it is; the rules alone make children.
     pub parent: Option<Box<Parent>>,
     /// The earlier run it repeats.
-    pub origin: Option<Origin>,
+    pub earlier: Option<Earlier>,
     /// Steps of the earlier run that are taken over as they ended.
     pub carried: Vec<(StepIx, Step)>,
     /// Items of the earlier run that are taken over where their value is still the same.
@@ -301,7 +382,8 @@ impl CreateRun {
             priority: Priority::Normal,
             block: 0,
             parent: None,
-            origin: None,
+            origin: Origin::default(),
+            earlier: None,
             carried: Vec::new(),
             kept: Vec::new(),
             group: None,

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 
 use crate::{
     ids::{ComponentId, RunId, SessionId, StepIx, TaskId, Text, Token},
+    names::ScheduleId,
     run::RunStatus,
     state::State,
     step::{EvalPoint, Step, StepStatus, Work},
@@ -54,6 +55,11 @@ pub enum Effect {
         /// Which step.
         step: StepIx,
     },
+    /// The leader computes the next instant of a schedule and proposes it.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 /// What the hands still owe the world, from the state alone (closing old sessions excepted: nobody waits for that).
@@ -74,7 +80,9 @@ pub fn outstanding(state: &State) -> Box<dyn Iterator<Item = Effect> + '_> {
             .then_some(Effect::Evaluate { run: *id, point: EvalPoint::Outputs });
         steps.chain(outputs)
     });
-    Box::new(attempts.chain(evaluations))
+    let schedules = state.schedules.iter().filter(|(_, schedule)| schedule.awaits_plan());
+    let plans = schedules.map(|(id, _)| Effect::PlanSchedule { schedule: id.clone() });
+    Box::new(attempts.chain(evaluations).chain(plans))
 }
 
 /// What is owed for a step by itself.

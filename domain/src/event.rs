@@ -11,10 +11,12 @@ use crate::{
     config::ClusterConfig,
     definition::Definition,
     ids::{
-        ActionName, ComponentId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp,
-        Token,
+        ActionName, ComponentId, DefinitionId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId,
+        Text, Timestamp, Token,
     },
+    names::{ScheduleId, WorkflowName},
     run::{Conclusion, Failure, RunStatus},
+    schedule::{Missed, ScheduleSpec, SkipCause, Turn},
     step::{Decision, EvalPoint, StepOutcome},
     task::Task,
 };
@@ -50,10 +52,11 @@ impl Recorded {
             | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),
             Event::StepStarted { config, .. } => json(config),
             Event::RunEnded { outputs, .. } => outputs.as_str().len(),
-            Event::RunCreated(create) => create.inputs.as_str().len(),
+            Event::RunCreated(create) => create.inputs.as_str().len() + json(&create.origin.trigger),
             Event::TaskCreated(task) => task.payload.as_str().len(),
             Event::FanStarted { items, .. } => items.iter().map(|item| item.as_str().len() + 16).sum(),
             Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
+            Event::ScheduleSet(spec) => spec.given.as_str().len() + spec.inputs.as_str().len(),
             Event::RunStarted { .. }
             | Event::RunPaused { .. }
             | Event::RunResumed { .. }
@@ -88,7 +91,18 @@ impl Recorded {
             | Event::DeadTaskRequeued { .. }
             | Event::TaskPriorityChanged { .. }
             | Event::ActionPaused { .. }
-            | Event::ActionResumed { .. } => 0,
+            | Event::ActionResumed { .. }
+            | Event::WorkflowApplied { .. }
+            | Event::WorkflowDeleted { .. }
+            | Event::WorkflowPaused { .. }
+            | Event::WorkflowResumed { .. }
+            | Event::ScheduleDeleted { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
+            | Event::SchedulePlanned { .. }
+            | Event::ScheduleFired { .. }
+            | Event::ScheduleSkipped { .. }
+            | Event::ScheduleQueued { .. } => 0,
             Event::DeadTasksDropped { tasks, .. } => tasks.len() * size_of::<TaskId>(),
             Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => work.len(),
         };
@@ -478,5 +492,84 @@ pub enum Event {
     DeadlockResolved {
         /// What, as a sentence.
         work: Text,
+    },
+    /// A workflow is kept, or a new version of it.
+    WorkflowApplied {
+        /// Which.
+        name: WorkflowName,
+        /// Number of the version.
+        version: u64,
+        /// What it says.
+        definition: DefinitionId,
+    },
+    /// A workflow is forgotten.
+    WorkflowDeleted {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// A workflow starts no runs.
+    WorkflowPaused {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// A workflow starts runs again.
+    WorkflowResumed {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// A schedule was made or changed.
+    ScheduleSet(Box<ScheduleSpec>),
+    /// A schedule is forgotten.
+    ScheduleDeleted {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// A schedule starts no runs; instants that waited are skipped.
+    SchedulePaused {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// A schedule goes on with the instants after now.
+    ScheduleResumed {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// The next instant of a schedule is known.
+    SchedulePlanned {
+        /// Which.
+        schedule: ScheduleId,
+        /// The next instant.
+        instant: Timestamp,
+        /// Those between that had no turn.
+        missed: Option<Missed>,
+    },
+    /// A schedule starts a run.
+    ScheduleFired {
+        /// Which.
+        schedule: ScheduleId,
+        /// For which instant.
+        instant: Timestamp,
+        /// How it came to its turn.
+        turn: Turn,
+        /// The run.
+        run: RunId,
+    },
+    /// An instant of a schedule had no run.
+    ScheduleSkipped {
+        /// Which.
+        schedule: ScheduleId,
+        /// Which instant.
+        instant: Timestamp,
+        /// How it came to its turn.
+        turn: Turn,
+        /// Why.
+        cause: SkipCause,
+    },
+    /// An instant of a schedule waits for the run before it.
+    ScheduleQueued {
+        /// Which.
+        schedule: ScheduleId,
+        /// Which instant.
+        instant: Timestamp,
     },
 }

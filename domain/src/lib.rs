@@ -20,25 +20,28 @@ mod evolve;
 mod ids;
 mod indexes;
 mod key;
+mod names;
 mod react;
 mod rejection;
 mod run;
+mod schedule;
 mod state;
 mod step;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod workflow;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
 pub use backlog::ActionBacklog;
 pub use child::{
-    CHUNK_ITEMS, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Origin, Parent, Repeat, Role,
+    CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Parent, Repeat, Role,
 };
 pub use command::{
-    ChildStart, Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect, Idempotency,
-    NewTask, Proposal, RegisterComponent,
+    ApplyWorkflow, ChildStart, Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect,
+    Idempotency, NewTask, Proposal, RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
@@ -53,9 +56,12 @@ pub use ids::{
 };
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
+pub use names::{ScheduleId, WorkflowName};
 pub use rejection::{Limited, Rejection, RunWish};
 pub use run::{Conclusion, Failure, Group, Run, RunStatus};
+pub use schedule::{Missed, Overlap, Schedule, ScheduleSpec, SkipCause, Started, Turn};
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};
+pub use workflow::{Origin, StartedBy, Workflow, WorkflowRef, WorkflowVersion};

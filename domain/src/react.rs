@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     ids::{ComponentId, Json, RunId, StepIx, TaskId},
     run::{Failure, RunStatus},
+    schedule::Turn,
     state::State,
     step::{EvalPoint, StepOutcome},
 };
@@ -41,6 +42,8 @@ pub(crate) enum FollowUp {
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
     /// The dead-letter list may be longer than it may be.
     TrimDead,
+    /// Instants that wait for a run may have their turn.
+    ReleaseSchedules,
 }
 
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
@@ -87,10 +90,12 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
         }
         Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
+        Event::RunEnded { .. }
+        | Event::ScheduleFired { turn: Turn::Waited, .. }
+        | Event::ScheduleSkipped { turn: Turn::Waited, .. } => vec![FollowUp::ReleaseSchedules],
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::EvaluationAwaited { .. }
-        | Event::RunEnded { parent: None, .. }
         | Event::StepDecided { .. }
         | Event::StepStarted { .. }
         | Event::TaskCreated(_)
@@ -115,7 +120,19 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::ActionPaused { .. }
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
-        | Event::DeadlockResolved { .. } => Vec::new(),
+        | Event::DeadlockResolved { .. }
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleSet(_)
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::ScheduleResumed { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleFired { .. }
+        | Event::ScheduleSkipped { .. }
+        | Event::ScheduleQueued { .. } => Vec::new(),
         Event::StepReturned { run, step, .. } => {
             vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
         }
@@ -163,6 +180,17 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
             let old = state.components.get(component)?.live_session()?;
             Some(Effect::CloseSession { component: component.clone(), session: old.id })
         }
+        Event::ScheduleSet(spec) => {
+            let known = state.schedules.get(&spec.id);
+            let plans = known.is_none_or(|known| {
+                !known.paused && (known.next.is_none() || !known.spec.has_instants_of(spec))
+            });
+            plans.then(|| Effect::PlanSchedule { schedule: spec.id.clone() })
+        }
+        Event::ScheduleResumed { schedule }
+        | Event::ScheduleFired { schedule, turn: Turn::Due, .. }
+        | Event::ScheduleSkipped { schedule, turn: Turn::Due, .. }
+        | Event::ScheduleQueued { schedule, .. } => Some(Effect::PlanSchedule { schedule: schedule.clone() }),
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::RunStarted { .. }
@@ -206,7 +234,16 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ActionPaused { .. }
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
-        | Event::DeadlockResolved { .. } => None,
+        | Event::DeadlockResolved { .. }
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleFired { .. }
+        | Event::ScheduleSkipped { .. } => None,
     }
 }
 

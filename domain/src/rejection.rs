@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::ConfigError,
     ids::{ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Token},
+    names::{ScheduleId, WorkflowName},
     run::RunStatus,
     task::TaskStatus,
 };
@@ -103,7 +104,7 @@ pub enum Rejection {
         /// Which.
         key: StateKey,
     },
-    /// As many live runs, live tasks or paused actions as the cluster may hold.
+    /// As many live runs, live tasks, paused actions, … as the cluster may hold.
     #[error("the cluster holds {limit} {what}, which is its limit")]
     LimitExceeded {
         /// What is counted.
@@ -172,6 +173,54 @@ pub enum Rejection {
         /// Which.
         task: TaskId,
     },
+    /// Nobody keeps a workflow of this name, or not in this version.
+    #[error("there is no workflow {name}")]
+    WorkflowUnknown {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow starts no runs.
+    #[error("workflow {name} is paused, it starts no runs")]
+    WorkflowPaused {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow does not stand where the caller expects it.
+    #[error("workflow {name} is at version {version}")]
+    WorkflowConflict {
+        /// Which.
+        name: WorkflowName,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// Nobody made a schedule of this name.
+    #[error("there is no schedule {schedule}")]
+    ScheduleUnknown {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// The schedule does not stand where the caller expects it.
+    #[error("schedule {schedule} is at version {version}")]
+    ScheduleConflict {
+        /// Which.
+        schedule: ScheduleId,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// The schedule belongs to a workflow's file.
+    #[error("schedule {schedule} comes with the file of workflow {workflow}")]
+    ScheduleOfFile {
+        /// Which.
+        schedule: ScheduleId,
+        /// Whose.
+        workflow: WorkflowName,
+    },
+    /// The schedule does not await this plan: somebody else planned it, or it has changed.
+    #[error("schedule {schedule} does not await this plan")]
+    PlanNotAwaited {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 /// What was asked of a run.
@@ -206,6 +255,12 @@ pub enum Limited {
     Signals,
     /// Paused actions.
     PausedActions,
+    /// Workflows.
+    Workflows,
+    /// Versions of one workflow.
+    WorkflowVersions,
+    /// Schedules.
+    Schedules,
 }
 
 impl core::fmt::Display for Limited {
@@ -215,6 +270,9 @@ impl core::fmt::Display for Limited {
             Limited::Tasks => "live tasks",
             Limited::PausedActions => "paused actions",
             Limited::Signals => "untaken signals of a run",
+            Limited::Workflows => "workflows",
+            Limited::WorkflowVersions => "versions of this workflow",
+            Limited::Schedules => "schedules",
         })
     }
 }

@@ -5,11 +5,12 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    child::{Handling, KeptItems, Origin, Parent},
+    child::{Earlier, Handling, KeptItems, Parent},
     command::CreateRun,
     definition::{Definition, OnConflict, OnFalse, StepKind},
     ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
     step::{Step, StepStatus},
+    workflow::Origin,
 };
 
 /// Why something failed, as the user reads it.
@@ -90,7 +91,7 @@ pub struct Run {
     /// Whose child it is.
     pub parent: Option<Box<Parent>>,
     /// The earlier run it repeats.
-    pub origin: Option<Origin>,
+    pub earlier: Option<Earlier>,
     /// What follows its last step, once that has ended.
     pub handling: Option<Box<Handling>>,
     /// Signals that no step has taken, oldest first.
@@ -101,6 +102,8 @@ pub struct Run {
     pub dedupe: Option<Text>,
     /// Items of an earlier run that a `foreach` has yet to take over.
     pub kept: Vec<KeptItems>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// A run's concurrency group.
@@ -151,7 +154,8 @@ impl Run {
             outputs: None,
             block: create.block,
             parent: create.parent.clone(),
-            origin: create.origin,
+            origin: create.origin.clone(),
+            earlier: create.earlier,
             handling: None,
             signals: Vec::new(),
             group: create.group.clone(),

@@ -25,9 +25,12 @@ use crate::{
     },
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
+    names::{ScheduleId, WorkflowName},
     run::Run,
+    schedule::Schedule,
     table::Table,
     task::{DeadTask, Task},
+    workflow::{Workflow, WorkflowVersion},
 };
 
 /// All that the cluster has agreed on.
@@ -45,10 +48,16 @@ pub struct State {
     pub keys: Table<StateKey, KeyRecord>,
     /// Kept versions of state keys; they live in the archive only.
     pub versions: Table<(StateKey, u64), VersionRecord>,
-    /// Definitions of live runs, and of ended ones while there is room.
+    /// Definitions of live runs and of the latest versions of workflows, and others while there is room.
     pub definitions: Table<DefinitionId, Definition>,
     /// Items of each `foreach` at work; those of ended ones are in the archive.
     pub fans: Table<FanKey, FanChunk>,
+    /// Workflows kept by name.
+    pub workflows: Table<WorkflowName, Workflow>,
+    /// Versions of workflows; they live in the archive only.
+    pub workflow_versions: Table<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Table<ScheduleId, Schedule>,
     /// Events and answers since the last drain.
     pub journal: Journal,
     /// The dead-letter list: tasks of their own that gave up.
@@ -212,6 +221,9 @@ impl State {
             + self.definitions.waiting()
             + self.fans.waiting()
             + self.dead.waiting()
+            + self.workflows.waiting()
+            + self.workflow_versions.waiting()
+            + self.schedules.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -8,7 +8,8 @@ mod golden;
 mod mirror;
 
 use orc_domain::{
-    Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Task, VersionRecord,
+    Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Schedule, Task, VersionRecord,
+    Workflow, WorkflowVersion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -53,6 +54,12 @@ pub enum Kind {
     Fan = 16,
     /// A task of the dead-letter list.
     Dead = 17,
+    /// A workflow.
+    Workflow = 16,
+    /// A version of a workflow.
+    WorkflowVersion = 17,
+    /// A schedule.
+    Schedule = 18,
 }
 
 /// Why stored bytes cannot be read.
@@ -131,6 +138,7 @@ stored! {
     LogRecord => LogRecord, VoteRow => Vote, Place => Place, Position => Position, Meta => Meta, Run => Run, Task => Task,
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
     AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
+    Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

@@ -111,7 +111,10 @@ impl Desk {
                 Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
                     *component == session.component
                 }
-                Effect::Evaluate { .. } | Effect::CloseSession { .. } | Effect::SendMessage { .. } => false,
+                Effect::Evaluate { .. }
+                | Effect::CloseSession { .. }
+                | Effect::SendMessage { .. }
+                | Effect::PlanSchedule { .. } => false,
             };
             let is_free = desk.look_again().await.is_ok_and(|effects| !effects.iter().any(is_its));
             if !is_free {

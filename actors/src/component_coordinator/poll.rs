@@ -132,7 +132,10 @@ impl Desk {
             | Effect::CancelAttempt { component: of, task, token, .. } => {
                 (of == component).then_some(HeldAttempt { task: *task, token: *token })
             }
-            Effect::Evaluate { .. } | Effect::CloseSession { .. } | Effect::SendMessage { .. } => None,
+            Effect::Evaluate { .. }
+            | Effect::CloseSession { .. }
+            | Effect::SendMessage { .. }
+            | Effect::PlanSchedule { .. } => None,
         });
         // Held, yet not noted as delivered: what the last session did not hand out comes again with its token.
         self.connect_session(handle, held.collect()).await

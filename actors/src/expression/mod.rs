@@ -6,6 +6,7 @@ mod budget;
 mod cache;
 mod error;
 mod frame;
+mod filter;
 mod functions;
 mod pattern;
 mod program;
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use error::ExpressionError;
+pub use filter::filter;
 pub use scope::{Family, ReadKey};
 pub use step::{Evaluated, evaluate};
 

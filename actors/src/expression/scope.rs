@@ -1,4 +1,4 @@
-//! What names mean at one place of a run: `inputs`, `steps`, `run`, `output`, and bare names: an item's, an output of the
+//! What names mean at one place of a run: `inputs`, `steps`, `run`, `output`, `trigger`, and bare names: an item's, an output of the
 //! nearest step before it, an input. A child sees the runs around it. Parses only the outputs that an expression names.
 
 use std::{
@@ -130,6 +130,9 @@ impl<'a> Scope<'a> {
         match path.root() {
             "inputs" => Ok(Some(self.inputs().as_ref().clone())),
             "run" => Ok(Some(self.run_object())),
+            "trigger" if self.run.origin.trigger.is_some() => {
+                Ok(self.run.origin.trigger.as_ref().map(parsed))
+            }
             "steps" => self.steps_object(paths).map(Some),
             "output" if self.frames[0].own_output().is_some() => {
                 Ok(self.frames[0].own_output().map(|output| output.as_ref().clone()))
@@ -236,7 +239,7 @@ fn walk<'v>(root: &'v Value, path: &Path) -> Result<&'v Value, (usize, &'v Value
 }
 
 /// The error of a path that leads nowhere.
-fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
+pub(super) fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     let (place, parent) = walk(root, path).err()?;
     if path.asked && place + 1 == path.names.len() {
         return None;
@@ -250,7 +253,7 @@ fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     Some(ExpressionError::UnknownName { name: cut(&path.names[..=place].join(".")), have })
 }
 
-fn listed(names: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     let mut names: Vec<String> = names.take(HAVE_MAX + 1).map(|name| cut(&name)).collect();
     if names.is_empty() {
         return "nothing".to_owned();

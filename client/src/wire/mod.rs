@@ -66,9 +66,11 @@ mod query;
 mod queue;
 mod runs;
 mod scalars;
+mod schedules;
 pub mod session;
 mod state;
 mod tasks;
+mod workflows;
 
 pub use cluster::*;
 pub use components::*;
@@ -80,8 +82,10 @@ pub use query::*;
 pub use queue::*;
 pub use runs::*;
 pub use scalars::*;
+pub use schedules::*;
 pub use state::*;
 pub use tasks::*;
+pub use workflows::*;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

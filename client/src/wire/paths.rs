@@ -27,6 +27,41 @@ pub const RUN_LOGS_STREAM: &str = "/api/v1/runs/{id}/logs/stream";
 /// `GET` why the run waits, or how it came to its end.
 pub const RUN_EXPLAIN: &str = "/api/v1/runs/{id}/explain";
 
+/// `POST` keeps a workflow by name, `GET` lists those kept.
+pub const WORKFLOWS: &str = "/api/v1/workflows";
+/// `GET` one workflow, `PUT` a new version of it, `DELETE` forgets it.
+pub const WORKFLOW: &str = "/api/v1/workflows/{name}";
+/// `GET` its versions.
+pub const WORKFLOW_VERSIONS: &str = "/api/v1/workflows/{name}/versions";
+/// `GET` one version with its definition.
+pub const WORKFLOW_VERSION: &str = "/api/v1/workflows/{name}/versions/{version}";
+/// `GET` what another version changes.
+pub const WORKFLOW_DIFF: &str = "/api/v1/workflows/{name}/versions/{version}/diff/{other}";
+/// `GET` the graph of its steps.
+pub const WORKFLOW_GRAPH: &str = "/api/v1/workflows/{name}/graph";
+/// `POST`: it starts no new runs by name, schedule or hook.
+pub const WORKFLOW_PAUSE: &str = "/api/v1/workflows/{name}/pause";
+/// `POST`
+pub const WORKFLOW_RESUME: &str = "/api/v1/workflows/{name}/resume";
+/// `GET` the JSON Schema of workflow files.
+pub const WORKFLOW_SCHEMA: &str = "/api/v1/schemas/workflow.json";
+
+/// `POST` makes a schedule, `GET` lists them.
+pub const SCHEDULES: &str = "/api/v1/schedules";
+/// `GET` one schedule, `PUT` makes or changes it, `DELETE` forgets it.
+pub const SCHEDULE: &str = "/api/v1/schedules/{id}";
+/// `POST`: no instant has its turn.
+pub const SCHEDULE_PAUSE: &str = "/api/v1/schedules/{id}/pause";
+/// `POST`
+pub const SCHEDULE_RESUME: &str = "/api/v1/schedules/{id}/resume";
+/// `POST` starts a run now.
+pub const SCHEDULE_TRIGGER: &str = "/api/v1/schedules/{id}/trigger";
+/// `GET` its next instants.
+pub const SCHEDULE_NEXT: &str = "/api/v1/schedules/{id}/next";
+
+/// `POST`: a signed call from outside that may start a run.
+pub const HOOK: &str = "/api/v1/hooks/{workflow}/{hook}";
+
 /// `POST` schedules a task or a list of them, `GET` lists tasks.
 pub const TASKS: &str = "/api/v1/tasks";
 /// `GET` one task, `PATCH` its priority.
@@ -120,7 +155,7 @@ pub const METRICS: &str = "/metrics";
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'*').remove(b':');
 
-/// Fills the one `{...}` of a template with `value`, percent-encoded.
+/// Fills the first `{...}` of a template with `value`, percent-encoded.
 #[must_use]
 pub fn fill(template: &str, value: &str) -> String {
     let encoded = utf8_percent_encode(value, SEGMENT).to_string();

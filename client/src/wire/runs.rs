@@ -71,8 +71,15 @@ open_enum! {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct StartRun {
-    /// The workflow: name, steps, limits.
-    pub definition: Raw,
+    /// The workflow itself: name, steps, limits; or `workflow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Raw>,
+    /// A workflow that is kept by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// A version of it other than the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// The run's inputs, an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Raw>,
@@ -82,6 +89,9 @@ pub struct StartRun {
     /// How urgent it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// Who starts it: `api` (the default) or `cli`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
 }
 
 /// The answer to `POST /runs` (201).
@@ -159,6 +169,15 @@ pub struct RunView {
     /// The log index of its last change.
     #[serde(default)]
     pub rev: u64,
+    /// The word and version of the workflow it is a run of, such as `train@3`; none if the definition came with the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_version: Option<String>,
+    /// Who started it: `api`, `cli`, `cron`, `webhook`, ...
+    #[serde(default)]
+    pub started_by: String,
+    /// What set it off, as its expressions see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Raw>,
     /// Its steps, in the definition's order.
     #[serde(default)]
     pub steps: Vec<StepView>,
@@ -252,6 +271,12 @@ pub struct RunSummary {
     /// The log index of its last change.
     #[serde(default)]
     pub rev: u64,
+    /// The word and version of the workflow it is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_version: Option<String>,
+    /// Who started it: `api`, `cli`, `cron`, `webhook`, ...
+    #[serde(default)]
+    pub started_by: String,
 }
 
 #[cfg(test)]
@@ -262,7 +287,7 @@ mod tests {
     fn a_definition_is_carried_byte_by_byte_and_unknown_fields_are_refused() {
         let body = r#"{"definition":{"name" : "a",  "n":1.0},"priority":"HIGH"}"#;
         let start: StartRun = serde_json::from_str(body).expect("reads");
-        assert_eq!(start.definition.get(), r#"{"name" : "a",  "n":1.0}"#);
+        assert_eq!(start.definition.as_ref().expect("it is there").get(), r#"{"name" : "a",  "n":1.0}"#);
         assert_eq!(start.priority, Some(Priority::High));
         let written = serde_json::to_string(&start).expect("writes");
         assert_eq!(written, r#"{"definition":{"name" : "a",  "n":1.0},"priority":3}"#);

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use super::{begin::Turn, run as whole, step::steps_of};
 use crate::{
-    child::{CHUNK_ITEMS, Fan, FanItem, Origin, Parent, Repeat, Role, child_id, chunk_of, place_in_chunk},
+    child::{CHUNK_ITEMS, Earlier, Fan, FanItem, Parent, Repeat, Role, child_id, chunk_of, place_in_chunk},
     command::CreateRun,
     definition::StepKind,
     event::Event,
@@ -29,7 +29,8 @@ pub(super) fn blank(state: &State, parent: &Run, role: Role) -> CreateRun {
         priority: parent.priority,
         block: 0,
         parent: Some(Box::new(Parent { run: parent.id, role, item: None })),
-        origin: None,
+        origin: parent.origin.clone(),
+        earlier: None,
         carried: Vec::new(),
         kept: Vec::new(),
         group: None,
@@ -39,7 +40,7 @@ pub(super) fn blank(state: &State, parent: &Run, role: Role) -> CreateRun {
 
 /// The same run without a parent: it counts as one that somebody started.
 pub(super) fn detached(create: CreateRun, starter: RunId) -> CreateRun {
-    CreateRun { parent: None, origin: Some(Origin { run: starter, how: Repeat::Detached }), ..create }
+    CreateRun { parent: None, earlier: Some(Earlier { run: starter, how: Repeat::Detached }), ..create }
 }
 
 /// Creates a child; without a concurrency group it starts at once, in its parent's place.

@@ -8,9 +8,11 @@ mod dead;
 mod handler;
 mod queue;
 mod run;
+mod schedule;
 mod signal;
 mod step;
 mod task;
+mod workflow;
 
 use alloc::{vec, vec::Vec};
 
@@ -25,7 +27,7 @@ use crate::{
 };
 
 pub(crate) use run::alive_twin;
-pub(crate) use task::ENDED_BY_US;
+pub(crate) use task::{ENDED_BY_US, scatter};
 
 type Decided = Result<Vec<Event>, Rejection>;
 
@@ -75,6 +77,19 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::ResumeAction { action } => Ok(queue::resume(state, action)),
         Command::DropDeadTasks { which } => dead::drop_dead(state, which),
         Command::ReportStuck { found } => Ok(queue::report_stuck(state, found)),
+        Command::ApplyWorkflow(apply) => workflow::apply(state, apply),
+        Command::DeleteWorkflow { name, expect } => workflow::delete(state, name, *expect),
+        Command::PauseWorkflow { name } => workflow::pause(state, name),
+        Command::ResumeWorkflow { name } => workflow::resume(state, name),
+        Command::SetSchedule { spec, expect } => schedule::set(state, spec, *expect),
+        Command::DeleteSchedule { schedule } => schedule::delete(state, schedule),
+        Command::PauseSchedule { schedule } => schedule::pause(state, schedule),
+        Command::ResumeSchedule { schedule } => schedule::resume(state, schedule),
+        Command::TriggerSchedule { schedule, run } => schedule::trigger(state, schedule, *run),
+        Command::PlanSchedule { schedule, version, after, instant, missed } => {
+            let plan = schedule::Plan { instant: *instant, missed: missed.as_ref() };
+            schedule::plan(state, schedule, (*version, *after), &plan)
+        }
     }
 }
 
@@ -93,6 +108,7 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
         FollowUp::TrimDead => dead::trim(state),
+        FollowUp::ReleaseSchedules => schedule::release(state),
     }
 }
 
@@ -103,20 +119,25 @@ pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
         Due::Step(run, step) => step::due(state, run, step),
         Due::Task(task) => task::due(state, task),
         Due::Component(component) => vec![Event::ComponentDisconnected { component }],
+        Due::Schedule(schedule) => schedule::due(state, &schedule),
     })
+}
+
+/// Whether something that stands at a version, if it is there, stands as expected.
+fn holds(expect: Expect, version: Option<u64>) -> bool {
+    match expect {
+        Expect::Any => true,
+        Expect::Absent => version.is_none(),
+        Expect::Present => version.is_some(),
+        Expect::Version(expected) => version == Some(expected),
+    }
 }
 
 fn set_state(state: &State, key: &StateKey, value: Option<&Json>, expect: Expect) -> Decided {
     let known = state.keys.get(key);
     let version = known.map_or(0, |record| record.version);
     let old = known.and_then(|record| record.value.clone());
-    let holds = match expect {
-        Expect::Any => true,
-        Expect::Absent => old.is_none(),
-        Expect::Present => old.is_some(),
-        Expect::Version(expected) => old.is_some() && version == expected,
-    };
-    if !holds {
+    if !holds(expect, old.is_some().then_some(version)) {
         return Err(Rejection::StateVersionConflict { key: key.clone(), version, present: old.is_some() });
     }
     if value.is_none() && old.is_none() {

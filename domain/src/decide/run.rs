@@ -3,7 +3,7 @@
 
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
-use super::{Decided, handler, task};
+use super::{Decided, handler, task, workflow};
 use crate::{
     command::CreateRun,
     definition::OnConflict,
@@ -13,6 +13,7 @@ use crate::{
     run::{Conclusion, Failure, Run, RunStatus},
     state::State,
     step::{StepOutcome, StepStatus},
+    workflow::WorkflowRef,
 };
 
 pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
@@ -28,6 +29,9 @@ pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
     }
     if alive_twin(state, create).is_some() {
         return Ok(Vec::new());
+    }
+    if let Some(WorkflowRef { name, version }) = &create.origin.workflow {
+        workflow::may_start(state, name, *version)?;
     }
     let mut events = make_room(state, create)?;
     if !state.definitions.contains(&create.definition) {

@@ -307,6 +307,6 @@ fn pause(task: &Task) -> Duration {
 }
 
 /// A number that every node draws alike.
-fn scatter(id: u128, attempt: u32) -> u64 {
+pub(crate) fn scatter(id: u128, attempt: u32) -> u64 {
     mix((id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }

@@ -4,7 +4,9 @@
 mod child;
 mod rows;
 mod run;
+mod schedule;
 mod task;
+mod workflow;
 
 use alloc::{boxed::Box, sync::Arc};
 
@@ -124,6 +126,26 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::DeadlockResolved { work } => {
             Arc::make_mut(&mut state.meta.stuck).remove(work);
         }
+        Event::WorkflowApplied { name, version, definition } => {
+            workflow::applied(state, name, *version, *definition)
+        }
+        Event::WorkflowDeleted { name } => state.drop_workflow(name),
+        Event::WorkflowPaused { name } => workflow::paused(state, name, true),
+        Event::WorkflowResumed { name } => workflow::paused(state, name, false),
+        Event::ScheduleSet(spec) => schedule::set(state, spec),
+        Event::ScheduleDeleted { schedule } => state.drop_schedule(schedule),
+        Event::SchedulePaused { schedule } => schedule::paused(state, schedule, true),
+        Event::ScheduleResumed { schedule } => schedule::paused(state, schedule, false),
+        Event::SchedulePlanned { schedule, instant, missed } => {
+            schedule::planned(state, schedule, *instant, missed.as_ref());
+        }
+        Event::ScheduleFired { schedule, instant, turn, run } => {
+            schedule::fired(state, schedule, (*instant, *turn), *run);
+        }
+        Event::ScheduleSkipped { schedule, instant, turn, cause } => {
+            schedule::skipped(state, schedule, (*instant, *turn), *cause);
+        }
+        Event::ScheduleQueued { schedule, instant } => schedule::queued(state, schedule, *instant),
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) fn ended(state: &mut State, event: &Event) {
         }
         run.open_steps = 0;
     });
+    super::schedule::run_ended(state, *id);
     state.archive_run(*id);
 }
 

@@ -4,6 +4,8 @@
 mod admission;
 mod stuck;
 
+mod schedules;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -17,6 +19,7 @@ use crate::{
     backlog::Backlog,
     component::Component,
     ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Text, Timestamp},
+    names::ScheduleId,
     run::Run,
     state::State,
     step::{Step, StepStatus, Work},
@@ -30,6 +33,7 @@ pub(crate) enum Due {
     Step(RunId, StepIx),
     Task(TaskId),
     Component(ComponentId),
+    Schedule(ScheduleId),
 }
 
 /// The place in a queue: earlier is better; a level of priority is worth a head start.
@@ -44,6 +48,7 @@ pub(crate) struct Indexes {
     running: u32,
     dependants: BTreeMap<TaskId, BTreeSet<TaskId>>,
     admission: Admission,
+    /// Live runs and workflows.
     definition_users: BTreeMap<DefinitionId, u32>,
     children: BTreeMap<RunId, BTreeSet<RunId>>,
     /// Live runs by workflow and the word that keeps them single.
@@ -51,6 +56,7 @@ pub(crate) struct Indexes {
     approvals: BTreeSet<(RunId, StepIx)>,
     pub(crate) backlog: Backlog,
     pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
+    schedules_ready: BTreeSet<ScheduleId>,
 }
 
 /// How much there is of what.
@@ -96,11 +102,17 @@ impl Indexes {
             indexes.add_component(component);
         }
         state.dead.iter().for_each(|(_, dead)| indexes.add_dead(dead));
+        for (_, workflow) in state.workflows.iter() {
+            indexes.use_definition(workflow.definition);
+        }
+        for (_, schedule) in state.schedules.iter() {
+            indexes.add_schedule(schedule);
+        }
         indexes
     }
 
     pub(crate) fn add_run(&mut self, run: &Run, head_start: Duration) {
-        *self.definition_users.entry(run.definition).or_default() += 1;
+        self.use_definition(run.definition);
         if let Some(parent) = &run.parent {
             self.children.entry(parent.run).or_default().insert(run.id);
         }
@@ -111,11 +123,7 @@ impl Indexes {
     }
 
     pub(crate) fn remove_run(&mut self, run: &Run, head_start: Duration) {
-        let users = self.definition_users.get_mut(&run.definition).expect("a live run uses its definition");
-        *users -= 1;
-        if *users == 0 {
-            self.definition_users.remove(&run.definition);
-        }
+        self.leave_definition(&run.definition);
         if let Some(parent) = &run.parent {
             remove_from(&mut self.children, &parent.run, &run.id);
         }
@@ -123,6 +131,22 @@ impl Indexes {
             self.twins.remove(&(run.workflow.clone(), word.clone()));
         }
         self.leave_run(&RunEntries::of(run, head_start));
+    }
+
+    pub(crate) fn use_definition(&mut self, id: DefinitionId) {
+        *self.definition_users.entry(id).or_default() += 1;
+    }
+
+    pub(crate) fn leave_definition(&mut self, id: &DefinitionId) {
+        let users = self.definition_users.get_mut(id).expect("a live run or workflow uses its definition");
+        *users -= 1;
+        if *users == 0 {
+            self.definition_users.remove(id);
+        }
+    }
+
+    pub(crate) fn definitions_used(&self) -> usize {
+        self.definition_users.len()
     }
 
     /// Most changes of a run leave its entries as they are.

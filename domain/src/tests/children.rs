@@ -163,7 +163,7 @@ fn items_kept_of_an_earlier_run_are_not_run_again() {
     let kept = |index, value: &str| (index, Json::from(value), Json::from("\"kept\""));
     let create = CreateRun {
         body: Some(definition.clone()),
-        origin: Some(Origin { run: run_id(9), how: Repeat::Retry }),
+        earlier: Some(Earlier { run: run_id(9), how: Repeat::Retry }),
         kept: vec![KeptItems { step: 0, items: vec![kept(0, "0"), kept(1, "another"), kept(2, "2")] }],
         ..CreateRun::new(run_id(1), definition.id)
     };
@@ -250,7 +250,7 @@ fn a_detached_workflow_goes_on_by_itself() {
     assert_eq!(cluster.steps(1), ["completed", "running"]);
     let detached = cluster.state.runs.iter().find(|(id, _)| **id != run_id(1)).map(|(_, run)| run);
     let detached = detached.expect("it was started");
-    assert_eq!(detached.origin, Some(Origin { run: run_id(1), how: Repeat::Detached }));
+    assert_eq!(detached.earlier, Some(Earlier { run: run_id(1), how: Repeat::Detached }));
     assert_eq!(cluster.output(1, 0), Some(&*alloc::format!("{{\"runId\":\"{}\"}}", detached.id)));
     let child = detached.id;
     cluster.ok(Command::TerminateRun { run: run_id(1), reason: "now".into() });

@@ -49,7 +49,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(30) {
+    match dice.roll(36) {
         0 if dice.chance(20) => {
             let used = used_id(dice, next);
             random_run(dice, used, next)
@@ -117,6 +117,8 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
                 .and_then(|task| task.assignment.as_ref())
                 .map_or(Token(1), |assignment| assignment.token),
         },
+        28 => random_workflow(dice, next),
+        29..=30 => random_schedule(dice, next),
         _ => Command::AdvanceTime,
     }
 }
@@ -151,6 +153,53 @@ fn random_dead(dice: &mut Dice, state: &State, next: u128) -> Command {
         1 => Command::DropDeadTasks { which: DeadSelection::Tasks(vec![one]) },
         _ => Command::CreateTasks {
             tasks: vec![NewTask { requeued_from: Some(one), ..new_task(next, "a", &[]) }],
+        },
+    }
+}
+
+fn random_workflow(dice: &mut Dice, next: u128) -> Command {
+    let name: WorkflowName =
+        dice.pick(&["deploy", "train"]).expect("it is not empty").parse().expect("a legal name");
+    match dice.roll(10) {
+        0 => Command::DeleteWorkflow { name, expect: Expect::Any },
+        1 => Command::PauseWorkflow { name },
+        2..=3 => Command::ResumeWorkflow { name },
+        _ => Command::ApplyWorkflow(Box::new(ApplyWorkflow {
+            definition: {
+                let number = u128::from(dice.roll(3)) << 64 | next % 100;
+                random_definition(dice, number)
+            },
+            expect: Expect::Any,
+            schedules: (0..dice.roll(3)).map(|own| random_spec(dice, &name, &format!("{own}"))).collect(),
+            inputs: Vec::new(),
+            name,
+        })),
+    }
+}
+
+fn random_spec(dice: &mut Dice, workflow: &WorkflowName, own: &str) -> ScheduleSpec {
+    let (overlap, _) = dice.pick(&Overlap::ALL).expect("it is not empty");
+    ScheduleSpec {
+        cron: format!("every {}", 1 + dice.roll(2)).into(),
+        overlap,
+        jitter: Duration::from_millis(dice.roll(2) * 300),
+        ..schedules::spec(&format!("{workflow}.{own}"), workflow.as_str())
+    }
+}
+
+fn random_schedule(dice: &mut Dice, next: u128) -> Command {
+    let workflow: WorkflowName =
+        dice.pick(&["deploy", "train"]).expect("it is not empty").parse().expect("a legal name");
+    let own = dice.pick(&["0", "1", "hand"]).expect("it is not empty");
+    let schedule = ScheduleId::of_workflow(&workflow, own).expect("a legal name");
+    match dice.roll(8) {
+        0 => Command::DeleteSchedule { schedule },
+        1 => Command::PauseSchedule { schedule },
+        2..=3 => Command::ResumeSchedule { schedule },
+        4 => Command::TriggerSchedule { schedule, run: run_id(next) },
+        _ => Command::SetSchedule {
+            spec: Box::new(ScheduleSpec { of_file: false, ..random_spec(dice, &workflow, own) }),
+            expect: if dice.chance(20) { Expect::Absent } else { Expect::Any },
         },
     }
 }
@@ -237,6 +286,18 @@ pub(super) fn random_hand(dice: &mut Dice, state: &State) -> Option<Command> {
             let failure = Failure::new("COMPONENT_TIMEOUT", "no reply");
             let reply = if dice.chance(70) { Ok("{\"ok\":true}".into()) } else { Err(failure) };
             Command::FinishMessage { run, step, reply }
+        }
+        Effect::PlanSchedule { schedule } => {
+            let row = state.schedules.get(&schedule).expect("what is owed is there");
+            let stale = u64::from(dice.chance(10));
+            let instant = row.after + Duration::from_millis(1 + dice.roll(900));
+            Command::PlanSchedule {
+                schedule,
+                version: row.version + stale,
+                after: row.after,
+                instant,
+                missed: None,
+            }
         }
     })
 }

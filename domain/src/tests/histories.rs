@@ -34,9 +34,10 @@ fn rows(state: &State) -> String {
     let fans = state.fans.iter().collect::<Vec<_>>();
     let dead = state.dead.iter().collect::<Vec<_>>();
     let definitions = state.definitions.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    let kept = (state.workflows.iter().collect::<Vec<_>>(), state.schedules.iter().collect::<Vec<_>>());
     let Meta { seq, token, paused_actions, stuck, .. } = &state.meta;
     format!(
-        "{tables:?} {more:?} {fans:?} {definitions:?} {dead:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
+        "{tables:?} {more:?} {kept:?} {fans:?} {definitions:?} {dead:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
     )
 }
 
@@ -135,6 +136,9 @@ fn finish(dice: &mut Dice, replicas: &mut Replicas) {
     }
     for action in ["a", "b"] {
         replicas.apply(Command::ResumeAction { action: action.into() }.into());
+    }
+    for schedule in replicas.kept.schedules.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+        replicas.apply(Command::PauseSchedule { schedule }.into());
     }
     let component: ComponentId = "finisher".parse().expect("a legal name");
     replicas.apply(

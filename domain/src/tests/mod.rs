@@ -14,10 +14,12 @@ mod histories;
 mod properties;
 mod retries;
 mod runs;
+mod schedules;
 mod store;
 mod tasks;
 mod timeouts;
 mod waits;
+mod workflows;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;

@@ -14,6 +14,8 @@ pub(super) struct Store {
     definitions: BTreeMap<DefinitionId, Arc<Definition>>,
     fans: BTreeMap<FanKey, Arc<FanChunk>>,
     dead: BTreeMap<TaskId, Arc<DeadTask>>,
+    workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
+    schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -47,6 +49,9 @@ impl Store {
         write(&mut self.fans, &mut state.fans);
         write(&mut self.dead, &mut state.dead);
         state.versions.drain();
+        write(&mut self.workflows, &mut state.workflows);
+        state.workflow_versions.drain();
+        write(&mut self.schedules, &mut state.schedules);
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
         self.meta = state.meta.clone();
@@ -61,6 +66,8 @@ impl Store {
         restore(&self.definitions, &mut state.definitions);
         restore(&self.fans, &mut state.fans);
         restore(&self.dead, &mut state.dead);
+        restore(&self.workflows, &mut state.workflows);
+        restore(&self.schedules, &mut state.schedules);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

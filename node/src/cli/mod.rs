@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod run;
 mod runs;
+mod schedule;
 mod server;
 mod state;
 mod status;
@@ -27,6 +28,7 @@ mod values;
 mod watch;
 mod worker;
 mod workflow;
+mod workflow_kept;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -101,7 +103,7 @@ pub enum Command {
     Dev(dev::DevArgs),
     /// Runs one node of a cluster
     Server(Box<server::ServerArgs>),
-    /// Starts a run of a workflow file
+    /// Starts a run of a workflow, a file's or one that is kept
     Run(Box<run::RunArgs>),
     /// Lists, watches and steers runs
     #[command(subcommand)]
@@ -127,9 +129,12 @@ pub enum Command {
     Event(event::EventCommand),
     /// Exits 0 if the node is ready
     Healthcheck(health::HealthArgs),
-    /// Checks workflow files
+    /// Checks workflow files and keeps workflows by name
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Starts runs by the calendar
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Measures a cluster under load, or one of its own
     Bench(Box<bench::BenchArgs>),
     /// Writes the completions of a shell
@@ -159,7 +164,8 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
         Command::Cluster(command) => cluster::run(&global, &out, command).await,
         Command::Event(command) => event::run(&global, &out, command).await,
         Command::Healthcheck(args) => health::run(&global, &args).await,
-        Command::Workflow(command) => workflow::run(&out, &command),
+        Command::Workflow(command) => workflow::run(&global, &out, command).await,
+        Command::Schedule(command) => schedule::run(&global, &out, command).await,
         Command::Dev(args) => dev::run(&global, args).await,
         Command::Server(args) => server::run(global.verbose, &args).await,
         Command::Bench(args) => bench::run(&global, &out, *args).await,

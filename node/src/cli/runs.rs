@@ -90,10 +90,11 @@ pub struct SteerArgs {
     reason: Option<String>,
 }
 
-const COLUMNS: [Column<RunSummary>; 8] = [
+const COLUMNS: [Column<RunSummary>; 9] = [
     column("STATUS", |run, _| style::status(shown_status(run))),
     column("RUN", |run, _| run.id.clone()),
-    column("WORKFLOW", |run, _| run.workflow.clone()),
+    column("WORKFLOW", |run, _| run.workflow_version.clone().unwrap_or_else(|| run.workflow.clone())),
+    column("TRIGGER", |run, _| run.started_by.clone()),
     column("STEPS", |run, _| format!("{}/{}", run.steps_done, run.steps_total)),
     column("STARTED", |run, out| values::time(run.started_at.or(Some(run.created_at)), out)),
     column("DURATION", |run, _| values::millis(run.duration_ms)),

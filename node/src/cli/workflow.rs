@@ -1,4 +1,4 @@
-//! `orc workflow`: checks workflow files without a cluster and shows what they would do.
+//! `orc workflow`: its commands; checks workflow files without a cluster and shows what they would do.
 //! Knows nothing of runs.
 
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use orc_domain::{ClusterConfig, StepDef, StepKind};
 use serde_json::{Value, json};
 
 use super::{
-    Failure, Out,
+    Failure, Global, Out,
     output::{column, note},
     style::{Color, paint},
-    values,
+    values, workflow_kept,
 };
-use crate::definition::{Compiled, Compiler, DefinitionErrors};
+use crate::definition::{Compiled, Compiler, DefinitionErrors, SCHEMA, drawing::Drawing};
 
-/// Checks workflow files.
+/// Checks workflow files and keeps workflows by name.
 #[derive(Debug, Subcommand)]
 pub enum WorkflowCommand {
     /// Tells every mistake of workflow files, with line and column
@@ -27,11 +27,102 @@ pub enum WorkflowCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Keeps workflows by name; what is new becomes a version
+    #[command(
+        after_help = "Examples:\n  orc workflow apply examples/*.yaml\n  orc workflow apply pipeline.yaml --if-version 3"
+    )]
+    Apply {
+        /// Workflow files, YAML or JSON; - is stdin
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Only if the workflow is at this version; 0: only if there is none
+        #[arg(long)]
+        if_version: Option<u64>,
+    },
+    /// Lists workflows
+    #[command(visible_alias = "ls", after_help = "Example:\n  orc workflow list -o wide")]
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Goes on where a page ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Shows a workflow with what it says
+    #[command(
+        after_help = "Examples:\n  orc workflow get nightly-eval\n  orc workflow get nightly-eval@3 -o yaml"
+    )]
+    Get {
+        /// Its name, or NAME@VERSION
+        name: String,
+    },
+    /// Lists the versions of a workflow, newest first
+    #[command(after_help = "Example:\n  orc workflow versions nightly-eval")]
+    Versions {
+        /// Its name
+        name: String,
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Goes on where a page ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Shows what one version changes against another
+    #[command(after_help = "Example:\n  orc workflow diff nightly-eval 2 3")]
+    Diff {
+        /// Its name
+        name: String,
+        /// The version before
+        from: u64,
+        /// The version after
+        to: u64,
+    },
+    /// Draws the steps of a workflow, a file's or one that is kept
+    #[command(
+        after_help = "Examples:\n  orc workflow graph nightly-eval\n  orc workflow graph pipeline.yaml --format mermaid\n  orc workflow graph nightly-eval@2 --format dot | dot -Tsvg > graph.svg"
+    )]
+    Graph {
+        /// A file, or NAME or NAME@VERSION of one that is kept
+        workflow: String,
+        /// How it is drawn
+        #[arg(long, value_enum, default_value_t = Drawing::Text)]
+        format: Drawing,
+    },
+    /// Lets a workflow start no new runs by name, schedule or hook
+    #[command(after_help = "Example:\n  orc workflow pause nightly-eval")]
+    Pause {
+        /// Its name
+        name: String,
+    },
+    /// Lets a paused workflow start runs again
+    #[command(after_help = "Example:\n  orc workflow resume nightly-eval")]
+    Resume {
+        /// Its name
+        name: String,
+    },
+    /// Forgets a workflow with its versions and schedules; its runs go on
+    #[command(visible_alias = "rm", after_help = "Example:\n  orc workflow delete nightly-eval --yes")]
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Writes the JSON Schema of workflow files, for editors
+    #[command(after_help = "Example:\n  orc workflow schema > workflow.schema.json")]
+    Schema,
 }
 
 /// Does it.
-pub(super) fn run(out: &Out, command: &WorkflowCommand) -> Result<(), Failure> {
-    let WorkflowCommand::Validate { files } = command;
+pub(super) async fn run(global: &Global, out: &Out, command: WorkflowCommand) -> Result<(), Failure> {
+    match command {
+        WorkflowCommand::Validate { files } => validate(out, &files),
+        WorkflowCommand::Schema => Out::raw(SCHEMA.as_bytes()),
+        command => workflow_kept::run(global, out, command).await,
+    }
+}
+
+fn validate(out: &Out, files: &[PathBuf]) -> Result<(), Failure> {
     let mut documents = Vec::new();
     let mut valid = true;
     for path in files {
@@ -126,7 +217,7 @@ fn plan(compiled: &Compiled) -> Value {
         .map(|step| json!({"id": &*step.id, "name": &*step.name, "type": step.kind.name(), "needs": needs(steps, step)}))
         .collect();
     json!({"valid": true, "workflow": compiled.workflow, "name": &*compiled.definition.name, "mode": compiled.mode.name(),
-           "steps": shown, "warnings": compiled.warnings})
+           "steps": shown, "secrets": compiled.secrets, "warnings": compiled.warnings})
 }
 
 fn needs(steps: &[StepDef], step: &StepDef) -> Vec<String> {

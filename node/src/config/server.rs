@@ -47,6 +47,8 @@ pub struct ServerConfig {
     pub notes: Vec<String>,
     /// How much is kept of what tasks log.
     pub task_logs: LogLimits,
+    /// A file with secrets, `NAME=value` lines.
+    pub secrets_file: Option<PathBuf>,
 }
 
 /// How a node becomes a member.
@@ -129,6 +131,7 @@ impl ServerConfig {
             Some(_) | None => LogFormat::Text,
         };
         let (cluster, notes) = reader.cluster(preset);
+        let secrets_file = reader.text("secrets-file").map(PathBuf::from);
         if !reader.errors.is_empty() {
             return Err(ConfigErrors(reader.errors));
         }
@@ -149,6 +152,7 @@ impl ServerConfig {
             log_format,
             notes,
             task_logs,
+            secrets_file,
         })
     }
 }

@@ -15,9 +15,10 @@ use super::{
     step::{Body, Defaults, Draft, read_steps},
     suggest::did_you_mean,
     tree::Node,
+    triggers,
 };
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "name",
     "id",
     "description",
@@ -31,9 +32,10 @@ const FIELDS: [&str; 13] = [
     "steps",
     "outputs",
     "$schema",
+    "triggers",
+    "secrets",
 ];
-const FIELDS_LATER: [&str; 8] =
-    ["triggers", "concurrency", "secrets", "onFailure", "onCancel", "finally", "retention", "priority"];
+const FIELDS_LATER: [&str; 6] = ["concurrency", "onFailure", "onCancel", "finally", "retention", "priority"];
 
 /// Reads a whole document.
 pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, DefinitionErrors> {
@@ -46,6 +48,8 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let workflow = read_slug(&mut reader, root, &name);
     reader.optional_text(root, "description");
     let inputs = root.get("inputs").map(|node| InputSchema::read(&mut reader, node)).unwrap_or_default();
+    let triggers = triggers::read(&mut reader, root, &inputs);
+    let secrets = triggers::secrets(&mut reader, root);
     let labels = reader.labels(root, "labels");
     let defaults = read_defaults(&mut reader, root);
     let run_timeout = reader.config.run_timeout;
@@ -67,7 +71,8 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let warnings = reader.report.finish()?;
     let source = Json::from(source);
     let definition = Definition { source, outputs, timeout, ..Definition::new(id, name, steps) };
-    Ok(Compiled { definition: Arc::new(definition), workflow, mode, labels, inputs, warnings })
+    let definition = Arc::new(definition);
+    Ok(Compiled { definition, workflow, mode, labels, inputs, warnings, triggers, secrets })
 }
 
 impl DefinitionErrors {

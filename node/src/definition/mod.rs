@@ -2,6 +2,7 @@
 //! Knows the document's form; knows nothing of runs, HTTP or the expression language, which a callback checks.
 
 mod document;
+pub mod drawing;
 pub mod duration;
 mod error;
 mod form;
@@ -14,6 +15,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod triggers;
 mod yaml;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -25,9 +27,12 @@ use error::Report;
 pub use error::{DefinitionError, DefinitionErrors, code};
 pub use inputs::InputSchema;
 use read::Reader;
+use triggers::Triggers;
 
 /// The largest document, in bytes.
 pub const DOCUMENT_MAX: usize = 256 * 1024;
+/// The JSON Schema of workflow files, for editors.
+pub const SCHEMA: &str = include_str!("workflow.schema.json");
 /// How deep values of a document may nest.
 pub const DEPTH_MAX: usize = 64;
 
@@ -55,6 +60,10 @@ pub struct Compiled {
     pub inputs: InputSchema,
     /// Sentences about what works but may not be meant.
     pub warnings: Vec<String>,
+    /// What starts it by itself.
+    pub triggers: Triggers,
+    /// The names of secrets it uses.
+    pub secrets: Vec<String>,
 }
 
 /// Where the order of steps comes from.

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::{Compiled, Compiler, DefinitionErrors, Mode};
 
 mod mistakes;
+mod schema;
+mod triggers;
 
 /// Refuses what holds `??`; a word after `steps.` is a step.
 fn check_expression(text: &str) -> Result<BTreeSet<String>, String> {

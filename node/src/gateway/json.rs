@@ -140,7 +140,7 @@ mod tests {
         check::<ScheduleTask>("{\"name\":\"a\",\"typ\":\"x\"}", 400, "/typ", "did you mean `type`?");
         check::<ScheduleTask>("{\"name\":\"a\",\"priority\":9}", 422, "/priority", "");
         check::<ScheduleTask>("{\"name\":\"a\",\"labels\":{\"gpu\":true}}", 422, "/labels/gpu", "string");
-        check::<StartRun>("{\"inputs\":{}}", 422, "", "missing field `definition`");
+        check::<SetState>("{}", 422, "", "missing field `value`");
         check::<SetState>("[", 400, "", "EOF");
     }
 

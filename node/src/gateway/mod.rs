@@ -15,6 +15,7 @@ mod events;
 mod explain;
 mod feed;
 mod filter;
+mod hooks;
 mod json;
 pub mod listen;
 mod logs;
@@ -31,6 +32,7 @@ mod reply;
 mod routes;
 mod runs;
 mod runs_start;
+mod schedules;
 mod session;
 mod session_results;
 mod sse;
@@ -46,6 +48,8 @@ mod tasks_dead;
 mod validate;
 mod waiters;
 mod watch;
+mod workflow_versions;
+mod workflows;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -56,7 +60,7 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{logs::LogStore, metrics::Metrics, server::Cluster};
+use crate::{config::Secrets, logs::LogStore, metrics::Metrics, server::Cluster};
 pub use body::BodyLimits;
 use definitions::Definitions;
 use problem::Refusal;
@@ -76,6 +80,7 @@ pub struct Gateway {
     limits: BodyLimits,
     waiters: Waiters,
     definitions: Definitions,
+    secrets: Secrets,
     hands: OnceLock<Hands>,
     phase: tokio_watch::Sender<Phase>,
     started: Instant,
@@ -112,6 +117,7 @@ impl Gateway {
         cluster: Cluster,
         metrics: Arc<Metrics>,
         limits: BodyLimits,
+        secrets: Secrets,
         logs: Arc<LogStore>,
     ) -> Arc<Gateway> {
         Arc::new(Gateway {
@@ -122,6 +128,7 @@ impl Gateway {
             limits,
             waiters: Waiters::default(),
             definitions: Definitions::default(),
+            secrets,
             hands: OnceLock::new(),
             phase: tokio_watch::Sender::new(Phase::Starting),
             started: Instant::now(),

@@ -208,6 +208,10 @@ impl From<Rejection> for Refusal {
                 Refusal::new(codes::LIMIT_EXCEEDED, detail)
                     .hint("GET /api/v1/tasks/backlog lists them: resume one")
             }
+            Rejection::LimitExceeded {
+                what: Limited::Workflows | Limited::WorkflowVersions | Limited::Schedules,
+                ..
+            } => Refusal::new(codes::LIMIT_EXCEEDED, detail).hint("delete some that nobody needs any more"),
             Rejection::LimitExceeded { .. } => Refusal::new(codes::LIMIT_EXCEEDED, detail)
                 .hint("wait until some have ended, or raise the limit: PUT /api/v1/cluster/config")
                 .retry_after(Duration::from_secs(5)),
@@ -231,6 +235,19 @@ impl From<Rejection> for Refusal {
                 .hint("a priority can be changed while a task is blocked, queued or retrying"),
             Rejection::TaskNotDead { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
                 .hint("GET /api/v1/tasks/dead lists those that gave up: they failed or timed out"),
+            Rejection::WorkflowUnknown { .. } => Refusal::not_found(detail)
+                .hint("GET /api/v1/workflows lists workflows; POST a document there to keep one"),
+            Rejection::WorkflowPaused { name } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("POST /api/v1/workflows/{name}/resume lets it start runs again")),
+            Rejection::WorkflowConflict { version, .. } | Rejection::ScheduleConflict { version, .. } => {
+                version_conflict(detail, version)
+            }
+            Rejection::ScheduleUnknown { .. } => {
+                Refusal::not_found(detail).hint("GET /api/v1/schedules lists schedules")
+            }
+            Rejection::ScheduleOfFile { workflow, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("change the file's `triggers` and apply it: PUT /api/v1/workflows/{workflow}")),
+            Rejection::PlanNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
         }
     }
 }
@@ -244,6 +261,17 @@ fn conflict(detail: String, version: u64, present: bool) -> Refusal {
     refusal
         .hint(format!("read the key, then try again with If-Match: {tag}"))
         .header(HeaderName::from_static(headers::ETAG), &tag)
+}
+
+fn version_conflict(detail: String, version: u64) -> Refusal {
+    let tag = headers::entity_tag(version);
+    let refusal = Refusal::new(codes::VERSION_CONFLICT, detail);
+    match version {
+        0 => refusal.hint("there is none of this name: make it with If-None-Match: *"),
+        _ => refusal
+            .hint(format!("read it, then try again with If-Match: {tag}"))
+            .header(HeaderName::from_static(headers::ETAG), &tag),
+    }
 }
 
 #[cfg(test)]

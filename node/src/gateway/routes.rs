@@ -7,9 +7,10 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, calls, cluster, components, config, events, explain, logs, logs_stream,
-    logs_take, messages, nodes, poll, reply::Answered, runs, runs_start, session, state, state_write, system,
-    tasks, tasks_backlog, tasks_create, tasks_dead, validate, watch,
+    Gateway, attempts, call::Call, calls, cluster, components, config, events, explain, hooks, logs,
+    logs_stream, logs_take, messages, nodes, poll, reply::Answered, runs, runs_start, schedules, session, state,
+    state_write, system, tasks, tasks_backlog, tasks_create, tasks_dead, validate, watch, workflow_versions,
+    workflows,
 };
 
 /// An asynchronous handler.
@@ -93,6 +94,22 @@ pub static ROUTES: &[Route] = routes! {
     paths::CLUSTER_CONFIG => GET config::get, PUT config::put;
     paths::CLUSTER_SNAPSHOT => POST cluster::snapshot;
     WORKFLOWS_VALIDATE => POST validate::validate;
+    paths::WORKFLOWS => GET workflows::list, POST workflows::apply;
+    paths::WORKFLOW => GET workflows::get, PUT workflows::put, DELETE workflows::delete;
+    paths::WORKFLOW_VERSIONS => GET workflow_versions::list;
+    paths::WORKFLOW_VERSION => GET workflow_versions::get;
+    paths::WORKFLOW_DIFF => GET workflow_versions::diff;
+    paths::WORKFLOW_GRAPH => GET workflow_versions::graph;
+    paths::WORKFLOW_PAUSE => POST workflows::pause;
+    paths::WORKFLOW_RESUME => POST workflows::resume;
+    paths::WORKFLOW_SCHEMA => GET workflow_versions::schema;
+    paths::SCHEDULES => GET schedules::list, POST schedules::create;
+    paths::SCHEDULE => GET schedules::get, PUT schedules::put, DELETE schedules::delete;
+    paths::SCHEDULE_PAUSE => POST schedules::pause;
+    paths::SCHEDULE_RESUME => POST schedules::resume;
+    paths::SCHEDULE_TRIGGER => POST schedules::trigger;
+    paths::SCHEDULE_NEXT => GET schedules::next;
+    paths::HOOK => POST hooks::receive;
     paths::STATUS => GET system::status;
     INFO => GET system::info;
     paths::HEALTHZ => GET system::healthz;
@@ -186,6 +203,8 @@ mod tests {
         check(Method::GET, "/api/v1/runs/", Err(""));
         check(Method::GET, "/api/v1//runs", Err(""));
         check(Method::GET, "/API/v1/runs", Err(""));
+        check(Method::GET, "/api/v1/workflows/a/versions/1/diff/2", Ok(paths::WORKFLOW_DIFF));
+        check(Method::POST, "/api/v1/workflows/validate", Ok(WORKFLOWS_VALIDATE));
         check(Method::GET, "/", Err(""));
     }
 }

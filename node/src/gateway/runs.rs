@@ -72,7 +72,11 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
     gateway.fresh(&call).await?;
     let wanted = move |run: &Run| {
         let status = statuses.is_empty() || statuses.iter().any(|word| word == run.shown_status());
-        status && query.workflow.as_ref().is_none_or(|name| **name == *run.workflow)
+        let is_of = |name: &String| {
+            let stored = run.origin.workflow.as_ref();
+            **name == *run.workflow || stored.is_some_and(|of| of.name.as_str() == name)
+        };
+        status && query.workflow.as_ref().is_none_or(is_of)
     };
     let found = gateway.cluster.list_runs(wanted, cursor, limit + 1).await?;
     let found = paging::cut(found, limit, |run: &Run| run.id);

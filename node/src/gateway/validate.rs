@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{ProblemError, codes, headers};
-use orc_domain::Definition;
+use orc_client::wire::{GraphNode, ProblemError};
 use serde::Serialize;
 
 use super::{
     Gateway,
     call::Call,
     definitions::compile,
-    problem::{Refusal, definition_errors},
+    problem::definition_errors,
+    render::workflow::graph,
     reply::{Answered, Reply},
 };
 use crate::definition::Compiled;
@@ -27,30 +27,12 @@ struct Validated {
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    graph: Option<Vec<Node>>,
-}
-
-/// A step of the graph.
-#[derive(Serialize)]
-struct Node {
-    id: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    needs: Vec<String>,
+    graph: Option<Vec<GraphNode>>,
 }
 
 /// Checks a document, JSON or YAML: 200 with `valid` and the mistakes.
 pub async fn validate(gateway: Arc<Gateway>, call: Call) -> Answered {
-    match call.media_type().as_deref() {
-        None
-        | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain" | headers::JSON) => {}
-        Some(other) => {
-            let detail = format!("the body is `{other}`, expected application/json or application/yaml");
-            return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
-    }
-    let text = std::str::from_utf8(&call.body).map_err(|_| Refusal::bad_request("the body is not UTF-8"))?;
+    let text = call.document()?;
     Ok(Reply::json(&match compile(text, &gateway.cluster.config()) {
         Ok(compiled) => valid(compiled),
         Err(errors) => Validated {
@@ -73,15 +55,4 @@ fn valid(compiled: Compiled) -> Validated {
         mode: Some(compiled.mode.name()),
         graph: Some(graph(&compiled.definition)),
     }
-}
-
-fn graph(definition: &Definition) -> Vec<Node> {
-    let id = |place: &u16| definition.steps[usize::from(*place)].id.to_string();
-    let node = |step: &orc_domain::StepDef| Node {
-        id: step.id.to_string(),
-        name: step.name.to_string(),
-        kind: step.kind.name(),
-        needs: step.needs.iter().map(id).collect(),
-    };
-    definition.steps.iter().map(node).collect()
 }

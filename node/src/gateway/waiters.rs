@@ -103,7 +103,19 @@ impl Waiters {
             | Event::ActionPaused { .. }
             | Event::ActionResumed { .. }
             | Event::DeadlockDetected { .. }
-            | Event::DeadlockResolved { .. } => {}
+            | Event::DeadlockResolved { .. }
+            | Event::WorkflowApplied { .. }
+            | Event::WorkflowDeleted { .. }
+            | Event::WorkflowPaused { .. }
+            | Event::WorkflowResumed { .. }
+            | Event::ScheduleSet(_)
+            | Event::ScheduleDeleted { .. }
+            | Event::SchedulePaused { .. }
+            | Event::ScheduleResumed { .. }
+            | Event::SchedulePlanned { .. }
+            | Event::ScheduleFired { .. }
+            | Event::ScheduleSkipped { .. }
+            | Event::ScheduleQueued { .. } => {}
         }
     }
 }

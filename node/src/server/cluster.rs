@@ -8,9 +8,7 @@ use std::{
 };
 
 use orc_domain::{
-    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition,
-    DefinitionId, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus, State, StateKey, Task, TaskId, Text,
-    Timestamp, Unavailable, VersionRecord,
+    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition, DefinitionId, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use orc_raft::{
     error::ReadError,
@@ -251,6 +249,45 @@ impl Cluster {
         filter: impl Fn(&KeyRecord) -> bool,
     ) -> Vec<Arc<KeyRecord>> {
         self.reader().keys(prefix, after, limit, filter)
+    }
+
+    /// A workflow kept by name.
+    pub fn workflow(&self, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.reader().workflow(name)
+    }
+
+    /// Workflows by name, after `after`.
+    pub fn workflows(&self, after: Option<&WorkflowName>, limit: usize) -> Vec<Arc<Workflow>> {
+        self.reader().workflows(after, limit)
+    }
+
+    /// A version of a workflow.
+    pub async fn find_workflow_version(
+        &self,
+        name: WorkflowName,
+        version: u64,
+    ) -> Result<Option<Arc<WorkflowVersion>>, ReadError> {
+        self.reader().find_workflow_version(name, version).await
+    }
+
+    /// Versions of a workflow before `before`, the newest first.
+    pub async fn workflow_versions(
+        &self,
+        name: WorkflowName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Arc<WorkflowVersion>>, ReadError> {
+        Ok(self.reader().list_workflow_versions(name, before, limit).await?.rows)
+    }
+
+    /// A schedule.
+    pub fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.reader().schedule(id)
+    }
+
+    /// Schedules by name, after `after`.
+    pub fn schedules(&self, after: Option<&ScheduleId>, limit: usize) -> Vec<Arc<Schedule>> {
+        self.reader().schedules(after, limit)
     }
 
     /// A run, live or ended.

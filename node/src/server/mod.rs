@@ -21,7 +21,7 @@ pub use cluster::{Census, Cluster};
 pub use error::ServerError;
 
 use crate::{
-    config::{ServerConfig, Start},
+    config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
     logs::{self, LogStore},
     metrics::Metrics,
@@ -34,7 +34,11 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 const READY_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a node until `shutdown` completes, then stops it in order.
-pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+pub async fn run(
+    config: ServerConfig,
+    secrets: Secrets,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
     let mut shutdown = std::pin::pin!(shutdown);
     // Bound first: an address in use is told before anything is written.
     let address = config.listen;
@@ -47,7 +51,7 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
         () = &mut shutdown => return Ok(()),
     };
     let logs = open_logs(&config).await?;
-    let node = Node::start(&config, replica, socket, logs)?;
+    let node = Node::start(&config, secrets, replica, socket, logs)?;
     announce(&config, &node);
     let ended = tokio::select! {
         founded = node.become_ready(&config) => match founded {
@@ -125,6 +129,7 @@ struct Node {
 impl Node {
     fn start(
         config: &ServerConfig,
+        secrets: Secrets,
         replica: Replica,
         socket: TcpListener,
         logs: Arc<LogStore>,
@@ -137,7 +142,7 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let gateway = Gateway::new(cluster, metrics.clone(), limits, logs.clone());
+        let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,

@@ -6,9 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
-    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Run, RunId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
-    outstanding,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json, NodeId, Outcome, Proposal, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -119,6 +117,10 @@ impl ReplicatedState for Seams {
     fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
         let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
         Box::pin(async move { Err(failure) })
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.replica.reader().schedule(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

@@ -8,9 +8,9 @@ use orc_domain::{
     Answer, AnswerRecord, Assignment, Attempt, ClusterConfig, Command, Component, Conclusion, Concurrency,
     CreateRun, DeadSelection, DeadTask, Definition, DefinitionId, Event, Expect, Failure, Fan, FanChunk,
     FanItem, Group, Handlers, Handling, Idempotency, IdempotencyKey, Job, Json, KeptItems, KeyRecord, Labels,
-    Meta, NodeId, OnConflict, OnFalse, Origin, Parent, Priority, Proposal, Recorded, Repeat, Retry, Role,
-    Run, RunId, RunStatus, Session, SessionId, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
-    TaskStatus, Timestamp, Token, VersionRecord, Work,
+    Meta, Missed, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Proposal, Recorded, Repeat, Retry, Role,
+    Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
+    TaskStatus, Timestamp, Token, Turn, VersionRecord, Work, Workflow, WorkflowRef, WorkflowVersion, Earlier,
 };
 use uuid::Uuid;
 
@@ -93,6 +93,43 @@ fn definition() -> Definition {
     }
 }
 
+fn origin() -> Origin {
+    let workflow = Some(WorkflowRef { name: "flow".parse().unwrap(), version: 300 });
+    Origin { by: StartedBy::Webhook("github".into()), workflow, trigger: Some(Json::from("{}")) }
+}
+
+fn spec() -> ScheduleSpec {
+    ScheduleSpec {
+        id: "flow.nightly".parse().unwrap(),
+        workflow: "flow".parse().unwrap(),
+        of_file: true,
+        cron: "0 3 * * *".into(),
+        timezone: "Europe/Berlin".into(),
+        overlap: Overlap::CancelRunning,
+        catch_up: Duration::from_secs(600),
+        jitter: Duration::from_millis(1_500),
+        given: Json::from("{}"),
+        inputs: Json::from("{}"),
+    }
+}
+
+fn schedule() -> Schedule {
+    Schedule {
+        spec: spec(),
+        paused: false,
+        version: 3,
+        created_at: Timestamp(1),
+        after: Timestamp(2),
+        next: Some(Timestamp(70_000)),
+        running: vec![id(1)],
+        waiting: vec![Timestamp(2)],
+        last: Some(Started { run: id(1), instant: Timestamp(2), at: Timestamp(3) }),
+        started: 1,
+        skipped: 2,
+        missed: 3,
+    }
+}
+
 fn run() -> Run {
     Run {
         id: id(1),
@@ -136,6 +173,7 @@ fn run() -> Run {
         group: Some(Group { name: "g".into(), limit: 1, on_conflict: OnConflict::Queue }),
         dedupe: Some("word".into()),
         kept: vec![KeptItems { step: 1, items: vec![(2, Json::null(), Json::null())] }],
+        origin: origin(),
     }
 }
 
@@ -221,6 +259,14 @@ fn events() -> EventRow {
         Event::Emitted { run: id(1), step: 2, kind: "a.b".into(), data: Json::null() },
         Event::DeadTasksDropped { tasks: vec![TaskId::Single(Uuid::from_u128(6))], overflow: true },
         Event::DeadlockResolved { work: "w".into() },
+        Event::ScheduleSet(Box::new(spec())),
+        Event::ScheduleSkipped {
+            schedule: spec().id,
+            instant: Timestamp(5),
+            turn: Turn::Hand,
+            cause: SkipCause::RunLimit,
+        },
+        Event::ScheduleQueued { schedule: spec().id, instant: Timestamp(5) },
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
@@ -231,6 +277,7 @@ fn answers() -> AnswerRow {
         Answer::Done,
         Answer::Session { component: "c".parse().unwrap(), session: SessionId(Uuid::nil()) },
         Answer::Count(3),
+        Answer::Version { version: 2, made: true },
     ];
     let idempotency = Idempotency { key: IdempotencyKey([1; 16]), request: 77 };
     AnswerRow(answers.map(|answer| AnswerRecord { idempotency, rev: 5, at: Timestamp(6), answer }).into())
@@ -251,6 +298,7 @@ fn proposals() -> Vec<Proposal> {
         kept: vec![],
         group: None,
         dedupe: None,
+        origin: origin(),
     };
     let commands = [
         Command::CreateRun(Box::new(create)),
@@ -259,6 +307,14 @@ fn proposals() -> Vec<Proposal> {
         Command::FinishMessage { run: id(1), step: 2, reply: Ok(Json::null()) },
         Command::DropDeadTasks { which: DeadSelection::Action("train".into()) },
         Command::ReportStuck { found: ["w".into()].into() },
+        Command::SetSchedule { spec: Box::new(spec()), expect: Expect::Absent },
+        Command::PlanSchedule {
+            schedule: spec().id,
+            version: 2,
+            after: Timestamp(5),
+            instant: Timestamp(6),
+            missed: Some(Missed { count: 1, last: Timestamp(5) }),
+        },
     ];
     commands.map(Proposal::from).into()
 }
@@ -311,6 +367,17 @@ fn forms() -> Vec<(&'static str, String)> {
     let record_of_key =
         KeyRecord { key: key(), value: Some(json), version: 2, version_min: 1, rev: 7, at: Timestamp(8) };
     let file = ManifestFile { name: "000001.sst".into(), size: 9, checksum: 10 };
+    let workflow = Workflow {
+        name: "flow".parse().unwrap(),
+        version: 2,
+        definition: DefinitionId([7; 16]),
+        paused: true,
+        created_at: Timestamp(1),
+        applied_at: Timestamp(2),
+        rev: 300,
+    };
+    let workflow_version =
+        WorkflowVersion { version: 2, definition: DefinitionId([7; 16]), created_at: Timestamp(2), rev: 300 };
     let vote = Vote::new_committed(4, 2);
     assert_eq!(Vote::from(VoteRow::from(&vote)), vote);
     vec![
@@ -329,6 +396,9 @@ fn forms() -> Vec<(&'static str, String)> {
         ("version", stored(&version)),
         ("definition", stored(&definition())),
         ("fan", stored(&fan())),
+        ("workflow", stored(&workflow)),
+        ("workflow version", stored(&workflow_version)),
+        ("schedule", stored(&schedule())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("dead", stored(&dead)),

@@ -169,6 +169,9 @@ impl Worker {
         view.definitions.settle(&changes.definitions);
         view.fans.settle(&changes.fans);
         view.dead.settle(&changes.dead);
+        view.workflows.settle(&changes.workflows);
+        view.workflow_versions.settle(&changes.workflow_versions);
+        view.schedules.settle(&changes.schedules);
         self.published.ring.write().stored(changes.meta.seq + 1);
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }

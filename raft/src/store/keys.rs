@@ -1,7 +1,7 @@
 //! The layout of `state/`: which key every row has. Keys sort like what they stand for, ids by time.
 //! Knows nothing of values.
 
-use orc_domain::{ComponentId, DefinitionId, FanKey, RunId, StateKey, TaskId};
+use orc_domain::{ComponentId, DefinitionId, FanKey, RunId, ScheduleId, StateKey, TaskId, WorkflowName};
 use uuid::Uuid;
 
 /// Where `state/` stands.
@@ -39,6 +39,13 @@ pub const DEAD: Rows = Rows { live: b'x', archive: b'X' };
 
 /// Items of each `foreach`.
 pub const FANS: Rows = Rows { live: b'f', archive: b'F' };
+
+/// Workflows.
+pub const WORKFLOWS: Rows = Rows { live: b'w', archive: b'W' };
+/// Versions of workflows.
+pub const WORKFLOW_VERSIONS: Rows = Rows { live: b'n', archive: b'N' };
+/// Schedules.
+pub const SCHEDULES: Rows = Rows { live: b's', archive: b'S' };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
@@ -141,52 +148,50 @@ impl RowKey for TaskId {
     }
 }
 
-impl RowKey for ComponentId {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_str().as_bytes());
-    }
+macro_rules! text_keys {
+    ($($type:ty),+) => {
+        $(impl RowKey for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(self.as_str().as_bytes());
+            }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        text_of(bytes)?.parse().ok()
-    }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                text_of(bytes)?.parse().ok()
+            }
 
-    fn spread(&self) -> usize {
-        text_spread(self.as_str())
-    }
+            fn spread(&self) -> usize {
+                text_spread(self.as_str())
+            }
+        })+
+    };
 }
 
-impl RowKey for StateKey {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_str().as_bytes());
-    }
+text_keys!(ComponentId, StateKey, WorkflowName, ScheduleId);
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        text_of(bytes)?.parse().ok()
-    }
+/// A zero byte, which no state key or name has, ends the key: versions of one thing stand together.
+macro_rules! version_keys {
+    ($($type:ty),+) => {
+        $(impl RowKey for ($type, u64) {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.0.write(out);
+                out.push(0);
+                out.extend_from_slice(&self.1.to_be_bytes());
+            }
 
-    fn spread(&self) -> usize {
-        text_spread(self.as_str())
-    }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                let (rest, version) = bytes.split_last_chunk::<8>()?;
+                let key = rest.strip_suffix(&[0])?;
+                Some((<$type>::read(key)?, u64::from_be_bytes(*version)))
+            }
+
+            fn spread(&self) -> usize {
+                self.0.spread()
+            }
+        })+
+    };
 }
 
-/// A zero byte, which no state key has, ends the key: versions of one key stand together.
-impl RowKey for (StateKey, u64) {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.0.write(out);
-        out.push(0);
-        out.extend_from_slice(&self.1.to_be_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (rest, version) = bytes.split_last_chunk::<8>()?;
-        let key = rest.strip_suffix(&[0])?;
-        Some((StateKey::read(key)?, u64::from_be_bytes(*version)))
-    }
-
-    fn spread(&self) -> usize {
-        self.0.spread()
-    }
-}
+version_keys!(StateKey, WorkflowName);
 
 impl RowKey for DefinitionId {
     fn write(&self, out: &mut Vec<u8>) {

@@ -4,8 +4,7 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use orc_domain::{
-    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row,
-    Run, RunId, State, StateKey, Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use parking_lot::RwLock;
 
@@ -138,6 +137,12 @@ pub struct View {
     pub fans: Shards<FanKey, FanChunk>,
     /// The dead-letter list.
     pub dead: Shards<TaskId, DeadTask>,
+    /// Workflows.
+    pub workflows: Shards<WorkflowName, Workflow>,
+    /// Versions of workflows that the disk does not have yet.
+    pub workflow_versions: Shards<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Shards<ScheduleId, Schedule>,
 }
 
 impl View {
@@ -151,6 +156,9 @@ impl View {
         self.definitions.set(state.definitions.take_fresh());
         self.fans.set(state.fans.take_fresh());
         self.dead.set(state.dead.take_fresh());
+        self.workflows.set(state.workflows.take_fresh());
+        self.workflow_versions.set(state.workflow_versions.take_fresh());
+        self.schedules.set(state.schedules.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -163,6 +171,9 @@ impl View {
         self.definitions.replace(&state.definitions);
         self.fans.replace(&state.fans);
         self.dead.replace(&state.dead);
+        self.workflows.replace(&state.workflows);
+        self.workflow_versions.replace(&state.workflow_versions);
+        self.schedules.replace(&state.schedules);
     }
 }
 

@@ -13,9 +13,7 @@ use std::{
 use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
-    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
-    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, State, StateKey, Task, TaskId,
-    Text, Timestamp, Unavailable, apply, outstanding,
+    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -236,6 +234,10 @@ impl ReplicatedState for View {
     fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
         let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
         Box::pin(async move { Err(failure) })
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.world.state.lock().schedules.share(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

@@ -3,8 +3,7 @@
 
 use orc_client::wire;
 use orc_domain::{
-    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
-    RunStatus, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
+    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId, RunStatus, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp, Turn, WorkflowName,
 };
 
 use super::{data::Data, event_family, labels, time};
@@ -29,6 +28,7 @@ pub fn envelope(recorded: &Recorded, names: &dyn Names) -> wire::Event {
 pub fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::RunCreated(create) => Some(create.id),
+        Event::ScheduleFired { run, .. } => Some(*run),
         Event::RunStarted { run }
         | Event::RunPaused { run }
         | Event::RunResumed { run }
@@ -78,7 +78,18 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ActionPaused { .. }
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
-        | Event::DeadlockResolved { .. } => None,
+        | Event::DeadlockResolved { .. }
+        | Event::WorkflowApplied { .. }
+        | Event::WorkflowDeleted { .. }
+        | Event::WorkflowPaused { .. }
+        | Event::WorkflowResumed { .. }
+        | Event::ScheduleSet(_)
+        | Event::ScheduleDeleted { .. }
+        | Event::SchedulePaused { .. }
+        | Event::ScheduleResumed { .. }
+        | Event::SchedulePlanned { .. }
+        | Event::ScheduleSkipped { .. }
+        | Event::ScheduleQueued { .. } => None,
     }
 }
 
@@ -143,6 +154,18 @@ pub fn kind(event: &Event) -> &str {
         Event::ActionResumed { .. } => "action.resumed",
         Event::DeadlockDetected { .. } => "deadlock.detected",
         Event::DeadlockResolved { .. } => "deadlock.resolved",
+        Event::WorkflowApplied { .. } => "definition.applied",
+        Event::WorkflowDeleted { .. } => "definition.deleted",
+        Event::WorkflowPaused { .. } => "definition.paused",
+        Event::WorkflowResumed { .. } => "definition.resumed",
+        Event::ScheduleSet(_) => "schedule.set",
+        Event::ScheduleDeleted { .. } => "schedule.deleted",
+        Event::SchedulePaused { .. } => "schedule.paused",
+        Event::ScheduleResumed { .. } => "schedule.resumed",
+        Event::SchedulePlanned { .. } => "schedule.planned",
+        Event::ScheduleFired { .. } => "schedule.fired",
+        Event::ScheduleSkipped { .. } => "schedule.skipped",
+        Event::ScheduleQueued { .. } => "schedule.queued",
     }
 }
 
@@ -240,6 +263,34 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
             named(of_cluster(), "work", work)
         }
+        Event::WorkflowApplied { name, version, definition } => {
+            of_workflow(name).and(|data| data.with("version", *version).text("digest", hex(&definition.0)))
+        }
+        Event::WorkflowDeleted { name }
+        | Event::WorkflowPaused { name }
+        | Event::WorkflowResumed { name } => of_workflow(name),
+        Event::ScheduleSet(spec) => of_schedule(&spec.id).and(|data| {
+            let data = data.text("workflow", &spec.workflow).with("ofFile", spec.of_file);
+            data.text("cron", &spec.cron)
+                .text("timezone", &spec.timezone)
+                .text("overlap", spec.overlap.name())
+        }),
+        Event::ScheduleDeleted { schedule }
+        | Event::SchedulePaused { schedule }
+        | Event::ScheduleResumed { schedule } => of_schedule(schedule),
+        Event::SchedulePlanned { schedule, instant, missed } => of_schedule(schedule).and(|data| {
+            data.text("instant", time(*instant)).maybe("missed", missed.as_ref().map(|missed| missed.count))
+        }),
+        Event::ScheduleFired { schedule, instant, turn, run } => of_schedule(schedule).and(|data| {
+            let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
+            data.text("runId", run)
+        }),
+        Event::ScheduleSkipped { schedule, instant, cause, .. } => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)).text("cause", cause.name()))
+        }
+        Event::ScheduleQueued { schedule, instant } => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)))
+        }
     }
 }
 
@@ -297,12 +348,21 @@ fn preferred(task: TaskId, priority: Priority, names: &dyn Names) -> Told {
     of_task(task, names).and(|data| data.with("priority", priority.level()))
 }
 
+fn of_workflow(name: &WorkflowName) -> Told {
+    Told(name.to_string(), Data::default().text("workflow", name))
+}
+
+fn of_schedule(id: &ScheduleId) -> Told {
+    Told(id.to_string(), Data::default().text("schedule", id))
+}
+
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
     of_run(create.id, names).and(|data| {
         let data = data.text("definition", hex(&create.definition.0)).carry("inputs", Some(&create.inputs));
         let data = data
             .with("labels", serde_json::json!(labels(&create.labels)))
-            .with("priority", create.priority.level());
+            .with("priority", create.priority.level())
+            .text("startedBy", create.origin.by.name());
         event_family::with_parent(data, create.parent.as_deref())
     })
 }
@@ -385,6 +445,7 @@ fn session_ended(end: SessionEnd) -> &'static str {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,9 +7,11 @@ pub mod event;
 mod event_family;
 pub mod explain;
 pub mod run;
+pub mod schedule;
 pub mod state;
 pub mod task;
 pub mod waiting;
+pub mod workflow;
 
 use std::collections::BTreeMap;
 

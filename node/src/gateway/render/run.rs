@@ -48,6 +48,9 @@ impl Shown<'_> {
             duration_ms: duration_ms(run.started_at, run.ended_at, self.now),
             waiting_for: self.surroundings.and_then(|around| around.of_run(run, &waits, working)),
             rev: run.created_rev,
+            workflow_version: workflow_version(run),
+            started_by: run.origin.by.name().to_owned(),
+            trigger: run.origin.trigger.as_ref().map(raw),
             steps,
         }
     }
@@ -138,5 +141,11 @@ pub fn summary(run: &Run, now: Timestamp) -> RunSummary {
         ended_at: run.ended_at.map(time),
         duration_ms: duration_ms(run.started_at, run.ended_at, now),
         rev: run.created_rev,
+        workflow_version: workflow_version(run),
+        started_by: run.origin.by.name().to_owned(),
     }
+}
+
+fn workflow_version(run: &Run) -> Option<String> {
+    run.origin.workflow.as_ref().map(|of| format!("{}@{}", of.name, of.version))
 }

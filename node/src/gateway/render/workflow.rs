@@ -1,0 +1,53 @@
+//! Workflows kept by name in their public form.
+//! Knows nothing of how rows are found.
+
+use orc_client::wire::{GraphNode, WorkflowVersionView, WorkflowView, paths};
+use orc_domain::{Definition, Workflow, WorkflowVersion};
+
+use super::{event::hex, raw, time};
+use crate::definition::{drawing, triggers::Triggers};
+
+/// A workflow; its latest definition is in memory as long as it is kept.
+pub fn view(workflow: &Workflow, definition: Option<&Definition>) -> WorkflowView {
+    WorkflowView {
+        name: workflow.name.to_string(),
+        title: definition.map(|definition| definition.name.to_string()).unwrap_or_default(),
+        version: workflow.version,
+        digest: hex(&workflow.definition.0),
+        paused: workflow.paused,
+        steps: definition.map_or(0, |definition| u32::try_from(definition.steps.len()).unwrap_or(u32::MAX)),
+        created_at: time(workflow.created_at),
+        applied_at: time(workflow.applied_at),
+        rev: workflow.rev,
+        hooks: Vec::new(),
+        definition: None,
+    }
+}
+
+/// The paths of a workflow's hooks.
+pub fn hooks(name: &str, triggers: &Triggers) -> Vec<String> {
+    let path = paths::fill(paths::HOOK, name);
+    triggers.webhooks.iter().map(|hook| paths::fill(&path, &hook.id)).collect()
+}
+
+/// A version, with what it says where that is wanted.
+pub fn version(version: &WorkflowVersion, definition: Option<&Definition>) -> WorkflowVersionView {
+    WorkflowVersionView {
+        version: version.version,
+        digest: hex(&version.definition.0),
+        created_at: time(version.created_at),
+        rev: version.rev,
+        definition: definition.map(|definition| raw(&definition.source)),
+    }
+}
+
+/// The steps with what each needs.
+pub fn graph(definition: &Definition) -> Vec<GraphNode> {
+    let node = |step: &orc_domain::StepDef| GraphNode {
+        id: step.id.to_string(),
+        name: step.name.to_string(),
+        kind: step.kind.name().to_owned(),
+        needs: drawing::needs(definition, step).map(str::to_owned).collect(),
+    };
+    definition.steps.iter().map(node).collect()
+}
