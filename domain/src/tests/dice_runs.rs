@@ -119,7 +119,7 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
         }
         StepKind::Condition { .. } => Evaluation::Condition(decision),
         StepKind::ForEach { .. } => {
-            let count = if dice.chance(10) { 130 } else { dice.roll(6) };
+            let count = if dice.chance(2) { 130 } else { dice.roll(6) };
             Evaluation::Items((0..count).map(|number| Json::from(format!("{number}"))).collect())
         }
         StepKind::Until { .. } => {
@@ -175,4 +175,27 @@ pub(super) fn random_outside(dice: &mut Dice, state: &State, run: RunId) -> Comm
             data: "{}".into(),
         },
     }
+}
+
+/// The first signal or decision that a step waits for.
+pub(super) fn awaited_from_outside(state: &State) -> Option<Command> {
+    state.runs.iter().find_map(|(id, run)| {
+        (0..).zip(&run.steps).find_map(|(place, step)| {
+            let work = step.work.as_deref().filter(|_| step.status == StepStatus::Waiting)?;
+            match work {
+                Work::Signal(name) => {
+                    Some(Command::SignalRun { run: *id, name: name.clone(), data: "{}".into() })
+                }
+                Work::Approval(_) => Some(Command::DecideApproval {
+                    run: *id,
+                    step: place,
+                    approved: true,
+                    by: "amy".into(),
+                    comment: None,
+                    output: "{}".into(),
+                }),
+                Work::Message(_) | Work::Child(_) | Work::Fan(_) => None,
+            }
+        })
+    })
 }

@@ -9,7 +9,7 @@ use std::{env, println};
 
 use super::{
     dice::{Dice, random_command, random_hand},
-    dice_runs::{random_definition_of, random_outside},
+    dice_runs::{awaited_from_outside, random_definition_of},
     *,
 };
 
@@ -132,7 +132,7 @@ impl<P: Property> History<P> {
         }
         let session = SessionId(Uuid::max());
         self.apply(Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] })?;
-        for round in 0..60_000 {
+        for round in 0..200_000 {
             let runs: Vec<RunId> = self.state.runs.iter().map(|(id, _)| *id).collect();
             if runs.is_empty() && self.state.tasks.is_empty() {
                 return Ok(());
@@ -141,12 +141,13 @@ impl<P: Property> History<P> {
             let command = match (round % 8, random_hand(&mut self.dice, &self.state)) {
                 (0..6, Some(hand)) => hand,
                 (6, _) => Command::ResumeRun { run },
-                _ => match self.state.next_due() {
-                    Some(due) if self.dice.chance(60) => {
+                _ => match (awaited_from_outside(&self.state), self.state.next_due()) {
+                    (Some(command), _) if self.dice.chance(50) => command,
+                    (_, Some(due)) => {
                         self.clock = due.max(self.clock);
                         Command::AdvanceTime
                     }
-                    _ => random_outside(&mut self.dice, &self.state, run),
+                    (command, None) => command.unwrap_or(Command::AdvanceTime),
                 },
             };
             self.apply(command)?;
