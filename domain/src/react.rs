@@ -43,6 +43,7 @@ pub(crate) enum FollowUp {
     TrimDead,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
     match event {
         Event::RunStarted { run } => vec![FollowUp::StartSteps(*run)],

@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// A fact cannot fail.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn evolve(state: &mut State, event: &Event) {
     match event {
         Event::DefinitionAdded(definition) => state.definitions.insert(definition.id, (**definition).clone()),

@@ -12,7 +12,7 @@ use crate::{
     run::{Failure, Run, RunStatus},
     state::State,
     step::{EvalPoint, Step, StepOutcome, StepStatus, Work},
-    task::{Task, TaskStatus},
+    task::Task,
 };
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
@@ -144,37 +144,16 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
     };
     let task = match &step.kind {
         StepKind::Task { action, config: fixed, .. } => Some(Task {
-            id: TaskId::Step(id, place),
             name: step.name.clone(),
-            action: action.clone(),
             payload: config.unwrap_or(fixed).clone(),
             priority: step.priority.unwrap_or(run.priority),
             labels: step.labels.clone(),
-            dependencies: Vec::new(),
-            waits_for: Default::default(),
             timeout: step.timeout,
             queue_timeout: step.queue_timeout,
-            retry: step.retry.clone(),
-            status: TaskStatus::Queued,
             held: run.status == RunStatus::Paused,
-            attempts: 0,
-            failures: 0,
-            lost: 0,
-            created_at: now,
-            ready_at: now,
-            queued_at: now,
-            started_at: None,
-            ended_at: None,
-            assignment: None,
-            retry_at: None,
-            cancel: None,
-            output: None,
-            error: None,
-            run_at: None,
             total_timeout: step.total_timeout,
             heartbeat_timeout: step.heartbeat_timeout,
-            requeued_from: None,
-            history: Vec::new(),
+            ..Task::queued(TaskId::Step(id, place), action.clone(), step.retry.clone(), now)
         }),
         StepKind::Delay { .. }
         | StepKind::Condition { .. }

@@ -41,6 +41,7 @@ pub(super) fn random_retry(dice: &mut Dice) -> Retry {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each command")]
 pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Command {
     let runs: Vec<RunId> = state.runs.iter().map(|(id, _)| *id).collect();
     let tasks: Vec<TaskId> = state.tasks.iter().map(|(id, _)| *id).collect();

@@ -149,6 +149,7 @@ pub fn kind(event: &Event) -> &str {
 /// Subject and data.
 pub(super) struct Told(String, Data);
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 fn tell(event: &Event, names: &dyn Names) -> Told {
     match event {
         Event::DefinitionAdded(definition) => Told(hex(&definition.id.0), {
