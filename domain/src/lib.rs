@@ -15,12 +15,14 @@ mod config;
 mod decide;
 mod definition;
 mod effect;
+mod evaluation;
 mod event;
 mod evolve;
 mod ids;
 mod indexes;
 mod key;
 mod react;
+mod recorded;
 mod rejection;
 mod run;
 mod state;
@@ -37,8 +39,8 @@ pub use child::{
     CHUNK_ITEMS, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Origin, Parent, Repeat, Role,
 };
 pub use command::{
-    ChildStart, Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect, Idempotency,
-    NewTask, Proposal, RegisterComponent,
+    Command, CreateRun, DeadSelection, Dependency, Entry, Expect, Idempotency, NewTask, Proposal,
+    RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
@@ -46,13 +48,15 @@ pub use definition::{
     Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
 };
 pub use effect::{Effect, outstanding};
-pub use event::{Event, Recorded};
+pub use evaluation::{ChildStart, Evaluation};
+pub use event::Event;
 pub use ids::{
     ActionName, BadId, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
     RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
+pub use recorded::Recorded;
 pub use rejection::{Limited, Rejection, RunWish};
 pub use run::{Conclusion, Failure, Group, Run, RunStatus};
 pub use state::{AnswerRecord, Journal, Meta, State};

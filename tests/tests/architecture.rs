@@ -35,7 +35,7 @@ const HOME_OF: [(&str, &[&str]); 6] = [
     ("warp", &["node"]),
 ];
 
-const LINES_MAX: usize = 500;
+const LINES_MAX: usize = 400;
 const HEADER_LINES_MAX: usize = 8;
 
 #[test]

@@ -6,8 +6,9 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use super::{child, run::make_room, set_state};
 use crate::{
     child::Role,
-    command::{ChildStart, CreateRun, Expect},
+    command::{CreateRun, Expect},
     definition::{Definition, StepDef, StepKind},
+    evaluation::ChildStart,
     event::Event,
     ids::{Json, StateKey, StepIx, Timestamp},
     rejection::Rejection,

@@ -9,10 +9,10 @@ use crate::{
     command::CreateRun,
     definition::StepKind,
     event::Event,
-    ids::{Json, Labels, RunId, StepIx, Text},
+    ids::{Json, RunId, StepIx, Text},
     run::{Failure, Run, RunStatus},
     state::State,
-    step::{Step, StepOutcome, StepStatus, Work},
+    step::{StepOutcome, StepStatus},
 };
 
 /// The largest list of outputs of a `foreach`, as JSON text.
@@ -20,20 +20,12 @@ const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// A child of a run, of the same definition unless the caller says otherwise.
 pub(super) fn blank(state: &State, parent: &Run, role: Role) -> CreateRun {
+    let id = child_id(state.meta.now, parent.id, role);
     CreateRun {
-        id: child_id(state.meta.now, parent.id, role),
-        definition: parent.definition,
-        body: None,
         inputs: parent.inputs.clone(),
-        labels: Labels::new(),
         priority: parent.priority,
-        block: 0,
         parent: Some(Box::new(Parent { run: parent.id, role, item: None })),
-        origin: None,
-        carried: Vec::new(),
-        kept: Vec::new(),
-        group: None,
-        dedupe: None,
+        ..CreateRun::new(id, parent.definition)
     }
 }
 
@@ -74,13 +66,6 @@ pub(super) fn cancel_all(state: &State, id: RunId, step: StepIx, reason: &Text) 
     own.flat_map(|child| whole::cancel(state, child.id, reason).unwrap_or_default()).collect()
 }
 
-fn fan_of(step: &Step) -> Option<&Fan> {
-    match step.work.as_deref() {
-        Some(Work::Fan(fan)) => Some(fan),
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
-    }
-}
-
 fn item(state: &State, run: RunId, step: StepIx, index: u32) -> Option<&FanItem> {
     state.fans.get(&chunk_of(run, step, index))?.items.get(place_in_chunk(index))
 }
@@ -89,7 +74,7 @@ fn item(state: &State, run: RunId, step: StepIx, index: u32) -> Option<&FanItem>
 pub(super) fn feed(state: &State, id: RunId, place: StepIx) -> Vec<Event> {
     let Some(run) = state.runs.get(&id) else { return Vec::new() };
     let step = &run.steps[usize::from(place)];
-    let (StepStatus::Running, Some(fan)) = (step.status, fan_of(step)) else { return Vec::new() };
+    let (StepStatus::Running, Some(fan)) = (step.status, step.fan()) else { return Vec::new() };
     if fan.running == 0 && (step.stopping.is_some() || fan.ended == fan.total) {
         return collect(state, run, place, fan);
     }

@@ -113,10 +113,10 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::TaskPriorityChanged { task, priority } => {
             state.change_task(task, |task| task.priority = *priority);
         }
-        Event::ActionPaused { action } => {
+        Event::ActionPaused(action) => {
             Arc::make_mut(&mut state.meta.paused_actions).insert(action.clone());
         }
-        Event::ActionResumed { action } => {
+        Event::ActionResumed(action) => {
             Arc::make_mut(&mut state.meta.paused_actions).remove(action);
         }
         Event::DeadlockDetected { work } => {

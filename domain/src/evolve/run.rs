@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 
 use super::child;
 use crate::{
-    child::{Fan, Role},
+    child::Role,
     command::CreateRun,
     definition::{OnFalse, StepDef, StepKind},
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
     run::{Failure, Run, RunStatus},
     state::State,
-    step::{EvalPoint, Step, StepOutcome, StepStatus, Work},
+    step::{EvalPoint, Step, StepOutcome, StepStatus},
     task::Task,
 };
 
@@ -100,13 +100,6 @@ pub(super) fn ended(state: &mut State, event: &Event) {
     state.archive_run(*id);
 }
 
-fn fan_of(step: &Step) -> Option<Fan> {
-    match step.work.as_deref() {
-        Some(Work::Fan(fan)) => Some(*fan),
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
-    }
-}
-
 /// The task has done its work: what is left are the step's outputs.
 pub(super) fn step_returned(state: &mut State, id: RunId, place: StepIx, output: &Json) {
     let task = TaskId::Step(id, place);
@@ -188,7 +181,7 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
     let step = step_def(state, run, place);
-    let fan = fan_of(&run.steps[usize::from(place)]);
+    let fan = run.steps[usize::from(place)].fan().copied();
     let forgiven = step.continue_on_error;
     let gates = matches!(step.kind, StepKind::Condition { on_false: OnFalse::Skip, .. });
     state.change_run(id, |run| {

@@ -237,7 +237,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         }
         Event::DeadTasksDropped { tasks, overflow } => dead_dropped(tasks, *overflow),
         Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
-        Event::ActionPaused { action } | Event::ActionResumed { action } => of_action(action),
+        Event::ActionPaused(action) | Event::ActionResumed(action) => of_action(action),
         Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
             named(of_cluster(), "work", work)
         }
