@@ -4,7 +4,10 @@
 mod bodies;
 mod calls;
 mod ends;
+mod hands;
 mod node;
+mod parts;
+mod repeats;
 mod streams;
 mod work;
 mod writes;
