@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::{
     MessageError, Options, Outgoing,
     component_coordinator::CoordinatorHandle,
-    expression::{Evaluated, Family, evaluate},
+    expression::{Evaluated, Family, ReadKey, evaluate},
     following::{Heard, following},
     gauges::{Gauges, count},
     proposer::ProposerHandle,
@@ -191,7 +191,9 @@ impl WorkflowManager {
         {
             runs.push(self.state.run(&parent.run)?);
         }
-        Some(Family { runs, definition })
+        let state = self.state.clone();
+        let key: ReadKey = Arc::new(move |key| state.key(&key.parse().ok()?));
+        Some(Family { runs, definition, key })
     }
 
     fn evaluate(&self, family: Family, point: EvalPoint) -> impl Future<Output = Evaluation> + use<> {

@@ -100,6 +100,7 @@ fn run() -> RunView {
         signal: None,
         approval_id: None,
         request: None,
+        history: Vec::new(),
     };
     RunView {
         id: RUN.into(),

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::http::Call;
+use crate::logs::{self, LogFollower};
 use crate::wire::{
-    self, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView, RunsQuery,
-    StartQuery, StartRun, StepView, WaitQuery, paths,
+    self, Explanation, LogPage, LogsQuery, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus,
+    RunSummary, RunView, RunsQuery, StartQuery, StartRun, StepView, WaitQuery, paths,
 };
 use crate::{Client, Error, backoff};
 
@@ -73,6 +74,14 @@ impl Runs {
     /// As every call: [`Error`].
     pub async fn get(&self, id: &str) -> Result<RunView, Error> {
         self.client.call(Call::get(paths::fill(paths::RUN, id))).await
+    }
+
+    /// Why the run waits, or how it came to its end.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn explain(&self, id: &str) -> Result<Explanation, Error> {
+        self.client.call(Call::get(paths::fill(paths::RUN_EXPLAIN, id))).await
     }
 
     /// A page of runs.
@@ -195,6 +204,20 @@ impl RunHandle {
     /// As every call: [`Error`].
     pub async fn get(&self) -> Result<RunView, Error> {
         self.client.runs().get(&self.id).await
+    }
+
+    /// A page of what its tasks logged, on all nodes.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn logs(&self, query: &LogsQuery) -> Result<LogPage, Error> {
+        logs::page(&self.client, paths::RUN_LOGS, &self.id, query).await
+    }
+
+    /// Follows what its tasks log, to the run's end.
+    #[must_use]
+    pub fn follow_logs(&self, query: &LogsQuery) -> LogFollower {
+        logs::follow(self.client.clone(), paths::RUN_LOGS_STREAM, &self.id, query)
     }
 
     /// Waits until the run is terminal: `run.wait().timeout(limit).await?`.

@@ -38,6 +38,8 @@ pub enum Answer {
         /// Its session.
         session: SessionId,
     },
+    /// So many were affected.
+    Count(u32),
 }
 
 /// What became of a proposal that was decided.

@@ -51,6 +51,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
             return Applied { outcome, effects: Vec::new() };
         }
     };
+    let first = state.journal.events.len();
     let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
     story.record(events);
     story.settle();
@@ -58,7 +59,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
-    let answer = answer(state, command, twin);
+    let answer = answer(state, command, (twin, first));
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
     }
@@ -121,8 +122,9 @@ impl Story<'_> {
     }
 }
 
-/// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created.
-fn answer(state: &State, command: &Command, twin: Option<RunId>) -> Answer {
+/// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created, the
+/// events it led to begin at `first`.
+fn answer(state: &State, command: &Command, (twin, first): (Option<RunId>, usize)) -> Answer {
     let run_answer = |id| {
         let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
         Answer::Run { id, status }
@@ -139,9 +141,18 @@ fn answer(state: &State, command: &Command, twin: Option<RunId>) -> Answer {
         Command::CreateTasks { tasks } => {
             Answer::Tasks(tasks.iter().map(|task| (task.id, task_status(&task.id))).collect())
         }
-        Command::CancelTask { task, .. } => Answer::Tasks(alloc::vec![(*task, task_status(task))]),
+        Command::CancelTask { task, .. } | Command::SetTaskPriority { task, .. } => {
+            Answer::Tasks(alloc::vec![(*task, task_status(task))])
+        }
         Command::SetState { key, .. } => {
             Answer::Key { version: state.keys.get(key).map_or(0, |record| record.version) }
+        }
+        Command::DropDeadTasks { .. } => {
+            let dropped = |event: &Event| {
+                if let Event::DeadTasksDropped { tasks, overflow: false } = event { tasks.len() } else { 0 }
+            };
+            let dropped = state.journal.events[first..].iter().map(|recorded| dropped(&recorded.event));
+            Answer::Count(u32::try_from(dropped.sum::<usize>()).unwrap_or(u32::MAX))
         }
         Command::ConnectComponent { component, session, .. } => {
             Answer::Session { component: component.clone(), session: *session }
@@ -156,6 +167,18 @@ fn answer(state: &State, command: &Command, twin: Option<RunId>) -> Answer {
         | Command::RecordEvaluation { .. }
         | Command::FinishMessage { .. }
         | Command::AdvanceTime
-        | Command::Configure(_) => Answer::Done,
+        | Command::Configure(_)
+        | Command::ExpireHeartbeat { .. }
+        | Command::PauseAction { .. }
+        | Command::ResumeAction { .. }
+        | Command::ReportStuck { .. } => Answer::Done,
     }
+}
+
+/// Writes facts that no rule made, as a wrong rule would, and lets follow what follows.
+#[cfg(test)]
+pub(crate) fn record_wrong(state: &mut State, events: Vec<Event>) {
+    let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
+    story.record(events);
+    story.settle();
 }

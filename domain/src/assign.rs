@@ -19,7 +19,7 @@ pub(crate) fn assign(state: &State) -> Option<Event> {
         return None;
     }
     let mut best: Option<(Place, TaskId, &ComponentId)> = None;
-    for (place, task, labels, components) in state.indexes.matches() {
+    for (place, task, labels, components) in state.indexes.matches(&state.meta.paused_actions) {
         if best.is_some_and(|(best_place, best_task, _)| (best_place, best_task) <= (place, task)) {
             continue;
         }
@@ -32,10 +32,11 @@ pub(crate) fn assign(state: &State) -> Option<Event> {
     }
     let (_, id, component) = best?;
     let task = state.tasks.get(&id).expect("a queued task is live");
+    let deadline = state.meta.now + task.timeout;
     Some(Event::TaskAssigned {
         task: id,
         component: component.clone(),
         token: Token(state.meta.token.0 + 1),
-        deadline: state.meta.now + task.timeout,
+        deadline: task.total_deadline().map_or(deadline, |total| total.min(deadline)),
     })
 }

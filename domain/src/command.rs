@@ -1,7 +1,7 @@
 //! What may be asked of the cluster: commands, and the entry that carries one.
 //! Knows nothing of how they are decided.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -211,6 +211,51 @@ pub enum Command {
         /// The reply, JSON, or why there is none.
         reply: Result<Json, Failure>,
     },
+    /// The node that has the component's session says: the attempt gave no sign of life within its time.
+    ExpireHeartbeat {
+        /// Which.
+        task: TaskId,
+        /// Which attempt.
+        token: Token,
+    },
+    /// Change the priority of a task that does not run.
+    SetTaskPriority {
+        /// Which.
+        task: TaskId,
+        /// To what.
+        priority: Priority,
+    },
+    /// Assign no tasks of an action; running attempts go on.
+    PauseAction {
+        /// Which.
+        action: ActionName,
+    },
+    /// Assign tasks of an action again.
+    ResumeAction {
+        /// Which.
+        action: ActionName,
+    },
+    /// Take tasks off the dead-letter list for good.
+    DropDeadTasks {
+        /// Which.
+        which: DeadSelection,
+    },
+    /// The leader's sweep: all work it found that nothing can wake, as sentences.
+    ReportStuck {
+        /// What it found; empty: nothing any more.
+        found: BTreeSet<Text>,
+    },
+}
+
+/// Tasks of the dead-letter list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeadSelection {
+    /// These; each must be on the list.
+    Tasks(Vec<TaskId>),
+    /// Those of an action.
+    Action(ActionName),
+    /// All.
+    All,
 }
 
 /// A run to start.
@@ -288,6 +333,14 @@ pub struct NewTask {
     pub queue_timeout: Option<Duration>,
     /// The configured default if none.
     pub retry: Option<Retry>,
+    /// It does not start before.
+    pub run_at: Option<Timestamp>,
+    /// Time from its creation to its end, over all attempts.
+    pub total_timeout: Option<Duration>,
+    /// Time an attempt may go without a sign of life.
+    pub heartbeat_timeout: Option<Duration>,
+    /// The task of the dead-letter list that it takes the place of.
+    pub requeued_from: Option<TaskId>,
 }
 
 /// A task that must complete first.

@@ -44,6 +44,10 @@ pub struct ClusterConfig {
     pub step_retry: Retry,
     /// Messages that may wait for one component (`components.maxQueueSize`).
     pub messages_waiting_max: u32,
+    /// Tasks kept on the dead-letter list (`tasks.maxDeadLetters`); the oldest leave first, 0 keeps none.
+    pub tasks_dead_max: u32,
+    /// Time between sweeps for work that nothing can wake (`tasks.deadlockDetectionInterval`).
+    pub deadlock_interval: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -56,6 +60,7 @@ impl Default for ClusterConfig {
             jitter: false,
             non_retryable: alloc::vec::Vec::new(),
             lost_max: 10,
+            on: alloc::vec::Vec::new(),
         };
         ClusterConfig {
             runs_active_max: 10,
@@ -75,6 +80,8 @@ impl Default for ClusterConfig {
             run_timeout: Duration::from_secs(3600),
             step_retry: retry(Duration::from_secs(5)),
             messages_waiting_max: 1000,
+            tasks_dead_max: 10_000,
+            deadlock_interval: Duration::from_secs(30),
         }
     }
 }
@@ -99,6 +106,7 @@ impl ClusterConfig {
             ("maxLiveTasks", self.tasks_live_max, 1, 10_000_000),
             ("state.maxVersions", self.versions_max, 1, 10_000),
             ("components.maxQueueSize", self.messages_waiting_max, 1, 1_000_000),
+            ("tasks.maxDeadLetters", self.tasks_dead_max, 0, 1_000_000),
             ("retryAttempts", self.task_retry.limit, 1, 1_000),
             ("workflow.maxRetryAttempts", self.step_retry.limit, 1, 1_000),
         ];
@@ -115,6 +123,7 @@ impl ClusterConfig {
             ("components.heartbeatInterval", self.heartbeat_interval, Duration::from_millis(100), day),
             ("componentTimeout", self.component_timeout, Duration::from_secs(1), day),
             ("components.messageTimeout", self.message_timeout, Duration::from_millis(1), day),
+            ("tasks.deadlockDetectionInterval", self.deadlock_interval, Duration::from_millis(100), day),
             ("tasks.taskTimeout", self.task_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.stepTimeout", self.step_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.workflowTimeout", self.run_timeout, Duration::from_millis(1), 365 * day),

@@ -126,6 +126,10 @@ pub struct StepDef {
     pub outputs: Vec<(Text, Text)>,
     /// Undoes the step after a failure or cancel of the run.
     pub compensate: Option<BlockIx>,
+    /// Time an attempt may go without a sign of life.
+    pub heartbeat_timeout: Option<Duration>,
+    /// Time from the step's start to its end, over all attempts.
+    pub total_timeout: Option<Duration>,
 }
 
 impl StepDef {
@@ -148,6 +152,8 @@ impl StepDef {
             limit: None,
             outputs: Vec::new(),
             compensate: None,
+            heartbeat_timeout: None,
+            total_timeout: None,
         }
     }
 }
@@ -312,4 +318,14 @@ pub struct Retry {
     pub non_retryable: Vec<Text>,
     /// Attempts that may be lost (their component went away) before the task fails.
     pub lost_max: u32,
+    /// Failure codes after which an attempt follows; empty: after all.
+    pub on: Vec<Text>,
+}
+
+impl Retry {
+    /// Whether another attempt follows one that failed with this code, as number `failures`.
+    pub fn follows(&self, code: &str, failures: u32) -> bool {
+        let names = |codes: &[Text]| codes.iter().any(|known| **known == *code);
+        failures < self.limit && !names(&self.non_retryable) && (self.on.is_empty() || names(&self.on))
+    }
 }

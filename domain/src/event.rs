@@ -10,7 +10,10 @@ use crate::{
     component::{HeldAttempt, Session, SessionEnd},
     config::ClusterConfig,
     definition::Definition,
-    ids::{ComponentId, Json, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
+    ids::{
+        ActionName, ComponentId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp,
+        Token,
+    },
     run::{Conclusion, Failure, RunStatus},
     step::{Decision, EvalPoint, StepOutcome},
     task::Task,
@@ -80,7 +83,14 @@ impl Recorded {
             | Event::RunConcluding { .. }
             | Event::HandlerEnded { .. }
             | Event::HandlersDropped { .. }
-            | Event::Configured(_) => 0,
+            | Event::Configured(_)
+            | Event::TaskDeadLettered { .. }
+            | Event::DeadTaskRequeued { .. }
+            | Event::TaskPriorityChanged { .. }
+            | Event::ActionPaused { .. }
+            | Event::ActionResumed { .. } => 0,
+            Event::DeadTasksDropped { tasks, .. } => tasks.len() * size_of::<TaskId>(),
+            Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => work.len(),
         };
         sent + 256
     }
@@ -178,7 +188,7 @@ pub enum Event {
         /// Which.
         dependency: TaskId,
     },
-    /// A task returned to its queue after a pause between attempts.
+    /// A task entered its queue: a pause between attempts is over, or the time it was to start at has come.
     TaskRequeued {
         /// Which.
         task: TaskId,
@@ -420,5 +430,53 @@ pub enum Event {
         kind: Text,
         /// Its data, JSON.
         data: Json,
+    },
+    /// A task of its own gave up and is on the dead-letter list.
+    TaskDeadLettered {
+        /// Which.
+        task: TaskId,
+        /// What it asked for.
+        action: ActionName,
+    },
+    /// A task of the dead-letter list left it for a new one.
+    DeadTaskRequeued {
+        /// Which.
+        task: TaskId,
+        /// The new one.
+        requeued_as: TaskId,
+    },
+    /// Tasks left the dead-letter list for good.
+    DeadTasksDropped {
+        /// Which.
+        tasks: Vec<TaskId>,
+        /// The list was full; otherwise somebody asked.
+        overflow: bool,
+    },
+    /// A task that does not run has another priority.
+    TaskPriorityChanged {
+        /// Which.
+        task: TaskId,
+        /// Which one.
+        priority: Priority,
+    },
+    /// No tasks of an action are assigned.
+    ActionPaused {
+        /// Which.
+        action: ActionName,
+    },
+    /// Tasks of an action are assigned again.
+    ActionResumed {
+        /// Which.
+        action: ActionName,
+    },
+    /// Work was found that nothing can wake.
+    DeadlockDetected {
+        /// What, as a sentence.
+        work: Text,
+    },
+    /// Work that nothing could wake is gone or goes on.
+    DeadlockResolved {
+        /// What, as a sentence.
+        work: Text,
     },
 }

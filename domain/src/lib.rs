@@ -7,6 +7,7 @@ extern crate alloc;
 mod answer;
 mod apply;
 mod assign;
+mod backlog;
 mod child;
 mod command;
 mod component;
@@ -31,12 +32,13 @@ mod tests;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
+pub use backlog::ActionBacklog;
 pub use child::{
     CHUNK_ITEMS, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Origin, Parent, Repeat, Role,
 };
 pub use command::{
-    ChildStart, Command, CreateRun, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
-    RegisterComponent,
+    ChildStart, Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect, Idempotency,
+    NewTask, Proposal, RegisterComponent,
 };
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
@@ -56,4 +58,4 @@ pub use run::{Conclusion, Failure, Group, Run, RunStatus};
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
-pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};
+pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};

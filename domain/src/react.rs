@@ -39,6 +39,8 @@ pub(crate) enum FollowUp {
     HandOverSignals(RunId),
     /// A component's attempts are lost, but for those it holds.
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
+    /// The dead-letter list may be longer than it may be.
+    TrimDead,
 }
 
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
@@ -84,6 +86,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         Event::ComponentDisconnected { component } | Event::ComponentDeregistered { component } => {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
         }
+        Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::EvaluationAwaited { .. }
@@ -106,7 +109,13 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::MessageAwaited { .. }
         | Event::ApprovalDecided { .. }
         | Event::Emitted { .. }
-        | Event::Configured(_) => Vec::new(),
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => Vec::new(),
         Event::StepReturned { run, step, .. } => {
             vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
         }
@@ -141,7 +150,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         }
         Event::TaskCancelRequested { task, reason, .. } => cancel_attempt(state, task, reason),
         Event::AttemptFailed { task, failure, lost: false, .. }
-            if &*failure.code == crate::decide::TASK_TIMEOUT =>
+            if crate::decide::ENDED_BY_US.contains(&&*failure.code) =>
         {
             cancel_attempt(state, task, &failure.message)
         }
@@ -189,7 +198,15 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::HandlerEnded { .. }
         | Event::HandlersDropped { .. }
         | Event::Emitted { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::TaskDeadLettered { .. }
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => None,
     }
 }
 

@@ -103,8 +103,8 @@ pub enum Rejection {
         /// Which.
         key: StateKey,
     },
-    /// As many live runs or tasks as the cluster may hold.
-    #[error("the cluster holds {limit} live {what}, which is its limit")]
+    /// As many live runs, live tasks or paused actions as the cluster may hold.
+    #[error("the cluster holds {limit} {what}, which is its limit")]
     LimitExceeded {
         /// What is counted.
         what: Limited,
@@ -158,6 +158,20 @@ pub enum Rejection {
     /// Settings of a new run or task that cannot work.
     #[error("{0}")]
     Invalid(alloc::string::String),
+    /// Its priority does not matter any more.
+    #[error("task {task} is {}, its priority matters only while it waits", status.name())]
+    TaskStarted {
+        /// Which.
+        task: TaskId,
+        /// Where it stands.
+        status: TaskStatus,
+    },
+    /// The task is not on the dead-letter list.
+    #[error("task {task} is not on the dead-letter list")]
+    TaskNotDead {
+        /// Which.
+        task: TaskId,
+    },
 }
 
 /// What was asked of a run.
@@ -190,13 +204,16 @@ pub enum Limited {
     Tasks,
     /// Signals of one run that no step has taken.
     Signals,
+    /// Paused actions.
+    PausedActions,
 }
 
 impl core::fmt::Display for Limited {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Limited::Runs => "runs",
-            Limited::Tasks => "tasks",
+            Limited::Runs => "live runs",
+            Limited::Tasks => "live tasks",
+            Limited::PausedActions => "paused actions",
             Limited::Signals => "untaken signals of a run",
         })
     }

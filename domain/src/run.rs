@@ -26,6 +26,18 @@ impl Failure {
     pub fn new(code: &str, message: impl Into<Text>) -> Self {
         Failure { code: code.into(), message: message.into() }
     }
+
+    /// The longest message kept of an attempt that is over.
+    pub(crate) const HISTORY_BYTES_MAX: usize = 1_024;
+
+    /// The failure with its message cut.
+    pub(crate) fn cut(self, bytes_max: usize) -> Self {
+        if self.message.len() <= bytes_max {
+            return self;
+        }
+        let end = self.message.floor_char_boundary(bytes_max);
+        Failure { message: Text::from(&self.message[..end]), ..self }
+    }
 }
 
 /// One execution of a definition.

@@ -2,7 +2,7 @@
 //! Knows nothing of disks; indexes over the tables are rebuilt from them.
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
     sync::Arc,
     vec::Vec,
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::Answer,
+    backlog::ActionBacklog,
     child::{FanChunk, FanKey},
     command::Idempotency,
     component::Component,
@@ -19,13 +20,14 @@ use crate::{
     definition::Definition,
     event::Recorded,
     ids::{
-        ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
+        ActionName, ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, StepIx, TaskId, Text,
+        Timestamp, Token,
     },
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
     run::Run,
     table::Table,
-    task::Task,
+    task::{DeadTask, Task},
 };
 
 /// All that the cluster has agreed on.
@@ -49,6 +51,8 @@ pub struct State {
     pub fans: Table<FanKey, FanChunk>,
     /// Events and answers since the last drain.
     pub journal: Journal,
+    /// The dead-letter list: tasks of their own that gave up.
+    pub dead: Table<TaskId, DeadTask>,
     pub(crate) answers: Answers,
     pub(crate) indexes: Indexes,
 }
@@ -68,6 +72,12 @@ pub struct Meta {
     pub token: Token,
     /// Cluster-wide settings.
     pub config: Arc<ClusterConfig>,
+    /// Actions of which no tasks are assigned.
+    pub paused_actions: Arc<BTreeSet<ActionName>>,
+    /// Work that nothing can wake, as it was reported.
+    pub stuck: Arc<BTreeSet<Text>>,
+    /// Tasks that left the dead-letter list because it was full.
+    pub dead_overflowed: u64,
 }
 
 /// Events and answers since the last drain, in order.
@@ -130,6 +140,9 @@ impl Answers {
     }
 }
 
+/// Findings that one report may hold.
+const STUCK_MAX: usize = 1_000;
+
 impl State {
     /// Restores an answer from the disk; call in log order. The disk forgets later than memory does: what had expired when
     /// this one was given is dropped, as it was then.
@@ -173,9 +186,20 @@ impl State {
         self.indexes.group(workflow, name)
     }
 
+    /// What waits and runs of each action that has live tasks, slots or a pause, by its name.
+    pub fn backlog(&self) -> BTreeMap<ActionName, ActionBacklog> {
+        self.indexes.backlog(&self.meta.paused_actions)
+    }
+
     /// Work that nothing can ever wake, as sentences: there must be none.
     pub fn stuck(&self) -> Vec<String> {
         crate::indexes::stuck(self)
+    }
+
+    /// What [`Command::ReportStuck`](crate::Command::ReportStuck) should say now; none where that is known.
+    pub fn stuck_news(&self) -> Option<BTreeSet<Text>> {
+        let found: BTreeSet<Text> = self.stuck().into_iter().take(STUCK_MAX).map(Text::from).collect();
+        (found != *self.meta.stuck).then_some(found)
     }
 
     /// How many rows, events and answers wait for the disk.
@@ -187,6 +211,7 @@ impl State {
             + self.versions.waiting()
             + self.definitions.waiting()
             + self.fans.waiting()
+            + self.dead.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -1,13 +1,14 @@
 //! A step of a run: where it stands, how it ended, what is evaluated for it.
 //! Knows nothing of the run around it; `decide` asks, `evolve` writes.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     child::Fan,
     ids::{Json, RunId, StepIx, Text, Timestamp},
     run::Failure,
+    task::Attempt,
 };
 
 /// One step of a run.
@@ -35,6 +36,8 @@ pub struct Step {
     pub work: Option<Box<Work>>,
     /// It winds down its children, and then ends like this.
     pub stopping: Option<Box<StepOutcome>>,
+    /// The latest attempts, oldest first, once it has ended; its task has them before.
+    pub history: Vec<Attempt>,
 }
 
 /// What a started step without a task is about.
@@ -67,6 +70,7 @@ impl Step {
             skip: None,
             work: None,
             stopping: None,
+            history: Vec::new(),
         }
     }
 }
@@ -184,6 +188,17 @@ impl StepOutcome {
         match self {
             StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure),
             StepOutcome::Completed(_) | StepOutcome::Skipped { .. } | StepOutcome::Cancelled(_) => None,
+        }
+    }
+
+    /// What it says of the attempt that ran at the end; none: it completed.
+    pub(crate) fn of_attempt(&self) -> Option<Failure> {
+        match self {
+            StepOutcome::Completed(_) => None,
+            StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure.clone()),
+            StepOutcome::Cancelled(reason) | StepOutcome::Skipped { reason, .. } => {
+                Some(Failure::new("CANCELLED", reason.clone()))
+            }
         }
     }
 }

@@ -7,7 +7,9 @@ mod batch;
 mod golden;
 mod mirror;
 
-use orc_domain::{Component, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Task, VersionRecord};
+use orc_domain::{
+    Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Task, VersionRecord,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
@@ -49,6 +51,8 @@ pub enum Kind {
     Owner = 15,
     /// Items of a `foreach`.
     Fan = 16,
+    /// A task of the dead-letter list.
+    Dead = 17,
 }
 
 /// Why stored bytes cannot be read.
@@ -126,7 +130,7 @@ macro_rules! stored {
 stored! {
     LogRecord => LogRecord, VoteRow => Vote, Place => Place, Position => Position, Meta => Meta, Run => Run, Task => Task,
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
-    AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan,
+    AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub use error::ExpressionError;
-pub use scope::Family;
+pub use scope::{Family, ReadKey};
 pub use step::{Evaluated, evaluate};
 pub use text::{fill_text, group_of};
 

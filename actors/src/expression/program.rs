@@ -53,6 +53,11 @@ impl Program {
         self.names.status.iter().copied()
     }
 
+    /// The state keys it reads.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.names.keys.iter().map(String::as_str)
+    }
+
     /// Evaluates it; `missing` says whether a path that does not resolve explains a failure.
     pub(super) fn run(
         &self,
@@ -113,6 +118,7 @@ fn fault_error(fault: Fault, source: &str, info: &SourceInfo) -> ExpressionError
         Fault::Deep => return ExpressionError::Complex,
         Fault::UnknownFunction { name, id } => (format!("unknown function `{}`", cut(name)), *id),
         Fault::UnknownType { name, id } => (format!("unknown type `{}`", cut(name)), *id),
+        Fault::StateKey { id } => ("`state` takes one key in quotes, such as state('app.a')".to_owned(), *id),
     };
     let offset = info.offset_for(id).map_or(0, |(start, _)| start as usize);
     let mut before = source.chars().take(offset).collect::<String>();

@@ -14,7 +14,7 @@ use orc_domain::{Definition, EvalPoint, Json, Run};
 use serde_json::{Map, Value, json};
 
 use super::{
-    analysis::Path,
+    analysis::{Path, state_variable},
     cache,
     error::{ExpressionError, cut},
     frame::Frame,
@@ -30,18 +30,24 @@ const HAVE_MAX: usize = 20;
 const RECORDED_BYTES_MAX: usize = 4 * 1024;
 
 /// A run, and the runs of the same definition whose child it is, the nearest first.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Family {
     /// The run itself, then its parent, and so on up to the run of the whole workflow.
     pub runs: Vec<Arc<Run>>,
     /// What they execute.
     pub definition: Arc<Definition>,
+    /// Reads a state key.
+    pub key: ReadKey,
 }
+
+/// Reads a state key; none where it has no value.
+pub type ReadKey = Arc<dyn Fn(&str) -> Option<Json> + Send + Sync>;
 
 /// Names and their values at one place of a run.
 pub(super) struct Scope<'a> {
     /// The run itself first, the whole workflow's last.
     frames: Vec<Frame<'a>>,
+    key: &'a ReadKey,
     until: Instant,
     inputs: OnceCell<Rc<Value>>,
 }
@@ -62,11 +68,12 @@ impl Found {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(family: &'a Family, point: EvalPoint) -> Self {
-        let Family { runs, definition } = family;
+        let Family { runs, definition, key } = family;
         let own = runs.iter().take(1).map(|run| Frame::new(run, definition, point));
         let around = runs.windows(2).map(|pair| Frame::around(&pair[0], &pair[1], definition));
         Scope {
             frames: own.chain(around).collect(),
+            key,
             until: Instant::now() + TIME_MAX,
             inputs: OnceCell::new(),
         }
@@ -108,6 +115,11 @@ impl<'a> Scope<'a> {
             let value = self.frames[0].status(status);
             names.insert(status.to_owned(), Value::Bool(value));
             variables.push((status.to_owned(), Cel::Bool(value)));
+        }
+        for key in program.keys() {
+            let value = (self.key)(key).map_or(Value::Null, |value| parsed(&value));
+            names.insert(state_variable(key), recorded(&value));
+            variables.push((state_variable(key), to_cel(&value)));
         }
         let value = program
             .run(variables, || paths.iter().find_map(|path| missing(roots.get(path.root())?, path)))?;

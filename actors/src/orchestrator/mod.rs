@@ -122,8 +122,8 @@ fn leader_only_members(
             WorkflowManager::new(state, propose, coordinator.clone(), &options, gauges)
         }),
         leader_only("TaskScheduler", move || {
-            let (state, propose, options, gauges) = scheduler.clone();
-            TaskScheduler::new(state, propose, &options, gauges)
+            let (state, propose, _, gauges) = scheduler.clone();
+            TaskScheduler::new(state, propose, gauges)
         }),
     ]
 }

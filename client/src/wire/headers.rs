@@ -36,6 +36,8 @@ pub const LAST_EVENT_ID: &str = "last-event-id";
 pub const JSON: &str = "application/json";
 /// The media type of a [`super::Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The media type of JSON documents, one a line.
+pub const NDJSON: &str = "application/x-ndjson";
 /// The media type of event streams.
 pub const EVENT_STREAM: &str = "text/event-stream";
 

@@ -43,21 +43,47 @@ pub const APPROVALS: &str = "/api/v1/approvals";
 pub const APPROVAL_APPROVE: &str = "/api/v1/approvals/{id}/approve";
 /// `POST`
 pub const APPROVAL_REJECT: &str = "/api/v1/approvals/{id}/reject";
+/// `GET` a page of what its tasks logged, on all nodes.
+pub const RUN_LOGS: &str = "/api/v1/runs/{id}/logs";
+/// `GET` the same as an event stream that ends with the run.
+pub const RUN_LOGS_STREAM: &str = "/api/v1/runs/{id}/logs/stream";
+/// `GET` why the run waits, or how it came to its end.
+pub const RUN_EXPLAIN: &str = "/api/v1/runs/{id}/explain";
 
 /// `POST` schedules a task or a list of them, `GET` lists tasks.
 pub const TASKS: &str = "/api/v1/tasks";
-/// `GET` one task.
+/// `GET` one task, `PATCH` its priority.
 pub const TASK: &str = "/api/v1/tasks/{id}";
 /// `GET`: answers when the task is terminal, or after `timeout` as it is then.
 pub const TASK_WAIT: &str = "/api/v1/tasks/{id}/wait";
 /// `POST`
 pub const TASK_CANCEL: &str = "/api/v1/tasks/{id}/cancel";
+/// `POST`: a new task in place of one of the dead-letter list.
+pub const TASK_RETRY: &str = "/api/v1/tasks/{id}/retry";
+/// `GET` why the task waits, or how it came to its end.
+pub const TASK_EXPLAIN: &str = "/api/v1/tasks/{id}/explain";
+/// `GET` what waits and runs, per action.
+pub const TASKS_BACKLOG: &str = "/api/v1/tasks/backlog";
+/// `GET` the dead-letter list.
+pub const TASKS_DEAD: &str = "/api/v1/tasks/dead";
+/// `POST`: new tasks in place of some of the dead-letter list.
+pub const TASKS_DEAD_REQUEUE: &str = "/api/v1/tasks/dead/requeue";
+/// `POST`: takes tasks off the dead-letter list for good.
+pub const TASKS_DEAD_DROP: &str = "/api/v1/tasks/dead/drop";
+/// `POST`: no tasks of the action are assigned.
+pub const ACTION_PAUSE: &str = "/api/v1/actions/{action}/pause";
+/// `POST`: tasks of the action are assigned again.
+pub const ACTION_RESUME: &str = "/api/v1/actions/{action}/resume";
 /// `POST` the result of an attempt.
 pub const TASK_COMPLETE: &str = "/api/v1/tasks/{id}/complete";
 /// `POST` the failure of an attempt.
 pub const TASK_FAIL: &str = "/api/v1/tasks/{id}/fail";
 /// `POST`: the attempt is alive.
 pub const TASK_HEARTBEAT: &str = "/api/v1/tasks/{id}/heartbeat";
+/// `POST` lines that an attempt logged, `GET` a page of what its task logged.
+pub const TASK_LOGS: &str = "/api/v1/tasks/{id}/logs";
+/// `GET` the same as an event stream that ends with the task.
+pub const TASK_LOGS_STREAM: &str = "/api/v1/tasks/{id}/logs/stream";
 
 /// `GET` lists components.
 pub const COMPONENTS: &str = "/api/v1/components";

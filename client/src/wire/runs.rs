@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ErrorBody, HandlerView, ItemCounts, OriginView, ParentView, Priority, Raw, Timestamp, WaitingFor,
+    AttemptView, ErrorBody, HandlerView, ItemCounts, OriginView, ParentView, Priority, Raw, Timestamp,
+    WaitingFor,
 };
 
 open_enum! {
@@ -263,6 +264,9 @@ pub struct StepView {
     /// What those who decide are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Raw>,
+    /// Its latest attempts that have ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptView>,
 }
 
 /// A run in a list.

@@ -4,7 +4,9 @@
 mod begin;
 mod child;
 mod component;
+mod dead;
 mod handler;
+mod queue;
 mod run;
 mod signal;
 mod step;
@@ -23,7 +25,7 @@ use crate::{
 };
 
 pub(crate) use run::alive_twin;
-pub(crate) use task::TASK_TIMEOUT;
+pub(crate) use task::ENDED_BY_US;
 
 type Decided = Result<Vec<Event>, Rejection>;
 
@@ -67,6 +69,12 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),
             Err(error) => Err(Rejection::BadConfig(error)),
         },
+        Command::ExpireHeartbeat { task, token } => task::expire_heartbeat(state, *task, *token),
+        Command::SetTaskPriority { task, priority } => queue::set_priority(state, *task, *priority),
+        Command::PauseAction { action } => queue::pause(state, action),
+        Command::ResumeAction { action } => Ok(queue::resume(state, action)),
+        Command::DropDeadTasks { which } => dead::drop_dead(state, which),
+        Command::ReportStuck { found } => Ok(queue::report_stuck(state, found)),
     }
 }
 
@@ -84,6 +92,7 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::HandOverSignals(run) => signal::hand_over(state, *run),
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
+        FollowUp::TrimDead => dead::trim(state),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     key::{KeyRecord, VersionRecord},
     state::State,
     step::Work,
+    task::DeadTask,
 };
 
 /// A fact cannot fail.
@@ -98,6 +99,30 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());
             state.indexes = Indexes::of(state); // places in queues depend on the head start
+        }
+        Event::TaskDeadLettered { task, action } => {
+            let dead = DeadTask { task: *task, action: action.clone(), at: state.meta.now };
+            state.put_dead(dead);
+        }
+        Event::DeadTaskRequeued { task, .. } => state.drop_dead(task),
+        Event::DeadTasksDropped { tasks, overflow } => {
+            tasks.iter().for_each(|task| state.drop_dead(task));
+            state.meta.dead_overflowed += if *overflow { tasks.len() as u64 } else { 0 };
+        }
+        Event::TaskPriorityChanged { task, priority } => {
+            state.change_task(task, |task| task.priority = *priority);
+        }
+        Event::ActionPaused { action } => {
+            Arc::make_mut(&mut state.meta.paused_actions).insert(action.clone());
+        }
+        Event::ActionResumed { action } => {
+            Arc::make_mut(&mut state.meta.paused_actions).remove(action);
+        }
+        Event::DeadlockDetected { work } => {
+            Arc::make_mut(&mut state.meta.stuck).insert(work.clone());
+        }
+        Event::DeadlockResolved { work } => {
+            Arc::make_mut(&mut state.meta.stuck).remove(work);
         }
     }
 }

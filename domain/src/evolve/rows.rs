@@ -10,7 +10,7 @@ use crate::{
     run::Run,
     state::State,
     step::{Step, Work},
-    task::Task,
+    task::{DeadTask, Task},
 };
 
 impl State {
@@ -75,6 +75,19 @@ impl State {
                 TaskId::Single(_) => self.tasks.archive(id),
                 TaskId::Step(..) => self.tasks.remove(id),
             }
+        }
+    }
+
+    pub(super) fn put_dead(&mut self, dead: DeadTask) {
+        self.drop_dead(&dead.task);
+        self.indexes.add_dead(&dead);
+        self.dead.insert(dead.task, dead);
+    }
+
+    pub(super) fn drop_dead(&mut self, id: &TaskId) {
+        if let Some(dead) = self.dead.get(id) {
+            self.indexes.remove_dead(dead);
+            self.dead.remove(id);
         }
     }
 

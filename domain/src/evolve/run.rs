@@ -110,11 +110,14 @@ fn fan_of(step: &Step) -> Option<Fan> {
 /// The task has done its work: what is left are the step's outputs.
 pub(super) fn step_returned(state: &mut State, id: RunId, place: StepIx, output: &Json) {
     let task = TaskId::Step(id, place);
-    let attempts = state.tasks.get(&task).map_or(0, |task| task.attempts);
+    let (attempts, history) = match state.tasks.get(&task) {
+        Some(task) => (task.attempts, task.history_at(state.meta.now, None, false)),
+        None => (0, Vec::new()),
+    };
     state.drop_task(&task);
     state.change_step(id, place, |step| {
         become_step(step, StepStatus::Evaluating);
-        step.attempts = attempts;
+        (step.attempts, step.history) = (attempts, history);
         step.wakes_at = None;
         step.output = Some(output.clone());
     });
@@ -167,6 +170,11 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
             cancel: None,
             output: None,
             error: None,
+            run_at: None,
+            total_timeout: step.total_timeout,
+            heartbeat_timeout: step.heartbeat_timeout,
+            requeued_from: None,
+            history: Vec::new(),
         }),
         StepKind::Delay { .. }
         | StepKind::Condition { .. }
@@ -194,7 +202,10 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
 pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &StepOutcome) {
     let now = state.meta.now;
     let task_id = TaskId::Step(id, place);
-    let attempts = state.tasks.get(&task_id).map_or(0, |task| task.attempts);
+    let (attempts, history) = match state.tasks.get(&task_id) {
+        Some(task) => (task.attempts, task.history_at(now, outcome.of_attempt(), false)),
+        None => (0, Vec::new()),
+    };
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
     let step = step_def(state, run, place);
@@ -205,6 +216,9 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
         let step = &mut run.steps[place as usize];
         become_step(step, outcome.status());
         step.attempts = step.attempts.max(attempts);
+        if !history.is_empty() {
+            step.history = history;
+        }
         step.ended_at = Some(now);
         step.stopping = None;
         step.wakes_at = None;

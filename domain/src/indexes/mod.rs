@@ -14,6 +14,7 @@ use admission::{Admission, Candidate};
 pub(crate) use stuck::stuck;
 
 use crate::{
+    backlog::Backlog,
     component::Component,
     ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Text, Timestamp},
     run::Run,
@@ -38,7 +39,7 @@ pub(crate) type Place = u64;
 pub(crate) struct Indexes {
     due: BTreeSet<(Timestamp, Due)>,
     queues: BTreeMap<(ActionName, Labels), BTreeSet<(Place, TaskId)>>,
-    free: BTreeMap<ActionName, BTreeSet<(Reverse<u32>, ComponentId)>>,
+    pub(crate) free: BTreeMap<ActionName, BTreeSet<(Reverse<u32>, ComponentId)>>,
     running_on: BTreeMap<ComponentId, BTreeSet<TaskId>>,
     running: u32,
     dependants: BTreeMap<TaskId, BTreeSet<TaskId>>,
@@ -48,6 +49,8 @@ pub(crate) struct Indexes {
     /// Live runs by workflow and the word that keeps them single.
     twins: BTreeMap<(Text, Text), RunId>,
     approvals: BTreeSet<(RunId, StepIx)>,
+    pub(crate) backlog: Backlog,
+    pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
 }
 
 /// How much there is of what.
@@ -69,6 +72,8 @@ pub struct Counts {
     pub components_connected: usize,
     /// State keys, deleted ones included.
     pub keys: usize,
+    /// Tasks on the dead-letter list.
+    pub tasks_dead: usize,
 }
 
 fn place(ready_at: Timestamp, priority: Priority, head_start: Duration) -> Place {
@@ -90,6 +95,7 @@ impl Indexes {
         for (_, component) in state.components.iter() {
             indexes.add_component(component);
         }
+        state.dead.iter().for_each(|(_, dead)| indexes.add_dead(dead));
         indexes
     }
 
@@ -148,6 +154,7 @@ impl Indexes {
         if let Some(at) = task.due_at() {
             self.due.insert((at, Due::Task(task.id)));
         }
+        self.backlog.add(task);
         if task.status == TaskStatus::Queued && !task.held {
             let queue = self.queues.entry((task.action.clone(), task.labels.clone())).or_default();
             queue.insert((place(task.ready_at, task.priority, head_start), task.id));
@@ -167,6 +174,7 @@ impl Indexes {
         if let Some(at) = task.due_at() {
             self.due.remove(&(at, Due::Task(task.id)));
         }
+        self.backlog.remove(task);
         if task.status == TaskStatus::Queued && !task.held {
             let key = (task.action.clone(), task.labels.clone());
             let queue = self.queues.get_mut(&key).expect("a queued task has a queue");
@@ -237,11 +245,12 @@ impl Indexes {
     }
 
     /// Heads of the queues that have a free component for their action, with those components, most free first.
-    pub(crate) fn matches(
-        &self,
-    ) -> impl Iterator<Item = (Place, TaskId, &Labels, impl Iterator<Item = &ComponentId>)> {
+    pub(crate) fn matches<'a>(
+        &'a self,
+        paused: &'a BTreeSet<ActionName>,
+    ) -> impl Iterator<Item = (Place, TaskId, &'a Labels, impl Iterator<Item = &'a ComponentId>)> {
         self.queues.iter().filter_map(|((action, labels), queue)| {
-            let free = self.free.get(action)?;
+            let free = self.free.get(action).filter(|_| !paused.contains(action))?;
             let (place, task) = queue.first()?;
             Some((*place, *task, labels, free.iter().map(|(_, component)| component)))
         })
@@ -306,6 +315,7 @@ impl Indexes {
             components: state.components.len(),
             components_connected: state.components.iter().filter(|(_, c)| c.live_session().is_some()).count(),
             keys: state.keys.len(),
+            tasks_dead: state.dead.len(),
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn random_retry(dice: &mut Dice) -> Retry {
         backoff_percent: 100 + dice.roll(200) as u32,
         jitter: dice.chance(50),
         lost_max: dice.roll(3) as u32,
+        on: if dice.chance(20) { vec!["BROKEN".into()] } else { vec![] },
         ..retry()
     }
 }
@@ -48,7 +49,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(26) {
+    match dice.roll(30) {
         0 if dice.chance(20) => {
             let used = used_id(dice, next);
             random_run(dice, used, next)
@@ -101,7 +102,21 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             versions_max: 1 + dice.roll(4) as u32,
             ..ClusterConfig::default()
         })),
-        21..=22 => random_outside(dice, state, run),
+        26..=27 => random_outside(dice, state, run),
+        21 => Command::SetTaskPriority {
+            task: any_task,
+            priority: Priority::from_level(1 + dice.roll(5)).expect("1 to 5"),
+        },
+        22 => random_pause(dice),
+        23 => random_dead(dice, state, next),
+        24 => Command::ExpireHeartbeat {
+            task: any_task,
+            token: state
+                .tasks
+                .get(&any_task)
+                .and_then(|task| task.assignment.as_ref())
+                .map_or(Token(1), |assignment| assignment.token),
+        },
         _ => Command::AdvanceTime,
     }
 }
@@ -120,6 +135,24 @@ fn random_run(dice: &mut Dice, id: u128, number: u128) -> Command {
     });
     create.priority = Priority::from_level(1 + dice.roll(5)).expect("1 to 5");
     Command::CreateRun(create)
+}
+
+fn random_pause(dice: &mut Dice) -> Command {
+    let action = dice.pick(&["a", "b"]).expect("it is not empty").into();
+    if dice.chance(30) { Command::PauseAction { action } } else { Command::ResumeAction { action } }
+}
+
+/// Drops tasks of the dead-letter list, or requeues one; now and then one that is not on it.
+fn random_dead(dice: &mut Dice, state: &State, next: u128) -> Command {
+    let dead: Vec<TaskId> = state.dead.iter().map(|(task, _)| *task).collect();
+    let one = dice.pick(&dead).unwrap_or(TaskId::Single(Uuid::from_u128(7)));
+    match dice.roll(4) {
+        0 => Command::DropDeadTasks { which: DeadSelection::Action("a".into()) },
+        1 => Command::DropDeadTasks { which: DeadSelection::Tasks(vec![one]) },
+        _ => Command::CreateTasks {
+            tasks: vec![NewTask { requeued_from: Some(one), ..new_task(next, "a", &[]) }],
+        },
+    }
 }
 
 /// An id that an earlier command of this history may have used: live, just ended or long gone.
@@ -152,6 +185,9 @@ fn random_tasks(dice: &mut Dice, next: u128, live: &[TaskId]) -> Vec<NewTask> {
             task.timeout = Some(Duration::from_millis(500 + dice.roll(4_000)));
             task.queue_timeout = dice.chance(30).then(|| Duration::from_millis(500 + dice.roll(5_000)));
             task.retry = Some(random_retry(dice));
+            task.run_at = dice.chance(20).then(|| Timestamp(1_000_000 + dice.roll(60_000)));
+            task.total_timeout = dice.chance(15).then(|| Duration::from_millis(1_000 + dice.roll(8_000)));
+            task.heartbeat_timeout = dice.chance(30).then(|| Duration::from_millis(500));
             task
         })
         .collect()

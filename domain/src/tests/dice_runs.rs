@@ -26,8 +26,10 @@ pub(super) fn random_definition_of(dice: &mut Dice, number: u128, count: StepIx)
     for step in &mut steps {
         step.compensate = block();
     }
+    let seconds = if dice.chance(30) { 1 + dice.roll(20) } else { 3_600 };
+    let timeout = Duration::from_secs(seconds);
     let definition = definition(number, Vec::new());
-    Arc::new(Definition { steps, blocks, handlers, ..(*definition).clone() })
+    Arc::new(Definition { steps, blocks, handlers, timeout, ..(*definition).clone() })
 }
 
 /// Steps that may use the blocks 1 to `blocks`.
@@ -41,6 +43,8 @@ fn random_steps(dice: &mut Dice, count: StepIx, blocks: BlockIx) -> Vec<StepDef>
         step.timeout = Duration::from_millis(500 + dice.roll(4_000));
         step.limit = dice.chance(40).then(|| Duration::from_millis(500 + dice.roll(6_000)));
         step.queue_timeout = dice.chance(20).then(|| Duration::from_millis(500 + dice.roll(5_000)));
+        step.total_timeout = dice.chance(15).then(|| Duration::from_millis(1_000 + dice.roll(8_000)));
+        step.heartbeat_timeout = dice.chance(30).then(|| Duration::from_millis(500));
         step.retry = random_retry(dice);
         step.only_if = match dice.roll(6) {
             0 => Some("inputs.x".into()),

@@ -1,13 +1,23 @@
 //! Tests over the whole of the rules: tables of single rules, and seeded random histories.
 //! Shared here: a cluster of one state with shorthand for commands.
 
+mod attempts;
+mod backlog;
+mod children;
 mod components;
+mod dead;
 mod dice;
 mod dice_runs;
+mod groups;
+mod handlers;
 mod histories;
+mod properties;
+mod retries;
 mod runs;
 mod store;
 mod tasks;
+mod timeouts;
+mod waits;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
@@ -177,5 +187,9 @@ pub(super) fn new_task(id: u128, action: &str, dependencies: &[u128]) -> NewTask
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Store {
     keys: BTreeMap<StateKey, Arc<KeyRecord>>,
     definitions: BTreeMap<DefinitionId, Arc<Definition>>,
     fans: BTreeMap<FanKey, Arc<FanChunk>>,
+    dead: BTreeMap<TaskId, Arc<DeadTask>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -44,6 +45,7 @@ impl Store {
         write(&mut self.keys, &mut state.keys);
         write(&mut self.definitions, &mut state.definitions);
         write(&mut self.fans, &mut state.fans);
+        write(&mut self.dead, &mut state.dead);
         state.versions.drain();
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
@@ -58,6 +60,7 @@ impl Store {
         restore(&self.keys, &mut state.keys);
         restore(&self.definitions, &mut state.definitions);
         restore(&self.fans, &mut state.fans);
+        restore(&self.dead, &mut state.dead);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

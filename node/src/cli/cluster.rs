@@ -168,7 +168,7 @@ fn told(out: &Out, membership: &Membership) -> Result<(), Failure> {
 }
 
 /// Asks on a terminal; without one, `--yes` must say so.
-fn confirm(global: &Global, question: &str) -> Result<(), Failure> {
+pub(super) fn confirm(global: &Global, question: &str) -> Result<(), Failure> {
     if global.yes {
         return Ok(());
     }

@@ -11,6 +11,8 @@ use super::{
     Failure, Global, Out,
     approval::{self, OfRun},
     connect::{client, in_time},
+    explain,
+    logs::{self, RunLogsArgs},
     output::{Column, column, wide},
     repeat::{self, RerunArgs, RetryArgs},
     run::{result_text, watch_run},
@@ -40,6 +42,17 @@ pub enum RunsCommand {
         /// Exits 0 however the run ends
         #[arg(long)]
         no_exit_status: bool,
+    },
+    /// Shows what a run's tasks logged, on all nodes
+    #[command(
+        after_help = "Examples:\n  orc runs logs @last -f\n  orc runs logs run_01JD2 --step train --tail 50\n  orc runs logs run_01JD2 --failed -o jsonl\n  orc runs logs @last -q   (the lines alone)"
+    )]
+    Logs(RunLogsArgs),
+    /// Says why a run waits, or how it came to its end
+    #[command(after_help = "Example:\n  orc runs explain @last")]
+    Explain {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
     },
     /// Cancels a run
     #[command(after_help = "Example:\n  orc runs cancel @last --reason 'wrong inputs'")]
@@ -141,6 +154,20 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
         RunsCommand::Watch { id, no_exit_status } => {
             let id = in_time(global, resolve(&client, &id)).await?;
             watch_run(global, out, &client, &id, !no_exit_status).await
+        }
+        RunsCommand::Logs(args) => {
+            let shown = async {
+                let id = resolve(&client, &args.id).await?;
+                logs::of_run(out, client.runs().handle(id), args).await
+            };
+            in_time(global, shown).await
+        }
+        RunsCommand::Explain { id } => {
+            in_time(global, async {
+                let told = client.runs().explain(&resolve(&client, &id).await?).await?;
+                out.item(&told, &told.id, || explain::text(out, &told))
+            })
+            .await
         }
         RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
         RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,

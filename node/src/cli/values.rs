@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use orc_client::wire::{ItemCounts, Priority, Raw, Timestamp};
+use orc_client::wire::{ItemCounts, Priority, Raw, Timestamp, When};
 use serde_json::{Map, Value};
 
 use super::{Failure, Out};
@@ -16,6 +16,11 @@ use crate::definition::duration::{format_duration, parse_duration};
 /// A duration of a flag.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
+}
+
+/// A time to wait for, of a flag.
+pub(super) fn when(text: &str) -> Result<When, String> {
+    text.parse().map_err(str::to_owned)
 }
 
 /// A priority of a flag.

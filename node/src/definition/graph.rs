@@ -247,6 +247,8 @@ fn assemble(nodes: Vec<FlatStep<'_>>, needs: &[BTreeSet<usize>]) -> Vec<StepDef>
                 limit: None,
                 outputs: Vec::new(),
                 compensate: None,
+                heartbeat_timeout: None,
+                total_timeout: None,
             }
         })
         .collect()

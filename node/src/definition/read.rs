@@ -1,7 +1,7 @@
 //! Reads typed values out of the tree and reports what does not fit.
 //! Knows the forms of single values, not which fields a workflow has.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use orc_domain::{ClusterConfig, Labels, Priority, Retry, Text};
 
@@ -267,24 +267,26 @@ impl Reader<'_> {
             let limit = self.whole(parent, "retry", (1, 1_000));
             return Retry { limit: limit.unwrap_or(base.limit), ..base.clone() };
         }
-        let known = ["limit", "delay", "backoff", "maxDelay", "jitter", "nonRetryable", "maxLost"];
-        if !self.fields(node, "`retry`", &known, &["on"]) {
+        let known = ["limit", "delay", "backoff", "maxDelay", "jitter", "nonRetryable", "maxLost", "on"];
+        if !self.fields(node, "`retry`", &known, &[]) {
             return base.clone();
         }
-        let codes = self.text_list(node, "nonRetryable");
         Retry {
             limit: self.whole(node, "limit", (1, 1_000)).unwrap_or(base.limit),
             delay: self.duration(node, "delay").unwrap_or(base.delay),
             backoff_percent: self.backoff(node).unwrap_or(base.backoff_percent),
             delay_max: self.duration(node, "maxDelay").unwrap_or(base.delay_max),
             jitter: self.switch(node, "jitter").unwrap_or(base.jitter),
-            non_retryable: if node.get("nonRetryable").is_some() {
-                codes.into_iter().map(|(_, code)| Arc::from(code)).collect()
-            } else {
-                base.non_retryable.clone()
-            },
+            non_retryable: self.codes(node, "nonRetryable").unwrap_or_else(|| base.non_retryable.clone()),
             lost_max: self.whole(node, "maxLost", (0, 1_000)).unwrap_or(base.lost_max),
+            on: self.codes(node, "on").unwrap_or_else(|| base.on.clone()),
         }
+    }
+
+    /// Failure codes, where they are given.
+    fn codes(&mut self, retry: &Node, key: &str) -> Option<Vec<Text>> {
+        retry.get(key)?;
+        Some(self.text_list(retry, key).into_iter().map(|(_, code)| Text::from(code)).collect())
     }
 
     /// The factor between pauses, in percent.

@@ -14,11 +14,15 @@ mod definitions;
 mod dispatch;
 mod events;
 mod family;
+mod explain;
 mod feed;
 mod filter;
 mod form;
 mod json;
 pub mod listen;
+mod logs;
+mod logs_stream;
+mod logs_take;
 mod messages;
 mod names;
 mod nodes;
@@ -41,8 +45,10 @@ mod state_write;
 mod steps;
 mod system;
 mod tasks;
+mod tasks_backlog;
 mod tasks_batch;
 mod tasks_create;
+mod tasks_dead;
 mod validate;
 mod waiters;
 mod watch;
@@ -56,7 +62,7 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{metrics::Metrics, server::Cluster};
+use crate::{logs::LogStore, metrics::Metrics, server::Cluster};
 pub use body::BodyLimits;
 use definitions::Definitions;
 use problem::Refusal;
@@ -70,6 +76,8 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What tasks logged on this node.
+    pub logs: Arc<LogStore>,
     router: Router,
     limits: BodyLimits,
     waiters: Waiters,
@@ -106,10 +114,16 @@ pub enum Phase {
 
 impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
-    pub fn new(cluster: Cluster, metrics: Arc<Metrics>, limits: BodyLimits) -> Arc<Gateway> {
+    pub fn new(
+        cluster: Cluster,
+        metrics: Arc<Metrics>,
+        limits: BodyLimits,
+        logs: Arc<LogStore>,
+    ) -> Arc<Gateway> {
         Arc::new(Gateway {
             cluster,
             metrics,
+            logs,
             router: Router::new(),
             limits,
             waiters: Waiters::default(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orc_client::wire::{Problem, ProblemError, codes, headers};
-use orc_domain::{Rejection, Unavailable};
+use orc_domain::{Limited, Rejection, Unavailable};
 use orc_raft::error::{Chain, ReadError};
 use warp::http::{HeaderName, HeaderValue};
 
@@ -204,6 +204,10 @@ impl From<Rejection> for Refusal {
             }
             Rejection::StateVersionConflict { version, present, .. } => conflict(detail, version, present),
             Rejection::StateKeyAbsent { .. } => Refusal::not_found(detail),
+            Rejection::LimitExceeded { what: Limited::PausedActions, .. } => {
+                Refusal::new(codes::LIMIT_EXCEEDED, detail)
+                    .hint("GET /api/v1/tasks/backlog lists them: resume one")
+            }
             Rejection::LimitExceeded { .. } => Refusal::new(codes::LIMIT_EXCEEDED, detail)
                 .hint("wait until some have ended, or raise the limit: PUT /api/v1/cluster/config")
                 .retry_after(Duration::from_secs(5)),
@@ -223,6 +227,10 @@ impl From<Rejection> for Refusal {
                 format!("wait for {run}, or let the workflow queue: `concurrency: {{ onConflict: queue }}`"),
             ),
             Rejection::Invalid(_) => Refusal::new(codes::VALIDATION_FAILED, detail),
+            Rejection::TaskStarted { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("a priority can be changed while a task is blocked, queued or retrying"),
+            Rejection::TaskNotDead { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("GET /api/v1/tasks/dead lists those that gave up: they failed or timed out"),
         }
     }
 }

@@ -7,9 +7,9 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, approvals, attempts, call::Call, calls, cluster, components, config, events, family, messages,
-    nodes, poll, repeats, reply::Answered, runs, runs_start, session, state, state_write, steps, system,
-    tasks, tasks_create, validate, watch,
+    Gateway, approvals, attempts, call::Call, calls, cluster, components, config, events, explain, family,
+    logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered, runs, runs_start, session,
+    state, state_write, steps, system, tasks, tasks_backlog, tasks_create, tasks_dead, validate, watch,
 };
 
 /// An asynchronous handler.
@@ -61,13 +61,26 @@ pub static ROUTES: &[Route] = routes! {
     paths::APPROVALS => GET approvals::list;
     paths::APPROVAL_APPROVE => POST approvals::approve;
     paths::APPROVAL_REJECT => POST approvals::reject;
+    paths::RUN_LOGS => GET logs::of_run;
+    paths::RUN_LOGS_STREAM => GET logs_stream::of_run;
+    paths::RUN_EXPLAIN => GET explain::run;
     paths::TASKS => GET tasks::list, POST tasks_create::create;
-    paths::TASK => GET tasks::get;
+    paths::TASK => GET tasks::get, PATCH tasks_backlog::change;
     paths::TASK_WAIT => GET tasks::wait;
     paths::TASK_CANCEL => POST tasks::cancel;
+    paths::TASK_RETRY => POST tasks_dead::retry;
+    paths::TASK_EXPLAIN => GET explain::task;
+    paths::TASKS_BACKLOG => GET tasks_backlog::list;
+    paths::TASKS_DEAD => GET tasks_dead::list;
+    paths::TASKS_DEAD_REQUEUE => POST tasks_dead::requeue;
+    paths::TASKS_DEAD_DROP => POST tasks_dead::drop_dead;
+    paths::ACTION_PAUSE => POST tasks_backlog::pause;
+    paths::ACTION_RESUME => POST tasks_backlog::resume;
     paths::TASK_COMPLETE => POST attempts::complete;
     paths::TASK_FAIL => POST attempts::fail;
     paths::TASK_HEARTBEAT => POST attempts::heartbeat;
+    paths::TASK_LOGS => GET logs::of_task, POST logs_take::post;
+    paths::TASK_LOGS_STREAM => GET logs_stream::of_task;
     paths::COMPONENTS => GET components::list;
     paths::COMPONENT => GET components::get, PUT components::register, DELETE components::deregister;
     paths::COMPONENT_CONNECT => GET session::connect;
@@ -174,6 +187,10 @@ mod tests {
     fn paths_lead_to_their_route_and_nowhere_else() {
         check(Method::GET, "/api/v1/runs/run_1/wait", Ok(paths::RUN_WAIT));
         check(Method::POST, "/api/v1/components/broadcast", Ok(paths::COMPONENTS_BROADCAST));
+        check(Method::POST, "/api/v1/tasks/dead/requeue", Ok(paths::TASKS_DEAD_REQUEUE));
+        check(Method::GET, "/api/v1/tasks/dead", Ok(paths::TASKS_DEAD));
+        check(Method::POST, "/api/v1/tasks/dead", Err("GET"));
+        check(Method::POST, "/api/v1/tasks/task_1/retry", Ok(paths::TASK_RETRY));
         check(Method::GET, "/api/v1/state/keys/a%2Fb", Ok(paths::STATE_KEY));
         check(Method::HEAD, "/healthz", Ok(paths::HEALTHZ));
         check(Method::DELETE, "/api/v1/runs", Err("GET, POST"));

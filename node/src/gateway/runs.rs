@@ -222,10 +222,9 @@ impl Gateway {
 
     /// What reasons for waiting are found from.
     pub async fn surroundings(&self) -> Result<Surroundings, Refusal> {
-        let tasks_running = self.cluster.census().await?.counts.tasks_running;
         Ok(Surroundings {
             components: self.cluster.components(),
-            tasks_running,
+            census: self.cluster.census().await?,
             config: self.cluster.config(),
             holders: Vec::new(),
         })

@@ -105,10 +105,11 @@ impl Gateway {
         })
     }
 
-    async fn show_task(&self, task: &Task) -> Result<TaskView, Refusal> {
+    pub(super) async fn show_task(&self, task: &Task) -> Result<TaskView, Refusal> {
         let surroundings = if task.status.is_terminal() { None } else { Some(self.surroundings().await?) };
         let mut view = view(task, surroundings.as_ref(), true);
         view.step_id = self.step_name(task.id);
+        view.dead_at = self.cluster.dead(&task.id).map(|dead| render::time(dead.at));
         Ok(view)
     }
 

@@ -95,7 +95,15 @@ impl Waiters {
             | Event::HandlerEnded { .. }
             | Event::HandlersDropped { .. }
             | Event::Emitted { .. }
-            | Event::Configured(_) => {}
+            | Event::Configured(_)
+            | Event::TaskDeadLettered { .. }
+            | Event::DeadTaskRequeued { .. }
+            | Event::DeadTasksDropped { .. }
+            | Event::TaskPriorityChanged { .. }
+            | Event::ActionPaused { .. }
+            | Event::ActionResumed { .. }
+            | Event::DeadlockDetected { .. }
+            | Event::DeadlockResolved { .. } => {}
         }
     }
 }

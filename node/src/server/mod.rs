@@ -17,12 +17,13 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use cluster::Cluster;
+pub use cluster::{Census, Cluster};
 pub use error::ServerError;
 
 use crate::{
     config::{ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
+    logs::{self, LogStore},
     metrics::Metrics,
 };
 use seams::Seams;
@@ -45,7 +46,8 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
         never = starting::answer(&socket, config.limits.header_timeout) => match never {},
         () = &mut shutdown => return Ok(()),
     };
-    let node = Node::start(&config, replica, socket)?;
+    let logs = open_logs(&config).await?;
+    let node = Node::start(&config, replica, socket, logs)?;
     announce(&config, &node);
     let ended = tokio::select! {
         founded = node.become_ready(&config) => match founded {
@@ -59,6 +61,14 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
     };
     node.stop().await;
     ended
+}
+
+/// Opens the logs of tasks; an old folder may hold many.
+async fn open_logs(config: &ServerConfig) -> Result<Arc<LogStore>, ServerError> {
+    let (folder, limits) = (logs::folder(&config.data_dir), config.task_logs);
+    let failed = |source| ServerError::Logs { folder: logs::folder(&config.data_dir), source };
+    let opened = tokio::task::spawn_blocking(move || LogStore::open(folder, limits)).await;
+    opened.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)
 }
 
 /// Where clients reach the node; port 0 took a free one.
@@ -113,7 +123,12 @@ struct Node {
 }
 
 impl Node {
-    fn start(config: &ServerConfig, replica: Replica, socket: TcpListener) -> Result<Node, ServerError> {
+    fn start(
+        config: &ServerConfig,
+        replica: Replica,
+        socket: TcpListener,
+        logs: Arc<LogStore>,
+    ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
         let cluster = Cluster::new(replica.clone());
         let metrics = Arc::new(Metrics::new());
@@ -122,7 +137,7 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let gateway = Gateway::new(cluster, metrics.clone(), limits);
+        let gateway = Gateway::new(cluster, metrics.clone(), limits, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,
@@ -140,7 +155,7 @@ impl Node {
         };
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
-        seams.answer_with(handles.coordinator.clone());
+        seams.answer_with(handles.coordinator.clone(), logs);
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),
             coordinator: handles.coordinator.clone(),
@@ -178,6 +193,7 @@ impl Node {
             warn!("requests were still under way and are cut");
         }
         helpers.iter().for_each(JoinHandle::abort);
+        gateway.logs.flush().await;
         info!("stopped");
     }
 }

@@ -3,10 +3,13 @@
 
 mod bodies;
 mod calls;
+mod commands;
 mod ends;
 mod hands;
+mod logs;
 mod node;
 mod parts;
+mod queue;
 mod repeats;
 mod streams;
 mod work;

@@ -5,11 +5,12 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use orc_domain::{
-    Answer, AnswerRecord, Assignment, ClusterConfig, Command, Component, Conclusion, Concurrency, CreateRun,
-    Definition, DefinitionId, Event, Expect, Fan, FanChunk, FanItem, Group, Handlers, Handling, Idempotency,
-    IdempotencyKey, Job, Json, KeptItems, KeyRecord, Labels, Meta, NodeId, OnConflict, OnFalse, Origin,
-    Parent, Priority, Proposal, Recorded, Repeat, Retry, Role, Run, RunId, RunStatus, Session, SessionId,
-    Step, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, VersionRecord, Work,
+    Answer, AnswerRecord, Assignment, Attempt, ClusterConfig, Command, Component, Conclusion, Concurrency,
+    CreateRun, DeadSelection, DeadTask, Definition, DefinitionId, Event, Expect, Failure, Fan, FanChunk,
+    FanItem, Group, Handlers, Handling, Idempotency, IdempotencyKey, Job, Json, KeptItems, KeyRecord, Labels,
+    Meta, NodeId, OnConflict, OnFalse, Origin, Parent, Priority, Proposal, Recorded, Repeat, Retry, Role,
+    Run, RunId, RunStatus, Session, SessionId, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
+    TaskStatus, Timestamp, Token, VersionRecord, Work,
 };
 use uuid::Uuid;
 
@@ -48,6 +49,7 @@ fn retry() -> Retry {
         jitter: true,
         non_retryable: vec!["BAD".into()],
         lost_max: 10,
+        on: vec!["ON".into()],
     }
 }
 
@@ -72,6 +74,8 @@ fn definition() -> Definition {
         limit: Some(Duration::from_secs(7)),
         outputs: vec![("x".into(), "output.x".into())],
         compensate: Some(1),
+        heartbeat_timeout: Some(Duration::from_secs(7)),
+        total_timeout: Some(Duration::from_secs(8)),
     };
     let kind = StepKind::Emit { kind: "a.b".into(), data: Json::null(), templated: false };
     let emit = StepDef { kind, ..step.clone() };
@@ -168,6 +172,18 @@ fn task() -> Task {
         cancel: None,
         output: None,
         error: None,
+        run_at: Some(Timestamp(5)),
+        total_timeout: Some(Duration::from_secs(6)),
+        heartbeat_timeout: Some(Duration::from_secs(7)),
+        requeued_from: Some(TaskId::Single(Uuid::from_u128(6))),
+        history: vec![Attempt {
+            component: "worker-1".parse().unwrap(),
+            token: Token(8),
+            started_at: Timestamp(1),
+            ended_at: Timestamp(2),
+            failure: Some(Failure::new("BAD", "it broke")),
+            lost: true,
+        }],
     }
 }
 
@@ -203,14 +219,19 @@ fn events() -> EventRow {
         Event::StateChanged { key: key(), old: None, value: Some(Json::null()), version: 1, version_min: 1 },
         Event::Configured(Box::default()),
         Event::Emitted { run: id(1), step: 2, kind: "a.b".into(), data: Json::null() },
+        Event::DeadTasksDropped { tasks: vec![TaskId::Single(Uuid::from_u128(6))], overflow: true },
+        Event::DeadlockResolved { work: "w".into() },
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
 }
 
 fn answers() -> AnswerRow {
-    let answers =
-        [Answer::Done, Answer::Session { component: "c".parse().unwrap(), session: SessionId(Uuid::nil()) }];
+    let answers = [
+        Answer::Done,
+        Answer::Session { component: "c".parse().unwrap(), session: SessionId(Uuid::nil()) },
+        Answer::Count(3),
+    ];
     let idempotency = Idempotency { key: IdempotencyKey([1; 16]), request: 77 };
     AnswerRow(answers.map(|answer| AnswerRecord { idempotency, rev: 5, at: Timestamp(6), answer }).into())
 }
@@ -236,6 +257,8 @@ fn proposals() -> Vec<Proposal> {
         Command::SetState { key: key(), value: None, expect: Expect::Version(4) },
         Command::Configure(Box::default()),
         Command::FinishMessage { run: id(1), step: 2, reply: Ok(Json::null()) },
+        Command::DropDeadTasks { which: DeadSelection::Action("train".into()) },
+        Command::ReportStuck { found: ["w".into()].into() },
     ];
     commands.map(Proposal::from).into()
 }
@@ -270,7 +293,19 @@ fn forms() -> Vec<(&'static str, String)> {
     let batch = Batch::pack(Timestamp(70_000), &encoded).unwrap();
     assert_eq!(batch.unpack().unwrap().proposals, proposals());
     let config = Arc::new(ClusterConfig::default());
-    let meta = Meta { version: 1, now: Timestamp(2), rev: 3, seq: 4, token: Token(5), config };
+    let meta = Meta {
+        version: 1,
+        now: Timestamp(2),
+        rev: 3,
+        seq: 4,
+        token: Token(5),
+        config,
+        paused_actions: Arc::new(["train".into()].into()),
+        stuck: Arc::new(["w".into()].into()),
+        dead_overflowed: 9,
+    };
+    let dead =
+        DeadTask { task: TaskId::Single(Uuid::from_u128(6)), action: "train".into(), at: Timestamp(2) };
     let json = Json::from("[1]");
     let version = VersionRecord { version: 2, value: Some(json.clone()), rev: 7, at: Timestamp(8) };
     let record_of_key =
@@ -296,6 +331,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("fan", stored(&fan())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
+        ("dead", stored(&dead)),
         ("manifest", stored(&Manifest::new("snap-1".into(), &position(), vec![file]))),
     ]
 }

@@ -168,6 +168,7 @@ impl Worker {
         view.versions.settle(&changes.versions);
         view.definitions.settle(&changes.definitions);
         view.fans.settle(&changes.fans);
+        view.dead.settle(&changes.dead);
         self.published.ring.write().stored(changes.meta.seq + 1);
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }

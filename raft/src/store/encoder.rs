@@ -4,8 +4,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, Change, Component, ComponentId, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
-    Meta, Recorded, Run, RunId, State, StateKey, Task, TaskId, VersionRecord,
+    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey,
+    KeyRecord, Meta, Recorded, Run, RunId, State, StateKey, Task, TaskId, VersionRecord,
 };
 use rocksdb::WriteBatch;
 
@@ -34,6 +34,7 @@ pub struct Changes {
     pub versions: Vec<Change<(StateKey, u64), VersionRecord>>,
     pub definitions: Vec<Change<DefinitionId, Definition>>,
     pub fans: Vec<Change<FanKey, FanChunk>>,
+    pub dead: Vec<Change<TaskId, DeadTask>>,
     pub events: Vec<Arc<Recorded>>,
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
@@ -53,6 +54,7 @@ impl Changes {
             versions: state.versions.drain(),
             definitions: state.definitions.drain(),
             fans: state.fans.drain(),
+            dead: state.dead.drain(),
             events: std::mem::take(&mut state.journal.events),
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
@@ -111,6 +113,7 @@ impl Encoder {
         self.table(disk, &mut batch, keys::VERSIONS, &changes.versions)?;
         self.table(disk, &mut batch, keys::DEFINITIONS, &changes.definitions)?;
         self.table(disk, &mut batch, keys::FANS, &changes.fans)?;
+        self.table(disk, &mut batch, keys::DEAD, &changes.dead)?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);

@@ -34,6 +34,8 @@ pub const KEYS: Rows = Rows { live: b'k', archive: b'K' };
 pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V' };
 /// Definitions.
 pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D' };
+/// The dead-letter list.
+pub const DEAD: Rows = Rows { live: b'x', archive: b'X' };
 
 /// Items of each `foreach`.
 pub const FANS: Rows = Rows { live: b'f', archive: b'F' };

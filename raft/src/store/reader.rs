@@ -8,8 +8,8 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Recorded,
-    Run, RunId, State, StateKey, Task, TaskId, Timestamp, VersionRecord,
+    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
+    Recorded, Run, RunId, State, StateKey, Task, TaskId, Timestamp, VersionRecord,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -81,6 +81,21 @@ impl StateReader {
         filter: impl Fn(&KeyRecord) -> bool,
     ) -> Vec<Arc<KeyRecord>> {
         lists::keys(&self.view().keys, prefix, after, limit, &filter)
+    }
+
+    /// A task's place on the dead-letter list.
+    pub fn dead(&self, id: &TaskId) -> Option<Arc<DeadTask>> {
+        self.view().dead.get(id)
+    }
+
+    /// At most `limit` rows of the dead-letter list that pass the filter, the newest task first, before `before`.
+    pub fn list_dead(
+        &self,
+        before: Option<TaskId>,
+        limit: usize,
+        filter: impl Fn(&DeadTask) -> bool,
+    ) -> Vec<Arc<DeadTask>> {
+        lists::dead(&self.view().dead, before, limit, filter)
     }
 
     /// The cluster's settings.

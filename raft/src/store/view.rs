@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use orc_domain::{
-    Change, Component, ComponentId, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row, Run, RunId,
-    State, StateKey, Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row,
+    Run, RunId, State, StateKey, Table, Task, TaskId, VersionRecord,
 };
 use parking_lot::RwLock;
 
@@ -136,6 +136,8 @@ pub struct View {
     pub definitions: Shards<DefinitionId, Definition>,
     /// Items of each `foreach`.
     pub fans: Shards<FanKey, FanChunk>,
+    /// The dead-letter list.
+    pub dead: Shards<TaskId, DeadTask>,
 }
 
 impl View {
@@ -148,6 +150,7 @@ impl View {
         self.versions.set(state.versions.take_fresh());
         self.definitions.set(state.definitions.take_fresh());
         self.fans.set(state.fans.take_fresh());
+        self.dead.set(state.dead.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -159,6 +162,7 @@ impl View {
         self.versions.replace(&state.versions);
         self.definitions.replace(&state.definitions);
         self.fans.replace(&state.fans);
+        self.dead.replace(&state.dead);
     }
 }
 

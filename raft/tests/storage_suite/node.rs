@@ -8,9 +8,9 @@ use openraft::{
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
 };
 use orc_domain::{
-    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, HeldAttempt, Json, NewTask, NodeId,
-    Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId, Timestamp,
-    Token,
+    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, Failure, HeldAttempt, Json, NewTask,
+    NodeId, Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId,
+    Timestamp, Token,
 };
 use orc_raft::{
     codec::encode_proposal,
@@ -113,6 +113,20 @@ impl Node {
         }
     }
 
+    /// Tasks that give up, one after the other.
+    pub async fn let_die(&mut self, numbers: std::ops::Range<u128>) {
+        self.commit(&[register(), connect(u128::MAX)]).await;
+        for number in numbers {
+            self.commit(&[Command::CreateTasks { tasks: vec![task(number)] }]).await;
+            for (id, token) in self.running().await {
+                let failure = Failure::new("BROKEN", "it broke");
+                let fail =
+                    Command::FailTask { task: id, token, failure, retryable: false, retry_after: None };
+                self.commit(&[fail]).await;
+            }
+        }
+    }
+
     pub async fn running(&self) -> Vec<(TaskId, Token)> {
         let look = |state: &orc_domain::State| {
             let running = state.tasks.iter();
@@ -164,6 +178,10 @@ fn task(number: u128) -> NewTask {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }
 

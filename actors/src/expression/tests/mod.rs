@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_domain::{
-    CreateRun, Definition, DefinitionId, EvalPoint, Evaluation, Json, OnFalse, Retry, Run, RunId, RunStatus,
-    Skip, Step, StepDef, StepIx, StepKind, StepStatus, Timestamp,
+    CreateRun, Definition, DefinitionId, EvalPoint, Evaluation, Json, OnFalse, Parent, Retry, Role, Run,
+    RunId, RunStatus, Skip, Step, StepDef, StepIx, StepKind, StepStatus, Text, Timestamp,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,6 +27,7 @@ fn step(id: &str, needs: &[u16], kind: StepKind) -> StepDef {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 0,
+        on: Vec::new(),
     };
     StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }
@@ -51,7 +52,15 @@ fn definition() -> Definition {
 }
 
 fn family(run: &Run, definition: &Definition) -> Family {
-    Family { runs: vec![Arc::new(run.clone())], definition: Arc::new(definition.clone()) }
+    Family {
+        runs: vec![Arc::new(run.clone())],
+        definition: Arc::new(definition.clone()),
+        key: Arc::new(stored),
+    }
+}
+
+fn stored(key: &str) -> Option<Json> {
+    (key == "app.limit").then(|| Json::from("{\"max\":7}"))
 }
 
 fn at(run: &Run, definition: &Definition, point: EvalPoint) -> Evaluation {

@@ -17,6 +17,7 @@ pub(crate) fn retry() -> Retry {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 10,
+        on: Vec::new(),
     }
 }
 
@@ -70,6 +71,10 @@ pub(crate) fn single_task(payload: &str) -> (TaskId, Command) {
         timeout: None,
         queue_timeout: None,
         retry: Some(retry()),
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     };
     (id, Command::CreateTasks { tasks: vec![task] })
 }

@@ -3,8 +3,8 @@
 
 use orc_client::wire;
 use orc_domain::{
-    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip,
-    StepIx, StepOutcome, Task, TaskId, Timestamp,
+    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
+    RunStatus, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
 use super::{data::Data, event_family, labels, time};
@@ -61,7 +61,10 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::TaskAssigned { task, .. }
         | Event::AttemptFailed { task, .. }
         | Event::TaskCancelRequested { task, .. }
-        | Event::TaskEnded { task, .. } => task.step().map(|(run, _)| run),
+        | Event::TaskEnded { task, .. }
+        | Event::TaskDeadLettered { task, .. }
+        | Event::DeadTaskRequeued { task, .. }
+        | Event::TaskPriorityChanged { task, .. } => task.step().map(|(run, _)| run),
         Event::DefinitionAdded(_)
         | Event::ComponentRegistered(_)
         | Event::ComponentConnected { .. }
@@ -70,7 +73,12 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ComponentDraining { .. }
         | Event::ComponentDeregistered { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_) => None,
+        | Event::Configured(_)
+        | Event::DeadTasksDropped { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. } => None,
     }
 }
 
@@ -127,6 +135,14 @@ pub fn kind(event: &Event) -> &str {
         Event::ComponentDeregistered { .. } => "component.deregistered",
         Event::StateChanged { .. } => "state.changed",
         Event::Configured(_) => "cluster.configured",
+        Event::TaskDeadLettered { .. } => "task.deadLettered",
+        Event::DeadTaskRequeued { .. } => "task.requeued",
+        Event::DeadTasksDropped { .. } => "task.deadDropped",
+        Event::TaskPriorityChanged { .. } => "task.priorityChanged",
+        Event::ActionPaused { .. } => "action.paused",
+        Event::ActionResumed { .. } => "action.resumed",
+        Event::DeadlockDetected { .. } => "deadlock.detected",
+        Event::DeadlockResolved { .. } => "deadlock.resolved",
     }
 }
 
@@ -145,9 +161,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::RunResumed { run }
         | Event::RunTimedOut { run }
         | Event::EvaluationAwaited { run, point: EvalPoint::Outputs } => of_run(*run, names),
-        Event::RunCancelRequested { run, reason } => {
-            of_run(*run, names).and(|data| data.text("reason", reason))
-        }
+        Event::RunCancelRequested { run, reason } => named(of_run(*run, names), "reason", reason),
         Event::RunEnded { run, status, conclusion, outputs, failure, parent } => {
             of_run(*run, names).and(|data| {
                 let data = event_family::with_parent(data, parent.as_deref());
@@ -215,9 +229,16 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::HandlerEnded { .. }
         | Event::HandlersDropped { .. }
         | Event::Emitted { .. } => event_family::tell(event, names).expect("these are facts of that file"),
-        Event::Configured(config) => {
-            let data = Data::default().with("config", cluster_config_to_json(config));
-            Told("cluster".to_owned(), data)
+        Event::Configured(config) => configured(config),
+        Event::TaskDeadLettered { task, action } => named(of_task(*task, names), "action", action),
+        Event::DeadTaskRequeued { task, requeued_as } => {
+            named(of_task(*task, names), "requeuedAs", requeued_as)
+        }
+        Event::DeadTasksDropped { tasks, overflow } => dead_dropped(tasks, *overflow),
+        Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
+        Event::ActionPaused { action } | Event::ActionResumed { action } => of_action(action),
+        Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
+            named(of_cluster(), "work", work)
         }
     }
 }
@@ -249,6 +270,31 @@ fn of_task(task: TaskId, names: &dyn Names) -> Told {
 
 fn of_component(component: &orc_domain::ComponentId) -> Told {
     Told(component.to_string(), Data::default().text("componentId", component))
+}
+
+fn of_cluster() -> Told {
+    Told("cluster".to_owned(), Data::default())
+}
+
+fn of_action(action: &str) -> Told {
+    named(Told(action.to_owned(), Data::default()), "action", action)
+}
+
+fn named(told: Told, name: &str, value: impl ToString) -> Told {
+    told.and(|data| data.text(name, value))
+}
+
+fn configured(config: &ClusterConfig) -> Told {
+    of_cluster().and(|data| data.with("config", cluster_config_to_json(config)))
+}
+
+fn dead_dropped(tasks: &[TaskId], overflow: bool) -> Told {
+    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    of_cluster().and(|data| data.with("taskIds", tasks).with("overflow", overflow))
+}
+
+fn preferred(task: TaskId, priority: Priority, names: &dyn Names) -> Told {
+    of_task(task, names).and(|data| data.with("priority", priority.level()))
 }
 
 fn created(create: &CreateRun, names: &dyn Names) -> Told {

@@ -8,6 +8,7 @@ mod data;
 pub mod event;
 mod event_family;
 pub mod family;
+pub mod explain;
 pub mod run;
 pub mod state;
 pub mod task;

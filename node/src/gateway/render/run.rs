@@ -99,6 +99,7 @@ impl Shown<'_> {
             }),
             decision: step.decision.as_ref().map(|decision| decision.value),
             progress: None,
+            history: super::task::history(task.as_ref().map_or(&step.history, |task| &task.history)),
             items: None,
             child_run_id: None,
             signal: None,
