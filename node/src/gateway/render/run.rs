@@ -167,8 +167,8 @@ pub fn summary(run: &Run, now: Timestamp) -> RunSummary {
 pub mod tests {
     use super::*;
     use orc_domain::{
-        CreateRun, DefinitionId, Fan, FanItem, Handling, Job, Json, Origin, Parent, Repeat, Retry, Role,
-        RunId, Text, Work,
+        CreateRun, DefinitionId, Fan, FanItem, Handling, Job, Json, Origin, Parent, Repeat, Role, RunId,
+        Text, Work,
     };
     use uuid::Uuid;
 
@@ -178,15 +178,7 @@ pub mod tests {
     }
 
     fn steps(kinds: Vec<StepKind>) -> Vec<StepDef> {
-        let retry = Retry {
-            limit: 1,
-            delay: std::time::Duration::ZERO,
-            backoff_percent: 100,
-            delay_max: std::time::Duration::ZERO,
-            jitter: false,
-            non_retryable: Vec::new(),
-            lost_max: 0,
-        };
+        let retry = orc_domain::ClusterConfig::default().step_retry;
         let step = |(place, kind): (usize, StepKind)| StepDef::new(format!("s{place}"), kind, retry.clone());
         kinds.into_iter().enumerate().map(step).collect()
     }
