@@ -13,6 +13,7 @@ mod rewrite;
 mod scope;
 mod step;
 mod template;
+mod text;
 mod value;
 
 use serde_json::Value;
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub use error::ExpressionError;
 pub use scope::{Family, ReadKey};
 pub use step::{Evaluated, evaluate};
+pub use text::{fill_text, group_of};
 
 /// The longest expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;

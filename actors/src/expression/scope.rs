@@ -236,7 +236,7 @@ fn walk<'v>(root: &'v Value, path: &Path) -> Result<&'v Value, (usize, &'v Value
 }
 
 /// The error of a path that leads nowhere.
-fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
+pub(super) fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     let (place, parent) = walk(root, path).err()?;
     if path.asked && place + 1 == path.names.len() {
         return None;
@@ -250,7 +250,7 @@ fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     Some(ExpressionError::UnknownName { name: cut(&path.names[..=place].join(".")), have })
 }
 
-fn listed(names: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     let mut names: Vec<String> = names.take(HAVE_MAX + 1).map(|name| cut(&name)).collect();
     if names.is_empty() {
         return "nothing".to_owned();

@@ -8,8 +8,8 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, KeyRecord, Recorded, Run,
-    RunId, State, StateKey, Task, TaskId, Timestamp, VersionRecord,
+    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
+    Recorded, Run, RunId, State, StateKey, Task, TaskId, Timestamp, VersionRecord,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -123,6 +123,11 @@ impl StateReader {
     /// A definition, in use or not.
     pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
         self.find(|view| &view.definitions, keys::DEFINITIONS, id).await
+    }
+
+    /// A row of items of a `foreach`, under way or ended.
+    pub async fn find_fan(&self, key: FanKey) -> Result<Option<Arc<FanChunk>>, ReadError> {
+        self.find(|view| &view.fans, keys::FANS, key).await
     }
 
     /// A kept version of a state key.
