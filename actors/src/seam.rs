@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use orc_domain::{
-    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Text, Timestamp, Unavailable,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Text,
+    Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 

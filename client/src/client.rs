@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::channel::Channel;
 use crate::http::Call;
 use crate::wire::{SystemStatus, paths};
-use crate::{Cluster, Components, Error, Events, Runs, Schedules, State, Tasks, Workflows};
+use crate::{Approvals, Cluster, Components, Error, Events, Runs, Schedules, State, Tasks, Workflows};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,6 +150,12 @@ impl Client {
     #[must_use]
     pub fn runs(&self) -> Runs {
         Runs::new(self.clone())
+    }
+
+    /// What awaits somebody's decision.
+    #[must_use]
+    pub fn approvals(&self) -> Approvals {
+        Approvals::new(self.clone())
     }
 
     /// Tasks without a run, and the results of attempts.

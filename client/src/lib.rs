@@ -1,6 +1,7 @@
 //! The Rust client library of `orc`, its worker runtime ([`worker`]), and the one copy of the HTTP paths and bodies
 //! ([`wire`]). Knows HTTP and WebSocket; knows nothing of consensus or of the rules.
 
+mod approvals;
 mod backoff;
 mod channel;
 mod client;
@@ -8,6 +9,7 @@ mod cluster;
 mod components;
 mod error;
 mod events;
+mod family;
 mod feed;
 mod http;
 mod logs;
@@ -22,6 +24,7 @@ pub mod wire;
 pub mod worker;
 mod workflows;
 
+pub use approvals::Approvals;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;
 pub use components::{Components, Send as SendMessage};

@@ -68,15 +68,16 @@ impl Runs {
 
     /// Begins to start a run.
     pub fn start(&self, workflow: Workflow) -> Start {
-        let (inputs, labels) = (BTreeMap::new(), BTreeMap::new());
         Start {
             client: self.client.clone(),
             workflow,
-            inputs,
-            labels,
+            inputs: BTreeMap::new(),
+            labels: BTreeMap::new(),
             priority: None,
             key: None,
             started_by: None,
+            dedupe: None,
+            concurrency_key: None,
         }
     }
 
@@ -122,6 +123,8 @@ pub struct Start {
     priority: Option<Priority>,
     key: Option<String>,
     started_by: Option<String>,
+    dedupe: Option<String>,
+    concurrency_key: Option<String>,
 }
 
 impl Start {
@@ -152,6 +155,18 @@ impl Start {
     /// A key of your own: the same key and run start only once, whoever asks how often.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// A word of your own: while a run of the workflow with this word lives, it is the answer and nothing is started.
+    pub fn dedupe(mut self, word: impl Into<String>) -> Self {
+        self.dedupe = Some(word.into());
+        self
+    }
+
+    /// The name of the run's concurrency group, instead of what the workflow says.
+    pub fn concurrency_key(mut self, name: impl Into<String>) -> Self {
+        self.concurrency_key = Some(name.into());
         self
     }
 
@@ -188,8 +203,17 @@ impl Start {
             true => None,
             false => Some(wire::raw(&inputs).map_err(|error| Error::no_json_form("the inputs", &error))?),
         };
-        let (labels, priority, started_by) = (self.labels, self.priority, self.started_by);
-        let body = StartRun { definition, workflow, version, inputs, labels, priority, started_by };
+        let body = StartRun {
+            definition,
+            workflow,
+            version,
+            inputs,
+            labels: self.labels,
+            priority: self.priority,
+            started_by: self.started_by,
+            dedupe: self.dedupe,
+            concurrency_key: self.concurrency_key,
+        };
         Ok(Call::post(paths::RUNS, &body)?.key(self.key))
     }
 }
@@ -197,8 +221,8 @@ impl Start {
 /// A run that exists.
 #[derive(Clone, Debug)]
 pub struct RunHandle {
-    client: Client,
-    id: String,
+    pub(crate) client: Client,
+    pub(crate) id: String,
 }
 
 impl RunHandle {
@@ -257,6 +281,24 @@ impl RunHandle {
     /// As every call: [`Error`].
     pub async fn resume(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
         self.steer(paths::RUN_RESUME, reason).await
+    }
+
+    /// Ends the run and its children at once, without grace or handlers.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn terminate(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
+        self.steer(paths::RUN_TERMINATE, reason).await
+    }
+
+    /// Gives the run a signal; it is kept until a step awaits it.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn signal<D: Serialize>(&self, name: &str, data: &D) -> Result<RunStatus, Error> {
+        let path = paths::fill(&paths::fill(paths::RUN_SIGNAL, &self.id), name);
+        let changed: RunChanged = self.client.call(Call::post(path, data)?).await?;
+        Ok(changed.status)
     }
 
     async fn steer(&self, template: &str, reason: Option<&str>) -> Result<RunStatus, Error> {

@@ -6,109 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     child::{Job, Parent},
-    command::{CreateRun, RegisterComponent},
     component::{HeldAttempt, Session, SessionEnd},
     config::ClusterConfig,
     definition::Definition,
     ids::{
-        ActionName, ComponentId, DefinitionId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId,
-        Text, Timestamp, Token,
+        ActionName, ComponentId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp,
+        Token,
     },
-    names::{ScheduleId, WorkflowName},
+    request::{CreateRun, RegisterComponent},
     run::{Conclusion, Failure, RunStatus},
-    schedule::{Missed, ScheduleSpec, SkipCause, Turn},
+    schedule::ScheduleEvent,
     step::{Decision, EvalPoint, StepOutcome},
     task::Task,
+    workflow::WorkflowEvent,
 };
-
-/// A fact with its place in the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// Number, from 1, without gaps.
-    pub seq: u64,
-    /// Log index.
-    pub rev: u64,
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub event: Event,
-}
-
-impl Recorded {
-    /// About how many bytes of memory it holds: what users sent, and a constant for the rest.
-    pub fn weight(&self) -> usize {
-        let json = |value: &Option<Json>| value.as_ref().map_or(0, |json| json.as_str().len());
-        let sent = match &self.event {
-            Event::StateChanged { old, value, .. } => json(old) + json(value),
-            Event::StepEnded { outcome: StepOutcome::Completed(output), .. }
-            | Event::ItemEnded { outcome: StepOutcome::Completed(output), .. }
-            | Event::HandlerEnded { outcome: StepOutcome::Completed(output), .. }
-            | Event::StepReturned { output, .. }
-            | Event::ItemsCollected { output, .. }
-            | Event::RunSignalled { data: output, .. }
-            | Event::Emitted { data: output, .. }
-            | Event::ApprovalAwaited { request: output, .. }
-            | Event::MessageAwaited { request: output, .. }
-            | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),
-            Event::StepStarted { config, .. } => json(config),
-            Event::RunEnded { outputs, .. } => outputs.as_str().len(),
-            Event::RunCreated(create) => create.inputs.as_str().len() + json(&create.origin.trigger),
-            Event::TaskCreated(task) => task.payload.as_str().len(),
-            Event::FanStarted { items, .. } => items.iter().map(|item| item.as_str().len() + 16).sum(),
-            Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
-            Event::ScheduleSet(spec) => spec.given.as_str().len() + spec.inputs.as_str().len(),
-            Event::RunStarted { .. }
-            | Event::RunPaused { .. }
-            | Event::RunResumed { .. }
-            | Event::RunCancelRequested { .. }
-            | Event::RunTimedOut { .. }
-            | Event::EvaluationAwaited { .. }
-            | Event::StepDecided { .. }
-            | Event::StepEnded { .. }
-            | Event::DependencyCompleted { .. }
-            | Event::TaskRequeued { .. }
-            | Event::TaskAssigned { .. }
-            | Event::AttemptFailed { .. }
-            | Event::TaskCancelRequested { .. }
-            | Event::TaskEnded { .. }
-            | Event::ComponentRegistered(_)
-            | Event::ComponentConnected { .. }
-            | Event::SessionEnded { .. }
-            | Event::ComponentDisconnected { .. }
-            | Event::ComponentDraining { .. }
-            | Event::ComponentDeregistered { .. }
-            | Event::ItemEnded { .. }
-            | Event::StepStopping { .. }
-            | Event::TimeAwaited { .. }
-            | Event::SignalAwaited { .. }
-            | Event::ApprovalDecided { .. }
-            | Event::SignalTaken { .. }
-            | Event::RunConcluding { .. }
-            | Event::HandlerEnded { .. }
-            | Event::HandlersDropped { .. }
-            | Event::Configured(_)
-            | Event::TaskDeadLettered { .. }
-            | Event::DeadTaskRequeued { .. }
-            | Event::TaskPriorityChanged { .. }
-            | Event::ActionPaused { .. }
-            | Event::ActionResumed { .. }
-            | Event::WorkflowApplied { .. }
-            | Event::WorkflowDeleted { .. }
-            | Event::WorkflowPaused { .. }
-            | Event::WorkflowResumed { .. }
-            | Event::ScheduleDeleted { .. }
-            | Event::SchedulePaused { .. }
-            | Event::ScheduleResumed { .. }
-            | Event::SchedulePlanned { .. }
-            | Event::ScheduleFired { .. }
-            | Event::ScheduleSkipped { .. }
-            | Event::ScheduleQueued { .. } => 0,
-            Event::DeadTasksDropped { tasks, .. } => tasks.len() * size_of::<TaskId>(),
-            Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => work.len(),
-        };
-        sent + 256
-    }
-}
 
 /// What has happened. Stored: variants are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -474,15 +385,9 @@ pub enum Event {
         priority: Priority,
     },
     /// No tasks of an action are assigned.
-    ActionPaused {
-        /// Which.
-        action: ActionName,
-    },
+    ActionPaused(ActionName),
     /// Tasks of an action are assigned again.
-    ActionResumed {
-        /// Which.
-        action: ActionName,
-    },
+    ActionResumed(ActionName),
     /// Work was found that nothing can wake.
     DeadlockDetected {
         /// What, as a sentence.
@@ -493,83 +398,8 @@ pub enum Event {
         /// What, as a sentence.
         work: Text,
     },
-    /// A workflow is kept, or a new version of it.
-    WorkflowApplied {
-        /// Which.
-        name: WorkflowName,
-        /// Number of the version.
-        version: u64,
-        /// What it says.
-        definition: DefinitionId,
-    },
-    /// A workflow is forgotten.
-    WorkflowDeleted {
-        /// Which.
-        name: WorkflowName,
-    },
-    /// A workflow starts no runs.
-    WorkflowPaused {
-        /// Which.
-        name: WorkflowName,
-    },
-    /// A workflow starts runs again.
-    WorkflowResumed {
-        /// Which.
-        name: WorkflowName,
-    },
-    /// A schedule was made or changed.
-    ScheduleSet(Box<ScheduleSpec>),
-    /// A schedule is forgotten.
-    ScheduleDeleted {
-        /// Which.
-        schedule: ScheduleId,
-    },
-    /// A schedule starts no runs; instants that waited are skipped.
-    SchedulePaused {
-        /// Which.
-        schedule: ScheduleId,
-    },
-    /// A schedule goes on with the instants after now.
-    ScheduleResumed {
-        /// Which.
-        schedule: ScheduleId,
-    },
-    /// The next instant of a schedule is known.
-    SchedulePlanned {
-        /// Which.
-        schedule: ScheduleId,
-        /// The next instant.
-        instant: Timestamp,
-        /// Those between that had no turn.
-        missed: Option<Missed>,
-    },
-    /// A schedule starts a run.
-    ScheduleFired {
-        /// Which.
-        schedule: ScheduleId,
-        /// For which instant.
-        instant: Timestamp,
-        /// How it came to its turn.
-        turn: Turn,
-        /// The run.
-        run: RunId,
-    },
-    /// An instant of a schedule had no run.
-    ScheduleSkipped {
-        /// Which.
-        schedule: ScheduleId,
-        /// Which instant.
-        instant: Timestamp,
-        /// How it came to its turn.
-        turn: Turn,
-        /// Why.
-        cause: SkipCause,
-    },
-    /// An instant of a schedule waits for the run before it.
-    ScheduleQueued {
-        /// Which.
-        schedule: ScheduleId,
-        /// Which instant.
-        instant: Timestamp,
-    },
+    /// A workflow kept by name changed.
+    Workflow(WorkflowEvent),
+    /// A schedule changed or came to its turn.
+    Schedule(ScheduleEvent),
 }

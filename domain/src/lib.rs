@@ -15,6 +15,7 @@ mod config;
 mod decide;
 mod definition;
 mod effect;
+mod evaluation;
 mod event;
 mod evolve;
 mod ids;
@@ -22,7 +23,9 @@ mod indexes;
 mod key;
 mod names;
 mod react;
+mod recorded;
 mod rejection;
+mod request;
 mod run;
 mod schedule;
 mod state;
@@ -39,17 +42,15 @@ pub use backlog::ActionBacklog;
 pub use child::{
     CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Parent, Repeat, Role,
 };
-pub use command::{
-    ApplyWorkflow, ChildStart, Command, CreateRun, DeadSelection, Dependency, Entry, Evaluation, Expect,
-    Idempotency, NewTask, Proposal, RegisterComponent,
-};
+pub use command::{Command, Entry, Idempotency, Proposal};
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
 pub use definition::{
     Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
 };
 pub use effect::{Effect, outstanding};
-pub use event::{Event, Recorded};
+pub use evaluation::{ChildStart, Evaluation};
+pub use event::Event;
 pub use ids::{
     ActionName, BadId, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
     RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
@@ -57,11 +58,13 @@ pub use ids::{
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
 pub use names::{ScheduleId, WorkflowName};
+pub use recorded::Recorded;
 pub use rejection::{Limited, Rejection, RunWish};
+pub use request::{ApplyWorkflow, CreateRun, DeadSelection, Dependency, Expect, NewTask, RegisterComponent};
 pub use run::{Conclusion, Failure, Group, Run, RunStatus};
-pub use schedule::{Missed, Overlap, Schedule, ScheduleSpec, SkipCause, Started, Turn};
+pub use schedule::{Missed, Overlap, Schedule, ScheduleEvent, ScheduleSpec, SkipCause, Started, Turn};
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};
-pub use workflow::{Origin, StartedBy, Workflow, WorkflowRef, WorkflowVersion};
+pub use workflow::{Origin, StartedBy, Workflow, WorkflowEvent, WorkflowRef, WorkflowVersion};

@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     ids::{ComponentId, Json, RunId, StepIx, TaskId},
     run::{Failure, RunStatus},
-    schedule::Turn,
+    schedule::{ScheduleEvent, Turn},
     state::State,
     step::{EvalPoint, StepOutcome},
 };
@@ -46,6 +46,7 @@ pub(crate) enum FollowUp {
     ReleaseSchedules,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
     match event {
         Event::RunStarted { run } => vec![FollowUp::StartSteps(*run)],
@@ -91,8 +92,10 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         }
         Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
         Event::RunEnded { .. }
-        | Event::ScheduleFired { turn: Turn::Waited, .. }
-        | Event::ScheduleSkipped { turn: Turn::Waited, .. } => vec![FollowUp::ReleaseSchedules],
+        | Event::Schedule(ScheduleEvent::Fired { turn: Turn::Waited, .. })
+        | Event::Schedule(ScheduleEvent::Skipped { turn: Turn::Waited, .. }) => {
+            vec![FollowUp::ReleaseSchedules]
+        }
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::EvaluationAwaited { .. }
@@ -121,18 +124,8 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
         | Event::DeadlockResolved { .. }
-        | Event::WorkflowApplied { .. }
-        | Event::WorkflowDeleted { .. }
-        | Event::WorkflowPaused { .. }
-        | Event::WorkflowResumed { .. }
-        | Event::ScheduleSet(_)
-        | Event::ScheduleDeleted { .. }
-        | Event::SchedulePaused { .. }
-        | Event::ScheduleResumed { .. }
-        | Event::SchedulePlanned { .. }
-        | Event::ScheduleFired { .. }
-        | Event::ScheduleSkipped { .. }
-        | Event::ScheduleQueued { .. } => Vec::new(),
+        | Event::Workflow(_)
+        | Event::Schedule(_) => Vec::new(),
         Event::StepReturned { run, step, .. } => {
             vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
         }
@@ -180,17 +173,19 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
             let old = state.components.get(component)?.live_session()?;
             Some(Effect::CloseSession { component: component.clone(), session: old.id })
         }
-        Event::ScheduleSet(spec) => {
+        Event::Schedule(ScheduleEvent::Set(spec)) => {
             let known = state.schedules.get(&spec.id);
             let plans = known.is_none_or(|known| {
                 !known.paused && (known.next.is_none() || !known.spec.has_instants_of(spec))
             });
             plans.then(|| Effect::PlanSchedule { schedule: spec.id.clone() })
         }
-        Event::ScheduleResumed { schedule }
-        | Event::ScheduleFired { schedule, turn: Turn::Due, .. }
-        | Event::ScheduleSkipped { schedule, turn: Turn::Due, .. }
-        | Event::ScheduleQueued { schedule, .. } => Some(Effect::PlanSchedule { schedule: schedule.clone() }),
+        Event::Schedule(ScheduleEvent::Resumed { schedule })
+        | Event::Schedule(ScheduleEvent::Fired { schedule, turn: Turn::Due, .. })
+        | Event::Schedule(ScheduleEvent::Skipped { schedule, turn: Turn::Due, .. })
+        | Event::Schedule(ScheduleEvent::Queued { schedule, .. }) => {
+            Some(Effect::PlanSchedule { schedule: schedule.clone() })
+        }
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
         | Event::RunStarted { .. }
@@ -235,15 +230,8 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
         | Event::DeadlockResolved { .. }
-        | Event::WorkflowApplied { .. }
-        | Event::WorkflowDeleted { .. }
-        | Event::WorkflowPaused { .. }
-        | Event::WorkflowResumed { .. }
-        | Event::ScheduleDeleted { .. }
-        | Event::SchedulePaused { .. }
-        | Event::SchedulePlanned { .. }
-        | Event::ScheduleFired { .. }
-        | Event::ScheduleSkipped { .. } => None,
+        | Event::Workflow(_)
+        | Event::Schedule(_) => None,
     }
 }
 

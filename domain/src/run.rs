@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     child::{Earlier, Handling, KeptItems, Parent},
-    command::CreateRun,
     definition::{Definition, OnConflict, OnFalse, StepKind},
     ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
+    request::CreateRun,
     step::{Step, StepStatus},
     workflow::Origin,
 };

@@ -1,7 +1,7 @@
 //! A schedule: when it is due next, what it has started, and what waits.
 //! Knows no calendar: the next instant is computed outside and enters by a command.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -202,4 +202,64 @@ impl SkipCause {
             SkipCause::RunLimit => "runLimit",
         }
     }
+}
+
+/// A change of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScheduleEvent {
+    /// A schedule was made or changed.
+    Set(Box<ScheduleSpec>),
+    /// A schedule is forgotten.
+    Deleted {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// A schedule starts no runs; instants that waited are skipped.
+    Paused {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// A schedule goes on with the instants after now.
+    Resumed {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// The next instant of a schedule is known.
+    Planned {
+        /// Which.
+        schedule: ScheduleId,
+        /// The next instant.
+        instant: Timestamp,
+        /// Those between that had no turn.
+        missed: Option<Missed>,
+    },
+    /// A schedule starts a run.
+    Fired {
+        /// Which.
+        schedule: ScheduleId,
+        /// For which instant.
+        instant: Timestamp,
+        /// How it came to its turn.
+        turn: Turn,
+        /// The run.
+        run: RunId,
+    },
+    /// An instant of a schedule had no run.
+    Skipped {
+        /// Which.
+        schedule: ScheduleId,
+        /// Which instant.
+        instant: Timestamp,
+        /// How it came to its turn.
+        turn: Turn,
+        /// Why.
+        cause: SkipCause,
+    },
+    /// An instant of a schedule waits for the run before it.
+    Queued {
+        /// Which.
+        schedule: ScheduleId,
+        /// Which instant.
+        instant: Timestamp,
+    },
 }

@@ -18,7 +18,6 @@ use crate::{
     component::Component,
     config::ClusterConfig,
     definition::Definition,
-    event::Recorded,
     ids::{
         ActionName, ComponentId, DefinitionId, IdempotencyKey, RunId, StateKey, StepIx, TaskId, Text,
         Timestamp, Token,
@@ -26,6 +25,7 @@ use crate::{
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
     names::{ScheduleId, WorkflowName},
+    recorded::Recorded,
     run::Run,
     schedule::Schedule,
     table::Table,

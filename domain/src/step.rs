@@ -40,6 +40,16 @@ pub struct Step {
     pub history: Vec<Attempt>,
 }
 
+impl Step {
+    /// How far its items are, where it is a `foreach` that has them.
+    pub fn fan(&self) -> Option<&Fan> {
+        match self.work.as_deref() {
+            Some(Work::Fan(fan)) => Some(fan),
+            Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
+        }
+    }
+}
+
 /// What a started step without a task is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {

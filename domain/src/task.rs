@@ -189,6 +189,43 @@ pub enum WakeUp {
 }
 
 impl Task {
+    /// A task that waits for a component, with nothing but what every task has.
+    pub fn queued(id: TaskId, action: ActionName, retry: Retry, at: Timestamp) -> Task {
+        Task {
+            id,
+            name: action.clone(),
+            action,
+            payload: Json::null(),
+            priority: Priority::Normal,
+            labels: Labels::new(),
+            dependencies: Vec::new(),
+            waits_for: BTreeSet::new(),
+            timeout: Duration::ZERO,
+            queue_timeout: None,
+            retry,
+            status: TaskStatus::Queued,
+            held: false,
+            attempts: 0,
+            failures: 0,
+            lost: 0,
+            created_at: at,
+            ready_at: at,
+            queued_at: at,
+            started_at: None,
+            ended_at: None,
+            assignment: None,
+            retry_at: None,
+            cancel: None,
+            output: None,
+            error: None,
+            run_at: None,
+            total_timeout: None,
+            heartbeat_timeout: None,
+            requeued_from: None,
+            history: Vec::new(),
+        }
+    }
+
     /// What will wake this task; none once it has ended.
     pub fn wake_up(&self) -> Option<WakeUp> {
         match self.status {

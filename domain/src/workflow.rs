@@ -92,3 +92,32 @@ impl StartedBy {
         }
     }
 }
+
+/// A change of a workflow kept by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkflowEvent {
+    /// A workflow is kept, or a new version of it.
+    Applied {
+        /// Which.
+        name: WorkflowName,
+        /// Number of the version.
+        version: u64,
+        /// What it says.
+        definition: DefinitionId,
+    },
+    /// A workflow is forgotten.
+    Deleted {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// A workflow starts no runs.
+    Paused {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// A workflow starts runs again.
+    Resumed {
+        /// Which.
+        name: WorkflowName,
+    },
+}

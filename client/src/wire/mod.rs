@@ -53,11 +53,13 @@ macro_rules! open_enum {
     };
 }
 
+mod approvals;
 pub mod calls;
 mod cluster;
 pub mod codes;
 mod components;
 mod events;
+mod family;
 pub mod headers;
 mod logs;
 pub mod paths;
@@ -72,9 +74,11 @@ mod state;
 mod tasks;
 mod workflows;
 
+pub use approvals::*;
 pub use cluster::*;
 pub use components::*;
 pub use events::*;
+pub use family::*;
 pub use logs::*;
 pub use problem::*;
 pub(crate) use query::write_query;

@@ -20,6 +20,29 @@ pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
 pub const RUN_PAUSE: &str = "/api/v1/runs/{id}/pause";
 /// `POST`
 pub const RUN_RESUME: &str = "/api/v1/runs/{id}/resume";
+/// `POST`: ends a run and its children at once.
+pub const RUN_TERMINATE: &str = "/api/v1/runs/{id}/terminate";
+/// `POST` data for a step that awaits this signal, now or later.
+pub const RUN_SIGNAL: &str = "/api/v1/runs/{id}/signals/{name}";
+/// `POST`: a new run that goes on from the steps that failed.
+pub const RUN_RETRY: &str = "/api/v1/runs/{id}/retry";
+/// `POST`: a new run that repeats it, from its start or from a step.
+pub const RUN_RERUN: &str = "/api/v1/runs/{id}/rerun";
+/// `GET` the runs it has started: items, workflows of steps, handlers.
+pub const RUN_CHILDREN: &str = "/api/v1/runs/{id}/children";
+/// `GET` its steps as nodes and edges.
+pub const RUN_GRAPH: &str = "/api/v1/runs/{id}/graph";
+/// `GET` one step.
+pub const RUN_STEP: &str = "/api/v1/runs/{id}/steps/{step}";
+/// `GET` the items of a `foreach` step.
+pub const RUN_ITEMS: &str = "/api/v1/runs/{id}/steps/{step}/items";
+
+/// `GET` what awaits somebody's decision, over all runs.
+pub const APPROVALS: &str = "/api/v1/approvals";
+/// `POST`
+pub const APPROVAL_APPROVE: &str = "/api/v1/approvals/{id}/approve";
+/// `POST`
+pub const APPROVAL_REJECT: &str = "/api/v1/approvals/{id}/reject";
 /// `GET` a page of what its tasks logged, on all nodes.
 pub const RUN_LOGS: &str = "/api/v1/runs/{id}/logs";
 /// `GET` the same as an event stream that ends with the run.
@@ -179,6 +202,7 @@ mod tests {
     fn any_value_survives_a_path() {
         assert_eq!(fill(RUN_WAIT, "run_1"), "/api/v1/runs/run_1/wait");
         assert_eq!(fill(STATUS, "unused"), STATUS);
+        assert_eq!(fill(&fill(RUN_SIGNAL, "run_1"), "{a}"), "/api/v1/runs/run_1/signals/%7Ba%7D");
         for key in ["app.version", "a/b?c#d%e f", "ключ", ".."] {
             let path = fill(STATE_KEY, key);
             let segment = path.rsplit('/').next().expect("a path has segments");

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptView, ErrorBody, Priority, Raw, Timestamp, WaitingFor};
+use super::{
+    AttemptView, ErrorBody, HandlerView, ItemCounts, OriginView, ParentView, Priority, Raw, Timestamp,
+    WaitingFor,
+};
 
 open_enum! {
     /// Where a run stands.
@@ -67,6 +70,14 @@ open_enum! {
     }
 }
 
+impl StepStatus {
+    /// Whether nothing changes any more.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Skipped | Self::Cancelled | Self::TimedOut)
+    }
+}
+
 /// `POST /runs`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -92,9 +103,15 @@ pub struct StartRun {
     /// Who starts it: `api` (the default) or `cli`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<String>,
+    /// A word of your own: while a run of the workflow with this word lives, it is the answer and nothing is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// The name of its concurrency group, instead of what the workflow's `concurrency.group` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<String>,
 }
 
-/// The answer to `POST /runs` (201).
+/// The answer to `POST /runs`, `POST /runs/{id}/retry|rerun`: 201, or 200 where a run with the word lived already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStarted {
@@ -104,6 +121,12 @@ pub struct RunStarted {
     pub workflow_id: String,
     /// Where it stands.
     pub status: RunStatus,
+    /// A run with the same `dedupe` word lived already: it is this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicated: bool,
+    /// The earlier run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView>,
 }
 
 /// `POST /runs/{id}/cancel|pause|resume` and `POST /tasks/{id}/cancel`; an empty body is one without a reason.
@@ -181,6 +204,24 @@ pub struct RunView {
     /// Its steps, in the definition's order.
     #[serde(default)]
     pub steps: Vec<StepView>,
+    /// Whose child it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentView>,
+    /// The earlier run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView>,
+    /// Handlers it has started, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<HandlerView>,
+    /// How many signals no step has taken yet.
+    #[serde(default)]
+    pub signals: usize,
+    /// Its concurrency group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The word that keeps a second run from being started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
 }
 
 /// A step of a [`RunView`].
@@ -227,6 +268,21 @@ pub struct StepView {
     /// What the component said last about how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Raw>,
+    /// How far a `foreach` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
+    /// The run that does its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_run_id: Option<String>,
+    /// The name of the signal it awaits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The id of the approval it awaits: `POST /approvals/{id}/approve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<String>,
+    /// What those who decide are shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Raw>,
     /// Its latest attempts that have ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptView>,

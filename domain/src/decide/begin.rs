@@ -6,11 +6,12 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use super::{child, run::make_room, set_state};
 use crate::{
     child::Role,
-    command::{ChildStart, CreateRun, Expect},
     definition::{Definition, StepDef, StepKind},
+    evaluation::ChildStart,
     event::Event,
     ids::{Json, StateKey, StepIx, Timestamp},
     rejection::Rejection,
+    request::{CreateRun, Expect},
     run::{Failure, Run},
     state::State,
     step::{EvalPoint, StepOutcome},

@@ -6,13 +6,13 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use super::{begin::Turn, run as whole, step::steps_of};
 use crate::{
     child::{CHUNK_ITEMS, Earlier, Fan, FanItem, Parent, Repeat, Role, child_id, chunk_of, place_in_chunk},
-    command::CreateRun,
     definition::StepKind,
     event::Event,
-    ids::{Json, Labels, RunId, StepIx, Text},
+    ids::{Json, RunId, StepIx, Text},
+    request::CreateRun,
     run::{Failure, Run, RunStatus},
     state::State,
-    step::{Step, StepOutcome, StepStatus, Work},
+    step::{StepOutcome, StepStatus},
 };
 
 /// The largest list of outputs of a `foreach`, as JSON text.
@@ -20,21 +20,13 @@ const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// A child of a run, of the same definition unless the caller says otherwise.
 pub(super) fn blank(state: &State, parent: &Run, role: Role) -> CreateRun {
+    let id = child_id(state.meta.now, parent.id, role);
     CreateRun {
-        id: child_id(state.meta.now, parent.id, role),
-        definition: parent.definition,
-        body: None,
         inputs: parent.inputs.clone(),
-        labels: Labels::new(),
         priority: parent.priority,
-        block: 0,
         parent: Some(Box::new(Parent { run: parent.id, role, item: None })),
         origin: parent.origin.clone(),
-        earlier: None,
-        carried: Vec::new(),
-        kept: Vec::new(),
-        group: None,
-        dedupe: None,
+        ..CreateRun::new(id, parent.definition)
     }
 }
 
@@ -75,13 +67,6 @@ pub(super) fn cancel_all(state: &State, id: RunId, step: StepIx, reason: &Text) 
     own.flat_map(|child| whole::cancel(state, child.id, reason).unwrap_or_default()).collect()
 }
 
-fn fan_of(step: &Step) -> Option<&Fan> {
-    match step.work.as_deref() {
-        Some(Work::Fan(fan)) => Some(fan),
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
-    }
-}
-
 fn item(state: &State, run: RunId, step: StepIx, index: u32) -> Option<&FanItem> {
     state.fans.get(&chunk_of(run, step, index))?.items.get(place_in_chunk(index))
 }
@@ -90,7 +75,7 @@ fn item(state: &State, run: RunId, step: StepIx, index: u32) -> Option<&FanItem>
 pub(super) fn feed(state: &State, id: RunId, place: StepIx) -> Vec<Event> {
     let Some(run) = state.runs.get(&id) else { return Vec::new() };
     let step = &run.steps[usize::from(place)];
-    let (StepStatus::Running, Some(fan)) = (step.status, fan_of(step)) else { return Vec::new() };
+    let (StepStatus::Running, Some(fan)) = (step.status, step.fan()) else { return Vec::new() };
     if fan.running == 0 && (step.stopping.is_some() || fan.ended == fan.total) {
         return collect(state, run, place, fan);
     }

@@ -5,11 +5,11 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::Decided;
 use crate::{
-    command::RegisterComponent,
     component::{Component, HeldAttempt, Session, SessionEnd},
     event::Event,
     ids::{ComponentId, NodeId, SessionId},
     rejection::Rejection,
+    request::RegisterComponent,
     state::State,
 };
 

@@ -4,7 +4,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::Decided;
-use crate::{command::DeadSelection, event::Event, ids::TaskId, rejection::Rejection, state::State};
+use crate::{event::Event, ids::TaskId, rejection::Rejection, request::DeadSelection, state::State};
 
 pub(super) fn drop_dead(state: &State, which: &DeadSelection) -> Decided {
     let tasks: Vec<TaskId> = match which {

@@ -6,10 +6,10 @@ use alloc::{vec, vec::Vec};
 use super::{child, run as whole};
 use crate::{
     child::{Handling, Job, Role},
-    command::CreateRun,
     definition::Definition,
     event::Event,
     ids::{Json, RunId, Text},
+    request::CreateRun,
     run::{Conclusion, Failure, Run, RunStatus},
     state::State,
     step::{EvalPoint, StepStatus},

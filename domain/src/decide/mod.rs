@@ -17,12 +17,13 @@ mod workflow;
 use alloc::{vec, vec::Vec};
 
 use crate::{
-    command::{Command, Expect},
+    command::Command,
     event::Event,
     ids::{Json, StateKey},
     indexes::Due,
     react::FollowUp,
     rejection::Rejection,
+    request::Expect,
     state::State,
 };
 

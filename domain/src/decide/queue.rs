@@ -40,12 +40,12 @@ pub(super) fn pause(state: &State, action: &ActionName) -> Decided {
     if paused.len() >= PAUSED_MAX as usize {
         return Err(Rejection::LimitExceeded { what: Limited::PausedActions, limit: PAUSED_MAX });
     }
-    Ok(vec![Event::ActionPaused { action: action.clone() }])
+    Ok(vec![Event::ActionPaused(action.clone())])
 }
 
 pub(super) fn resume(state: &State, action: &ActionName) -> Vec<Event> {
     let paused = state.meta.paused_actions.contains(action);
-    paused.then(|| Event::ActionResumed { action: action.clone() }).into_iter().collect()
+    paused.then(|| Event::ActionResumed(action.clone())).into_iter().collect()
 }
 
 /// What was not reported before, and what was and is not found any more.

@@ -5,11 +5,11 @@ use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
 use super::{Decided, handler, task, workflow};
 use crate::{
-    command::CreateRun,
     definition::OnConflict,
     event::Event,
     ids::{Json, RunId, TaskId, Text},
     rejection::{Limited, Rejection, RunWish},
+    request::CreateRun,
     run::{Conclusion, Failure, Run, RunStatus},
     state::State,
     step::{StepOutcome, StepStatus},

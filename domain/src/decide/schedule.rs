@@ -6,12 +6,12 @@ use uuid::{Builder, Uuid};
 
 use super::{Decided, holds, run, workflow};
 use crate::{
-    command::{CreateRun, Expect},
     event::Event,
     ids::{Json, RunId, Timestamp},
     names::ScheduleId,
     rejection::{Limited, Rejection},
-    schedule::{Missed, Overlap, Schedule, ScheduleSpec, SkipCause, Turn, seed},
+    request::{CreateRun, Expect},
+    schedule::{Missed, Overlap, Schedule, ScheduleEvent, ScheduleSpec, SkipCause, Turn, seed},
     state::State,
     workflow::{Origin, StartedBy, WorkflowRef},
 };
@@ -34,7 +34,7 @@ pub(super) fn set(state: &State, spec: &ScheduleSpec, expect: Expect) -> Decided
     if known.is_some_and(|known| known.spec == *spec) {
         return Ok(Vec::new());
     }
-    Ok(vec![Event::ScheduleSet(Box::new(spec.clone()))])
+    Ok(vec![Event::Schedule(ScheduleEvent::Set(Box::new(spec.clone())))])
 }
 
 /// Refuses what cannot work.
@@ -58,17 +58,25 @@ pub(super) fn within_limit(count: usize) -> Result<(), Rejection> {
 
 pub(super) fn delete(state: &State, id: &ScheduleId) -> Decided {
     not_of_file(known(state, id)?)?;
-    Ok(vec![Event::ScheduleDeleted { schedule: id.clone() }])
+    Ok(vec![Event::Schedule(ScheduleEvent::Deleted { schedule: id.clone() })])
 }
 
 pub(super) fn pause(state: &State, id: &ScheduleId) -> Decided {
     let paused = known(state, id)?.paused;
-    Ok(if paused { Vec::new() } else { vec![Event::SchedulePaused { schedule: id.clone() }] })
+    Ok(if paused {
+        Vec::new()
+    } else {
+        vec![Event::Schedule(ScheduleEvent::Paused { schedule: id.clone() })]
+    })
 }
 
 pub(super) fn resume(state: &State, id: &ScheduleId) -> Decided {
     let paused = known(state, id)?.paused;
-    Ok(if paused { vec![Event::ScheduleResumed { schedule: id.clone() }] } else { Vec::new() })
+    Ok(if paused {
+        vec![Event::Schedule(ScheduleEvent::Resumed { schedule: id.clone() })]
+    } else {
+        Vec::new()
+    })
 }
 
 pub(super) fn trigger(state: &State, id: &ScheduleId, run: RunId) -> Decided {
@@ -112,7 +120,7 @@ pub(super) fn plan(
         return Err(Rejection::Invalid(format!("this is no plan for schedule {id}")));
     }
     let (schedule, missed) = (id.clone(), plan.missed.cloned());
-    Ok(vec![Event::SchedulePlanned { schedule, instant: plan.instant, missed }])
+    Ok(vec![Event::Schedule(ScheduleEvent::Planned { schedule, instant: plan.instant, missed })])
 }
 
 /// The next instant of a schedule has come.
@@ -128,7 +136,9 @@ pub(super) fn due(state: &State, id: &ScheduleId) -> Vec<Event> {
         Overlap::Queue if overlaps && schedule.waiting.len() >= Schedule::WAITING_MAX => {
             skip(schedule, (instant, Turn::Due), SkipCause::QueueFull)
         }
-        Overlap::Queue if overlaps => vec![Event::ScheduleQueued { schedule: id.clone(), instant }],
+        Overlap::Queue if overlaps => {
+            vec![Event::Schedule(ScheduleEvent::Queued { schedule: id.clone(), instant })]
+        }
         Overlap::CancelRunning => {
             let mut events = Vec::new();
             for running in &schedule.running {
@@ -161,7 +171,7 @@ fn turn(state: &State, schedule: &Schedule, of: (Timestamp, Turn)) -> Vec<Event>
 }
 
 fn skip(schedule: &Schedule, (instant, turn): (Timestamp, Turn), cause: SkipCause) -> Vec<Event> {
-    vec![Event::ScheduleSkipped { schedule: schedule.spec.id.clone(), instant, turn, cause }]
+    vec![Event::Schedule(ScheduleEvent::Skipped { schedule: schedule.spec.id.clone(), instant, turn, cause })]
 }
 
 fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn), run: RunId) -> Vec<Event> {
@@ -179,7 +189,7 @@ fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn),
     let inputs = schedule.spec.inputs.clone();
     let create = CreateRun { inputs, origin, ..CreateRun::new(run, workflow.definition) };
     vec![
-        Event::ScheduleFired { schedule: id.clone(), instant, turn, run },
+        Event::Schedule(ScheduleEvent::Fired { schedule: id.clone(), instant, turn, run }),
         Event::RunCreated(Box::new(create)),
     ]
 }

@@ -9,8 +9,8 @@ use super::{
     child, handler, signal, task,
 };
 use crate::{
-    command::Evaluation,
     definition::{Definition, OnFalse, StepDef, StepKind},
+    evaluation::Evaluation,
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
     rejection::Rejection,

@@ -7,12 +7,12 @@ use core::time::Duration;
 use super::{Decided, child};
 use crate::{
     child::mix,
-    command::{Dependency, NewTask},
     component::HeldAttempt,
     definition::Retry,
     event::Event,
     ids::{ComponentId, Json, TaskId, Text, Token},
     rejection::{Limited, Rejection},
+    request::{Dependency, NewTask},
     run::Failure,
     state::State,
     step::StepOutcome,
@@ -70,38 +70,20 @@ pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
 
 fn blank(state: &State, new: &NewTask) -> Task {
     let config = state.config();
+    let retry = new.retry.clone().unwrap_or_else(|| config.task_retry.clone());
     Task {
-        id: new.id,
         name: new.name.clone(),
-        action: new.action.clone(),
         payload: new.payload.clone(),
         priority: new.priority,
         labels: new.labels.clone(),
         dependencies: new.dependencies.iter().map(|dependency| dependency.task).collect(),
-        waits_for: Default::default(),
         timeout: new.timeout.unwrap_or(config.task_timeout),
         queue_timeout: new.queue_timeout,
-        retry: new.retry.clone().unwrap_or_else(|| config.task_retry.clone()),
-        status: TaskStatus::Queued,
-        held: false,
-        attempts: 0,
-        failures: 0,
-        lost: 0,
-        created_at: state.meta.now,
-        ready_at: state.meta.now,
-        queued_at: state.meta.now,
-        started_at: None,
-        ended_at: None,
-        assignment: None,
-        retry_at: None,
-        cancel: None,
-        output: None,
-        error: None,
         run_at: new.run_at,
         total_timeout: new.total_timeout,
         heartbeat_timeout: new.heartbeat_timeout,
         requeued_from: new.requeued_from,
-        history: Vec::new(),
+        ..Task::queued(new.id, new.action.clone(), retry, state.meta.now)
     }
 }
 

@@ -5,14 +5,14 @@ use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
 use super::{Decided, holds, schedule};
 use crate::{
-    command::{ApplyWorkflow, Expect},
     event::Event,
     ids::Json,
     names::{ScheduleId, WorkflowName},
     rejection::{Limited, Rejection},
-    schedule::ScheduleSpec,
+    request::{ApplyWorkflow, Expect},
+    schedule::{ScheduleEvent, ScheduleSpec},
     state::State,
-    workflow::Workflow,
+    workflow::{Workflow, WorkflowEvent},
 };
 
 /// The same content as the latest version is that version.
@@ -38,7 +38,11 @@ pub(super) fn apply(state: &State, apply: &ApplyWorkflow) -> Decided {
     if !state.definitions.contains(&definition.id) {
         events.push(Event::DefinitionAdded(definition.clone()));
     }
-    events.push(Event::WorkflowApplied { name: apply.name.clone(), version, definition: definition.id });
+    events.push(Event::Workflow(WorkflowEvent::Applied {
+        name: apply.name.clone(),
+        version,
+        definition: definition.id,
+    }));
     events.extend(schedules_of_file(state, apply)?);
     events.extend(other_inputs(state, &apply.inputs));
     Ok(events)
@@ -50,7 +54,7 @@ fn schedules_of_file(state: &State, apply: &ApplyWorkflow) -> Decided {
     let kept = |id: &ScheduleId| apply.schedules.iter().any(|spec| spec.id == *id);
     for (id, schedule) in state.schedules.iter() {
         if schedule.spec.of_file && schedule.spec.workflow == apply.name && !kept(id) {
-            events.push(Event::ScheduleDeleted { schedule: id.clone() });
+            events.push(Event::Schedule(ScheduleEvent::Deleted { schedule: id.clone() }));
         }
     }
     let mut count = state.schedules.len() - events.len();
@@ -63,7 +67,7 @@ fn schedules_of_file(state: &State, apply: &ApplyWorkflow) -> Decided {
         }
         count += usize::from(known.is_none());
         if known.is_none_or(|known| known.spec != *spec) {
-            events.push(Event::ScheduleSet(Box::new(spec.clone())));
+            events.push(Event::Schedule(ScheduleEvent::Set(Box::new(spec.clone()))));
         }
     }
     schedule::within_limit(count)?;
@@ -78,7 +82,7 @@ fn other_inputs<'a>(
     inputs.iter().filter_map(|(id, inputs)| {
         let spec = &state.schedules.get(id).filter(|schedule| !schedule.spec.of_file)?.spec;
         let changed = ScheduleSpec { inputs: inputs.clone(), ..spec.clone() };
-        (changed != *spec).then(|| Event::ScheduleSet(Box::new(changed)))
+        (changed != *spec).then(|| Event::Schedule(ScheduleEvent::Set(Box::new(changed))))
     })
 }
 
@@ -87,19 +91,19 @@ pub(super) fn delete(state: &State, name: &WorkflowName, expect: Expect) -> Deci
     expected(state, name, expect)?;
     let of_it = state.schedules.iter().filter(|(_, schedule)| schedule.spec.workflow == *name);
     let mut events: Vec<Event> =
-        of_it.map(|(id, _)| Event::ScheduleDeleted { schedule: id.clone() }).collect();
-    events.push(Event::WorkflowDeleted { name: name.clone() });
+        of_it.map(|(id, _)| Event::Schedule(ScheduleEvent::Deleted { schedule: id.clone() })).collect();
+    events.push(Event::Workflow(WorkflowEvent::Deleted { name: name.clone() }));
     Ok(events)
 }
 
 pub(super) fn pause(state: &State, name: &WorkflowName) -> Decided {
     let paused = known(state, name)?.paused;
-    Ok(if paused { Vec::new() } else { vec![Event::WorkflowPaused { name: name.clone() }] })
+    Ok(if paused { Vec::new() } else { vec![Event::Workflow(WorkflowEvent::Paused { name: name.clone() })] })
 }
 
 pub(super) fn resume(state: &State, name: &WorkflowName) -> Decided {
     let paused = known(state, name)?.paused;
-    Ok(if paused { vec![Event::WorkflowResumed { name: name.clone() }] } else { Vec::new() })
+    Ok(if paused { vec![Event::Workflow(WorkflowEvent::Resumed { name: name.clone() })] } else { Vec::new() })
 }
 
 /// Whether a run of a version may start.

@@ -16,12 +16,15 @@ use crate::{
     ids::{Json, StateKey},
     indexes::Indexes,
     key::{KeyRecord, VersionRecord},
+    schedule::ScheduleEvent,
     state::State,
     step::Work,
     task::DeadTask,
+    workflow::WorkflowEvent,
 };
 
 /// A fact cannot fail.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn evolve(state: &mut State, event: &Event) {
     match event {
         Event::DefinitionAdded(definition) => state.definitions.insert(definition.id, (**definition).clone()),
@@ -114,10 +117,10 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::TaskPriorityChanged { task, priority } => {
             state.change_task(task, |task| task.priority = *priority);
         }
-        Event::ActionPaused { action } => {
+        Event::ActionPaused(action) => {
             Arc::make_mut(&mut state.meta.paused_actions).insert(action.clone());
         }
-        Event::ActionResumed { action } => {
+        Event::ActionResumed(action) => {
             Arc::make_mut(&mut state.meta.paused_actions).remove(action);
         }
         Event::DeadlockDetected { work } => {
@@ -126,26 +129,28 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::DeadlockResolved { work } => {
             Arc::make_mut(&mut state.meta.stuck).remove(work);
         }
-        Event::WorkflowApplied { name, version, definition } => {
+        Event::Workflow(WorkflowEvent::Applied { name, version, definition }) => {
             workflow::applied(state, name, *version, *definition)
         }
-        Event::WorkflowDeleted { name } => state.drop_workflow(name),
-        Event::WorkflowPaused { name } => workflow::paused(state, name, true),
-        Event::WorkflowResumed { name } => workflow::paused(state, name, false),
-        Event::ScheduleSet(spec) => schedule::set(state, spec),
-        Event::ScheduleDeleted { schedule } => state.drop_schedule(schedule),
-        Event::SchedulePaused { schedule } => schedule::paused(state, schedule, true),
-        Event::ScheduleResumed { schedule } => schedule::paused(state, schedule, false),
-        Event::SchedulePlanned { schedule, instant, missed } => {
+        Event::Workflow(WorkflowEvent::Deleted { name }) => state.drop_workflow(name),
+        Event::Workflow(WorkflowEvent::Paused { name }) => workflow::paused(state, name, true),
+        Event::Workflow(WorkflowEvent::Resumed { name }) => workflow::paused(state, name, false),
+        Event::Schedule(ScheduleEvent::Set(spec)) => schedule::set(state, spec),
+        Event::Schedule(ScheduleEvent::Deleted { schedule }) => state.drop_schedule(schedule),
+        Event::Schedule(ScheduleEvent::Paused { schedule }) => schedule::paused(state, schedule, true),
+        Event::Schedule(ScheduleEvent::Resumed { schedule }) => schedule::paused(state, schedule, false),
+        Event::Schedule(ScheduleEvent::Planned { schedule, instant, missed }) => {
             schedule::planned(state, schedule, *instant, missed.as_ref());
         }
-        Event::ScheduleFired { schedule, instant, turn, run } => {
+        Event::Schedule(ScheduleEvent::Fired { schedule, instant, turn, run }) => {
             schedule::fired(state, schedule, (*instant, *turn), *run);
         }
-        Event::ScheduleSkipped { schedule, instant, turn, cause } => {
+        Event::Schedule(ScheduleEvent::Skipped { schedule, instant, turn, cause }) => {
             schedule::skipped(state, schedule, (*instant, *turn), *cause);
         }
-        Event::ScheduleQueued { schedule, instant } => schedule::queued(state, schedule, *instant),
+        Event::Schedule(ScheduleEvent::Queued { schedule, instant }) => {
+            schedule::queued(state, schedule, *instant)
+        }
     }
 }
 

@@ -4,15 +4,15 @@ use alloc::vec::Vec;
 
 use super::child;
 use crate::{
-    child::{Fan, Role},
-    command::CreateRun,
+    child::Role,
     definition::{OnFalse, StepDef, StepKind},
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
+    request::CreateRun,
     run::{Failure, Run, RunStatus},
     state::State,
-    step::{EvalPoint, Step, StepOutcome, StepStatus, Work},
-    task::{Task, TaskStatus},
+    step::{EvalPoint, Step, StepOutcome, StepStatus},
+    task::Task,
 };
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
@@ -101,13 +101,6 @@ pub(super) fn ended(state: &mut State, event: &Event) {
     state.archive_run(*id);
 }
 
-fn fan_of(step: &Step) -> Option<Fan> {
-    match step.work.as_deref() {
-        Some(Work::Fan(fan)) => Some(*fan),
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
-    }
-}
-
 /// The task has done its work: what is left are the step's outputs.
 pub(super) fn step_returned(state: &mut State, id: RunId, place: StepIx, output: &Json) {
     let task = TaskId::Step(id, place);
@@ -145,37 +138,16 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
     };
     let task = match &step.kind {
         StepKind::Task { action, config: fixed, .. } => Some(Task {
-            id: TaskId::Step(id, place),
             name: step.name.clone(),
-            action: action.clone(),
             payload: config.unwrap_or(fixed).clone(),
             priority: step.priority.unwrap_or(run.priority),
             labels: step.labels.clone(),
-            dependencies: Vec::new(),
-            waits_for: Default::default(),
             timeout: step.timeout,
             queue_timeout: step.queue_timeout,
-            retry: step.retry.clone(),
-            status: TaskStatus::Queued,
             held: run.status == RunStatus::Paused,
-            attempts: 0,
-            failures: 0,
-            lost: 0,
-            created_at: now,
-            ready_at: now,
-            queued_at: now,
-            started_at: None,
-            ended_at: None,
-            assignment: None,
-            retry_at: None,
-            cancel: None,
-            output: None,
-            error: None,
-            run_at: None,
             total_timeout: step.total_timeout,
             heartbeat_timeout: step.heartbeat_timeout,
-            requeued_from: None,
-            history: Vec::new(),
+            ..Task::queued(TaskId::Step(id, place), action.clone(), step.retry.clone(), now)
         }),
         StepKind::Delay { .. }
         | StepKind::Condition { .. }
@@ -210,7 +182,7 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
     let step = step_def(state, run, place);
-    let fan = fan_of(&run.steps[usize::from(place)]);
+    let fan = run.steps[usize::from(place)].fan().copied();
     let forgiven = step.continue_on_error;
     let gates = matches!(step.kind, StepKind::Condition { on_false: OnFalse::Skip, .. });
     state.change_run(id, |run| {

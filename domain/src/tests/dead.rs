@@ -27,7 +27,8 @@ fn dead(cluster: &Cluster) -> Vec<TaskId> {
 
 #[test]
 fn a_task_that_gave_up_is_on_the_list() {
-    let ends: [(&str, fn(&mut Cluster), bool); 7] = [
+    type End = fn(&mut Cluster);
+    let ends: [(&str, End, bool); 7] = [
         ("attempts used up", |cluster| cluster.fail(single(1), "BROKEN"), true),
         (
             "its attempt lost",

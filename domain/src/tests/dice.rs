@@ -13,10 +13,7 @@ pub(super) struct Dice(pub(super) u64);
 impl Dice {
     pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits ^ (bits >> 31)) % sides
+        crate::child::mix(self.0) % sides
     }
 
     pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> Option<T> {
@@ -41,6 +38,7 @@ pub(super) fn random_retry(dice: &mut Dice) -> Retry {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each command")]
 pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Command {
     let runs: Vec<RunId> = state.runs.iter().map(|(id, _)| *id).collect();
     let tasks: Vec<TaskId> = state.tasks.iter().map(|(id, _)| *id).collect();

@@ -134,32 +134,12 @@ fn finish(dice: &mut Dice, replicas: &mut Replicas) {
     for run in replicas.kept.runs.iter().map(|(id, _)| *id).collect::<Vec<_>>() {
         replicas.apply(Command::ResumeRun { run }.into());
     }
-    for action in ["a", "b"] {
-        replicas.apply(Command::ResumeAction { action: action.into() }.into());
+    for command in finishing() {
+        replicas.apply(command.into());
     }
     for schedule in replicas.kept.schedules.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>() {
         replicas.apply(Command::PauseSchedule { schedule }.into());
     }
-    let component: ComponentId = "finisher".parse().expect("a legal name");
-    replicas.apply(
-        Command::RegisterComponent(Box::new(RegisterComponent {
-            id: component.clone(),
-            name: "finisher".into(),
-            kind: "worker".into(),
-            version: "1".into(),
-            capabilities: vec!["a".into(), "b".into()],
-            labels: Labels::new(),
-            slots: 100,
-        }))
-        .into(),
-    );
-    let connect = Command::ConnectComponent {
-        component,
-        session: SessionId(Uuid::max()),
-        node: NodeId(9),
-        held: vec![],
-    };
-    replicas.apply(connect.into());
     for round in 0..100_000 {
         if replicas.kept.runs.is_empty() && replicas.kept.tasks.is_empty() {
             return;

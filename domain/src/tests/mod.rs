@@ -76,15 +76,7 @@ impl Cluster {
     /// Registers and connects a component with capabilities `a` and `b`.
     pub(super) fn connect(&mut self, name: &str, slots: u32, held: Vec<HeldAttempt>) -> SessionId {
         let id: ComponentId = name.parse().expect("a legal name");
-        self.ok(Command::RegisterComponent(Box::new(RegisterComponent {
-            id: id.clone(),
-            name: name.into(),
-            kind: "worker".into(),
-            version: "1".into(),
-            capabilities: vec!["a".into(), "b".into()],
-            labels: Labels::new(),
-            slots,
-        })));
+        self.ok(registration(name, slots));
         self.sessions += 1;
         let session = SessionId(Uuid::from_u128(self.sessions));
         self.ok(Command::ConnectComponent { component: id, session, node: NodeId(1), held });
@@ -133,6 +125,28 @@ impl Cluster {
 }
 
 use alloc::boxed::Box;
+
+/// A component with capabilities `a` and `b`.
+pub(super) fn registration(name: &str, slots: u32) -> Command {
+    Command::RegisterComponent(Box::new(RegisterComponent {
+        id: name.parse().expect("a legal name"),
+        name: name.into(),
+        kind: "worker".into(),
+        version: "1".into(),
+        capabilities: vec!["a".into(), "b".into()],
+        labels: Labels::new(),
+        slots,
+    }))
+}
+
+/// What lets all work of a random history end: no action is paused, and somebody has room for everything.
+pub(super) fn finishing() -> [Command; 4] {
+    let resume = |action: &str| Command::ResumeAction { action: action.into() };
+    let component = "finisher".parse().expect("a legal name");
+    let session = SessionId(Uuid::max());
+    let connect = Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] };
+    [resume("a"), resume("b"), registration("finisher", 100), connect]
+}
 
 pub(super) fn run_id(id: u128) -> RunId {
     RunId(Uuid::from_u128(id))

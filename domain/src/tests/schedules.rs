@@ -333,8 +333,8 @@ fn turns(seed: u64) -> (usize, usize) {
     let (mut of, mut runs) = (BTreeMap::new(), 0);
     for recorded in &cluster.state.journal.events {
         let (instant, started) = match &recorded.event {
-            Event::ScheduleFired { instant, .. } => (*instant, true),
-            Event::ScheduleSkipped { instant, .. } => (*instant, false),
+            Event::Schedule(ScheduleEvent::Fired { instant, .. }) => (*instant, true),
+            Event::Schedule(ScheduleEvent::Skipped { instant, .. }) => (*instant, false),
             _ => continue,
         };
         assert!(recorded.at >= asked.turn_at(instant), "never early");

@@ -1,6 +1,7 @@
 //! The command line: the tree of commands, the flags that all share, and which function does what.
 //! Knows the cluster only through `orc_client`; `orc server` and `orc dev` hand over to their own modules.
 
+mod approval;
 mod bench;
 mod cluster;
 mod component;
@@ -15,6 +16,7 @@ mod logging;
 mod logs;
 mod output;
 mod progress;
+mod repeat;
 mod run;
 mod runs;
 mod schedule;
@@ -108,6 +110,9 @@ pub enum Command {
     /// Lists, watches and steers runs
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Lists what awaits a decision, and decides
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Schedules and lists tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -156,6 +161,7 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(&global, &out, *args).await,
         Command::Runs(command) => runs::run(&global, &out, command).await,
+        Command::Approval(command) => approval::run(&global, &out, command).await,
         Command::Task(command) => task::run(&global, &out, command).await,
         Command::Component(command) => component::run(&global, &out, command).await,
         Command::Worker(args) => worker::run(&global, args).await,

@@ -56,6 +56,12 @@ pub struct RunArgs {
     /// The same key starts the run only once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// While a run of the workflow with this word lives, it is the answer and nothing is started
+    #[arg(long, value_name = "WORD")]
+    dedupe: Option<String>,
+    /// The name of the run's concurrency group, instead of what the workflow says
+    #[arg(long, value_name = "NAME")]
+    concurrency_key: Option<String>,
     /// Checks the file and the inputs and shows the plan; starts nothing
     #[arg(long)]
     dry_run: bool,
@@ -102,13 +108,21 @@ pub(super) async fn run(global: &Global, out: &Out, args: RunArgs) -> Result<(),
     if let Some(key) = args.idempotency_key {
         start = start.idempotency_key(key);
     }
+    if let Some(word) = args.dedupe {
+        start = start.dedupe(word);
+    }
+    if let Some(name) = args.concurrency_key {
+        start = start.concurrency_key(name);
+    }
     let handle = in_time(global, async { Ok(start.send().await?) }).await?;
     if args.watch {
         out.hint(&format!("Run {} of {}", bold(handle.id()), title));
         return watch_run(global, out, &client, handle.id(), !args.no_exit_status).await;
     }
     let status = handle.get().await.map_or(RunStatus::Queued, |view| view.status);
-    let started = RunStarted { run_id: handle.id().to_owned(), workflow_id: handle.id().to_owned(), status };
+    let id = handle.id().to_owned();
+    let started =
+        RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated: false, origin: None };
     out.item(&started, handle.id(), || format!("Run {} of {} is {}", handle.id(), title, started.status))?;
     out.hint(&format!("watch it: orc runs watch {}", handle.id()));
     Ok(())

@@ -3,16 +3,18 @@
 
 use clap::{Args, Subcommand};
 use orc_client::{
-    Client, RunStatus,
+    Client, RunHandle, RunStatus,
     wire::{RunChanged, RunSummary, RunView, RunsQuery, StepView},
 };
 
 use super::{
     Failure, Global, Out,
+    approval::{self, OfRun},
     connect::{client, in_time},
     explain,
     logs::{self, RunLogsArgs},
     output::{Column, column, wide},
+    repeat::{self, RerunArgs, RetryArgs},
     run::{result_text, watch_run},
     style, values,
 };
@@ -61,6 +63,33 @@ pub enum RunsCommand {
     /// Lets a paused run go on
     #[command(after_help = "Example:\n  orc runs resume @last")]
     Resume(SteerArgs),
+    /// Ends a run and its children at once, without grace or handlers
+    #[command(after_help = "Example:\n  orc runs terminate @last --reason 'stuck'")]
+    Terminate(SteerArgs),
+    /// Gives a run a signal; it is kept until a step awaits it
+    #[command(after_help = "Example:\n  orc runs signal @last deploy '{\"version\": \"1.2\"}'")]
+    Signal {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
+        /// The signal's name
+        name: String,
+        /// JSON; text if it does not read as JSON
+        data: Option<String>,
+    },
+    /// Approves what a run waits for
+    #[command(after_help = "Example:\n  orc runs approve @last --comment 'go ahead'")]
+    Approve(OfRun),
+    /// Rejects what a run waits for
+    #[command(after_help = "Example:\n  orc runs reject @last release --comment 'not on a Friday'")]
+    Reject(OfRun),
+    /// Starts a new run that goes on from the failed steps
+    #[command(after_help = "Examples:\n  orc runs retry @last\n  orc runs retry run_01JD2 --all")]
+    Retry(RetryArgs),
+    /// Starts a new run that repeats one, from its start or from a step
+    #[command(
+        after_help = "Examples:\n  orc runs rerun @last -i epochs=5\n  orc runs rerun @last --from-step 'evaluate[7]'"
+    )]
+    Rerun(RerunArgs),
 }
 
 /// Which runs are listed.
@@ -78,6 +107,9 @@ pub struct ListArgs {
     /// Goes on where a page ended
     #[arg(long)]
     cursor: Option<String>,
+    /// Also runs that are children of others
+    #[arg(long)]
+    children: bool,
 }
 
 /// Which run is steered.
@@ -141,6 +173,20 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
         RunsCommand::Cancel(args) => in_time(global, steer(out, &client, args, Steering::Cancel)).await,
         RunsCommand::Pause(args) => in_time(global, steer(out, &client, args, Steering::Pause)).await,
         RunsCommand::Resume(args) => in_time(global, steer(out, &client, args, Steering::Resume)).await,
+        RunsCommand::Terminate(args) => in_time(global, steer(out, &client, args, Steering::Terminate)).await,
+        RunsCommand::Signal { id, name, data } => {
+            in_time(global, signal(out, &client, &id, (&name, data.as_deref()))).await
+        }
+        RunsCommand::Approve(args) => in_time(global, decide(out, &client, (args, true))).await,
+        RunsCommand::Reject(args) => in_time(global, decide(out, &client, (args, false))).await,
+        RunsCommand::Retry(args) => {
+            let run = in_time(global, handle(&client, &args.id)).await?;
+            in_time(global, repeat::retry(out, &run, args)).await
+        }
+        RunsCommand::Rerun(args) => {
+            let run = in_time(global, handle(&client, &args.id)).await?;
+            in_time(global, repeat::rerun(out, &run, args)).await
+        }
     }
 }
 
@@ -148,6 +194,7 @@ enum Steering {
     Cancel,
     Pause,
     Resume,
+    Terminate,
 }
 
 async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure> {
@@ -156,6 +203,7 @@ async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure>
         workflow: args.workflow,
         limit: Some(args.limit),
         cursor: args.cursor,
+        children: args.children.then_some(true),
     };
     let page = client.runs().list(&query).await?;
     out.page(&page, &COLUMNS, |run| run.id.clone())
@@ -179,7 +227,27 @@ fn run_text(out: &Out, view: &RunView) -> String {
     };
     let started = values::time(view.started_at.or(Some(view.created_at)), out);
     let table = out.table_text(&view.steps, &STEP_COLUMNS);
-    format!("{}  {}  started {started}\n{first}\n\n{table}", style::bold(&view.id), view.workflow)
+    let ties = ties(view);
+    format!("{}  {}  started {started}\n{first}{ties}\n\n{table}", style::bold(&view.id), view.workflow)
+}
+
+/// What ties a run to others, a line each.
+fn ties(view: &RunView) -> String {
+    let parent = view.parent.as_ref().map(|parent| {
+        let role = &parent.role;
+        let index = role.index.map(|index| format!("[{index}]")).unwrap_or_default();
+        let part = role.handler.iter().chain(&role.step).cloned().collect::<Vec<_>>().join(" ");
+        format!("part of {} ({part}{index})", parent.run_id)
+    });
+    let origin = view.origin.as_ref().map(|origin| format!("{} of {}", origin.how, origin.run_id));
+    let group = view.group.as_ref().map(|group| format!("concurrency group {group}"));
+    let signals = (view.signals > 0).then(|| format!("{} signals not taken yet", view.signals));
+    let handlers = view.handlers.iter().map(|one| {
+        let step = one.step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
+        format!("{}{step}: {}", one.kind, one.run_id)
+    });
+    let lines = parent.into_iter().chain(origin).chain(group).chain(signals).chain(handlers);
+    lines.map(|line| format!("\n  {line}")).collect()
 }
 
 fn step_result(step: &StepView) -> String {
@@ -188,6 +256,9 @@ fn step_result(step: &StepView) -> String {
     }
     if let Some(decision) = step.decision {
         return decision.to_string();
+    }
+    if let Some(items) = step.items.filter(|_| !step.status.is_terminal()) {
+        return values::items(&items);
     }
     let waiting = step
         .waiting_for
@@ -203,8 +274,30 @@ async fn steer(out: &Out, client: &Client, args: SteerArgs, steering: Steering) 
         Steering::Cancel => handle.cancel(reason).await?,
         Steering::Pause => handle.pause(reason).await?,
         Steering::Resume => handle.resume(reason).await?,
+        Steering::Terminate => handle.terminate(reason).await?,
     };
     told(out, id, status)
+}
+
+async fn signal(
+    out: &Out,
+    client: &Client,
+    id: &str,
+    (name, data): (&str, Option<&str>),
+) -> Result<(), Failure> {
+    let run = handle(client, id).await?;
+    let data = data.map_or(serde_json::Value::Null, values::json_or_text);
+    let status = run.signal(name, &data).await?;
+    told(out, run.id().to_owned(), status)
+}
+
+async fn decide(out: &Out, client: &Client, (args, approved): (OfRun, bool)) -> Result<(), Failure> {
+    let view = handle(client, &args.run).await?.get().await?;
+    approval::of_run(out, client, &view, (args, approved)).await
+}
+
+async fn handle(client: &Client, id: &str) -> Result<RunHandle, Failure> {
+    Ok(client.runs().handle(resolve(client, id).await?))
 }
 
 fn told(out: &Out, id: String, status: RunStatus) -> Result<(), Failure> {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use orc_domain::{ClusterConfig, StepDef, StepKind};
+use orc_domain::{ClusterConfig, StepKind};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +13,12 @@ use super::{
     style::{Color, paint},
     values, workflow_kept,
 };
-use crate::definition::{Compiled, Compiler, DefinitionErrors, SCHEMA, drawing::Drawing};
+use crate::definition::{
+    Compiled, Compiler, DefinitionErrors, SCHEMA,
+    drawing::Drawing,
+    duration::format_duration,
+    outline::{self, StepOutline},
+};
 
 /// Checks workflow files and keeps workflows by name.
 #[derive(Debug, Subcommand)]
@@ -136,11 +141,7 @@ fn validate(out: &Out, files: &[PathBuf]) -> Result<(), Failure> {
         match result {
             Ok(compiled) => {
                 compiled.warnings.iter().for_each(|warning| note(&format!("{file}: warning: {warning}")));
-                out.line(&format!(
-                    "{file}: valid, {} steps, {}",
-                    compiled.definition.steps.len(),
-                    compiled.mode.name()
-                ))?;
+                out.line(&format!("{file}: valid, {}", summary(&compiled)))?;
             }
             Err(errors) => note(&colored(&errors.render(&file))),
         }
@@ -168,21 +169,55 @@ pub(super) fn show_plan(out: &Out, compiled: &Compiled) -> Result<(), Failure> {
         return out.document(&plan(compiled));
     }
     compiled.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
-    out.hint(&format!("{}: {} steps, {}", definition.name, definition.steps.len(), compiled.mode.name()));
-    let rows: Vec<(&StepDef, String)> = definition
-        .steps
-        .iter()
-        .map(|step| (step, needs(definition.steps.as_slice(), step).join(", ")))
-        .collect();
+    out.hint(&format!("{}: {}", definition.name, summary(compiled)));
+    let (mut rows, mut outlines) = (Vec::new(), Vec::new());
+    outlines.push((None, outline::steps(definition)));
+    outlines.extend(outline::handlers(definition).into_iter().map(|(word, steps)| (Some(word), steps)));
+    for (handler, steps) in &outlines {
+        rows.extend(handler.map(|word| Row { step: word.to_owned(), ..Row::default() }));
+        add_rows(&mut rows, steps, usize::from(handler.is_some()));
+    }
     out.table(
         &rows,
         &[
-            column("STEP", |(step, _): &(&StepDef, String), _| step.id.to_string()),
-            column("TYPE", |(step, _), _| step.kind.name().to_owned()),
-            column("DOES", |(step, _), _| does(step)),
-            column("NEEDS", |(_, needs), _| if needs.is_empty() { "-".to_owned() } else { needs.clone() }),
+            column("STEP", |row: &Row, _| row.step.clone()),
+            column("TYPE", |row, _| row.kind.to_owned()),
+            column("DOES", |row, _| row.does.clone()),
+            column("NEEDS", |row, _| row.needs.clone()),
         ],
     )
+}
+
+/// A line of the table: a step, or the word that the steps below it belong to.
+#[derive(Default)]
+struct Row {
+    step: String,
+    kind: &'static str,
+    does: String,
+    needs: String,
+}
+
+/// Adds steps, and below each what is inside it.
+fn add_rows(rows: &mut Vec<Row>, steps: &[StepOutline<'_>], depth: usize) {
+    let indent = "  ".repeat(depth);
+    for outline in steps {
+        let needs = if outline.needs.is_empty() { "-".to_owned() } else { outline.needs.join(", ") };
+        let step = format!("{indent}{}", outline.id);
+        rows.push(Row { step, kind: outline.kind, does: does(&outline.step.kind), needs });
+        for (word, inside) in [("each", &outline.each), ("compensate", &outline.compensate)] {
+            if !inside.is_empty() {
+                rows.push(Row { step: format!("{indent}  {word}"), ..Row::default() });
+                add_rows(rows, inside, depth + 2);
+            }
+        }
+    }
+}
+
+/// `4 steps, sequence, finally`
+fn summary(compiled: &Compiled) -> String {
+    let definition = &compiled.definition;
+    let words = [compiled.mode.name()].into_iter().chain(outline::handlers(definition).into_keys());
+    format!("{} steps, {}", definition.steps.len(), words.collect::<Vec<_>>().join(", "))
 }
 
 fn compile(text: &str) -> Result<Compiled, DefinitionErrors> {
@@ -211,41 +246,34 @@ fn document(file: &str, result: &Result<Compiled, DefinitionErrors>) -> Value {
 }
 
 fn plan(compiled: &Compiled) -> Value {
-    let steps = &compiled.definition.steps;
-    let shown: Vec<Value> = steps
-        .iter()
-        .map(|step| json!({"id": &*step.id, "name": &*step.name, "type": step.kind.name(), "needs": needs(steps, step)}))
-        .collect();
-    json!({"valid": true, "workflow": compiled.workflow, "name": &*compiled.definition.name, "mode": compiled.mode.name(),
-           "steps": shown, "secrets": compiled.secrets, "warnings": compiled.warnings})
+    let definition = &compiled.definition;
+    json!({"valid": true, "workflow": compiled.workflow, "name": &*definition.name, "mode": compiled.mode.name(),
+           "steps": outline::steps(definition), "handlers": outline::handlers(definition),
+           "secrets": compiled.secrets, "warnings": compiled.warnings})
 }
 
-fn needs(steps: &[StepDef], step: &StepDef) -> Vec<String> {
-    step.needs
-        .iter()
-        .filter_map(|need| steps.get(usize::from(*need)))
-        .map(|step| step.id.to_string())
-        .collect()
-}
-
-fn does(step: &StepDef) -> String {
-    match &step.kind {
+fn does(kind: &StepKind) -> String {
+    match kind {
         StepKind::Task { action, .. } => action.to_string(),
         StepKind::Condition { expression, .. } => expression.to_string(),
         StepKind::Parallel { children } => format!("{} children at once", children.len()),
-        StepKind::Delay { duration } => crate::definition::duration::format_duration(*duration),
+        StepKind::Delay { duration } => format_duration(*duration),
         StepKind::Until { expression } => format!("until {expression}"),
         StepKind::Signal { name } => format!("signal {name}"),
         StepKind::Approval { approvers, .. } if approvers.is_empty() => "anybody's approval".to_owned(),
         StepKind::Approval { approvers, .. } => format!("approval of {}", approvers.join(", ")),
         StepKind::ForEach { items, parallel_max, .. } => format!("each of {items}, {parallel_max} at once"),
-        StepKind::Workflow { name, version: Some(version), .. } => format!("{name}@{version}"),
         StepKind::Workflow { name, version: None, .. } => name.to_string(),
+        StepKind::Workflow { name, version: Some(version), .. } => format!("{name}@{version}"),
         StepKind::State { writes, reads, .. } => {
-            let keys = writes.iter().map(|(key, _)| key).chain(reads);
-            keys.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            let writes = writes.iter().map(|(key, _)| format!("set {key}"));
+            writes.chain(reads.iter().map(|key| format!("get {key}"))).collect::<Vec<_>>().join(", ")
         }
-        StepKind::Message { .. } => "a message".to_owned(),
+        StepKind::Message { request, .. } => {
+            let request: Value = serde_json::from_str(request.as_str()).unwrap_or_default();
+            let receiver = request["component"].as_str().unwrap_or("all components");
+            format!("{} to {receiver}", request["type"].as_str().unwrap_or_default())
+        }
         StepKind::Emit { kind, .. } => kind.to_string(),
     }
 }

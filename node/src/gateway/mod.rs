@@ -2,6 +2,7 @@
 //! Owns routes, bodies' limits and streams; the rules are in the domain, the truth in the replicated state.
 
 mod access;
+mod approvals;
 mod attempts;
 mod body;
 mod call;
@@ -13,8 +14,10 @@ mod definitions;
 mod dispatch;
 mod events;
 mod explain;
+mod family;
 mod feed;
 mod filter;
+mod form;
 mod hooks;
 mod json;
 pub mod listen;
@@ -28,6 +31,8 @@ mod paging;
 mod poll;
 mod problem;
 pub mod render;
+mod repeat;
+mod repeats;
 mod reply;
 mod routes;
 mod runs;
@@ -39,6 +44,7 @@ mod sse;
 pub mod starting;
 mod state;
 mod state_write;
+mod steps;
 mod system;
 mod tasks;
 mod tasks_backlog;

@@ -7,10 +7,10 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, call::Call, calls, cluster, components, config, events, explain, hooks, logs,
-    logs_stream, logs_take, messages, nodes, poll, reply::Answered, runs, runs_start, schedules, session, state,
-    state_write, system, tasks, tasks_backlog, tasks_create, tasks_dead, validate, watch, workflow_versions,
-    workflows,
+    Gateway, approvals, attempts, call::Call, calls, cluster, components, config, events, explain, family,
+    hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered, runs, runs_start,
+    schedules, session, state, state_write, steps, system, tasks, tasks_backlog, tasks_create, tasks_dead,
+    validate, watch, workflow_versions, workflows,
 };
 
 /// An asynchronous handler.
@@ -51,6 +51,17 @@ pub static ROUTES: &[Route] = routes! {
     paths::RUN_CANCEL => POST runs::cancel;
     paths::RUN_PAUSE => POST runs::pause;
     paths::RUN_RESUME => POST runs::resume;
+    paths::RUN_TERMINATE => POST runs::terminate;
+    paths::RUN_SIGNAL => POST runs::signal;
+    paths::RUN_RETRY => POST repeats::retry;
+    paths::RUN_RERUN => POST repeats::rerun;
+    paths::RUN_CHILDREN => GET family::children;
+    paths::RUN_GRAPH => GET family::graph;
+    paths::RUN_STEP => GET steps::get;
+    paths::RUN_ITEMS => GET steps::items;
+    paths::APPROVALS => GET approvals::list;
+    paths::APPROVAL_APPROVE => POST approvals::approve;
+    paths::APPROVAL_REJECT => POST approvals::reject;
     paths::RUN_LOGS => GET logs::of_run;
     paths::RUN_LOGS_STREAM => GET logs_stream::of_run;
     paths::RUN_EXPLAIN => GET explain::run;

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use orc_actors::expression::group_of;
 use orc_client::wire::{RunStarted, StartQuery, StartRun, codes, paths};
 use orc_domain::{
-    Answer, BadId, Command, CreateRun, Definition, Idempotency, Json, Labels, Origin, Priority, Rejection,
-    RunId, StartedBy, Text, WorkflowName, WorkflowRef,
+    Answer, BadId, Command, CreateRun, Definition, Group, Idempotency, Json, Labels, Origin, Priority,
+    Rejection, RunId, StartedBy, Text, WorkflowName, WorkflowRef,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
+use warp::http::header;
 
 use super::{
     Gateway,
@@ -21,6 +24,9 @@ use super::{
     runs::wait_time,
 };
 use crate::definition::{Compiled, DefinitionErrors};
+
+/// The longest `dedupe` word or name of a group, in bytes.
+const WORD_MAX: usize = 256;
 
 /// Starts a run of the definition in the body or of a stored workflow; with `wait` the answer comes at its end.
 pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
@@ -51,21 +57,23 @@ pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
         }
     };
     let create = wanted.create(&compiled, &definition)?;
-    let accepted = gateway.create_run(call.idempotency()?, create, &definition).await?;
-    let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
-    let location = paths::fill(paths::RUN, &id.to_string());
-    let reply = match query.wait {
-        Some(_) => {
+    let accepted = gateway.create_run(call.idempotency()?, create.clone(), &definition).await?;
+    let started = gateway.started(&accepted, &create).await?;
+    let reply = match (query.wait, &accepted.answer) {
+        (Some(_), Answer::Run { id, .. }) => {
             let deadline = Instant::now() + wait_time(query.wait);
             gateway.cluster.wait_applied(accepted.rev).await?;
-            Reply::json(&gateway.run_at_its_end(&call, id, deadline).await?)
+            Reply::json(&gateway.run_at_its_end(&call, *id, deadline).await?)
         }
-        None => {
-            let (id, status) = (id.to_string(), render::run_status(status));
-            Reply::json(&RunStarted { run_id: id.clone(), workflow_id: id, status }).rev(accepted.rev)
-        }
+        _ => Reply::json(&started).rev(accepted.rev),
     };
-    Ok(reply.created(&location).replayed(accepted.replayed))
+    Ok(created(reply, &started).replayed(accepted.replayed))
+}
+
+/// 201 with the place of the run, or 200 where it lived already.
+pub fn created(reply: Reply, started: &RunStarted) -> Reply {
+    let location = paths::fill(paths::RUN, &started.run_id);
+    if started.deduplicated { reply.header(header::LOCATION, &location) } else { reply.created(&location) }
 }
 
 /// A run as it was asked for.
@@ -83,6 +91,10 @@ pub struct Wanted {
     pub by: StartedBy,
     /// What set it off.
     pub trigger: Option<Json>,
+    /// While a run of the definition with this word lives, it is the answer.
+    pub dedupe: Option<Text>,
+    /// The name of its concurrency group, instead of what the workflow says.
+    pub group: Option<Text>,
 }
 
 impl Wanted {
@@ -108,34 +120,66 @@ impl Wanted {
         let labels = body.labels.iter().map(|(name, value)| (text(name), text(value))).collect();
         let level = body.priority.map(|priority| u64::from(priority.level()));
         let priority = level.and_then(Priority::from_level).unwrap_or_default();
-        Ok(Wanted { inputs, labels, priority, by, ..Wanted::default() })
+        let dedupe = body.dedupe.as_deref().map(|text| word("dedupe", text)).transpose()?;
+        let group = body.concurrency_key.as_deref().map(|name| word("concurrencyKey", name)).transpose()?;
+        Ok(Wanted { inputs, labels, priority, by, dedupe, group, ..Wanted::default() })
     }
 
     /// The command's content: inputs checked, defaults and the workflow's labels filled in.
     pub fn create(self, compiled: &Compiled, definition: &Definition) -> Result<CreateRun, Refusal> {
-        let resolved = compiled.inputs.resolve(&self.inputs);
-        let inputs = resolved.map_err(|errors| refuse_inputs(errors.under("/inputs")))?;
-        if inputs.as_str().len() > super::tasks_create::PAYLOAD_MAX {
-            let detail = format!("the inputs are longer than {} bytes", super::tasks_create::PAYLOAD_MAX);
-            return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, detail));
-        }
+        let inputs = resolve(compiled, &self.inputs)?;
         let mut labels: Labels = compiled.labels.clone();
         labels.extend(self.labels);
+        let trigger =
+            self.trigger.as_ref().map_or(Ok(Value::Null), |given| serde_json::from_str(given.as_str()));
+        let trigger =
+            trigger.map_err(|error| Refusal::internal(format!("a trigger is not JSON: {error}")))?;
+        let group = match self.group {
+            Some(name) => Some(named_group(definition, name)?),
+            None => group_of(definition, &inputs, &trigger)
+                .map_err(|error| Refusal::invalid("/inputs", format!("the concurrency group: {error}")))?,
+        };
         let workflow = self.workflow.map(|(name, version)| WorkflowRef { name, version });
         Ok(CreateRun {
-            id: RunId(Uuid::now_v7()),
-            definition: definition.id,
-            body: None,
             inputs,
             labels,
             priority: self.priority,
             origin: Origin { by: self.by, workflow, trigger: self.trigger },
+            group,
+            dedupe: self.dedupe,
+            ..CreateRun::new(RunId(Uuid::now_v7()), definition.id)
         })
     }
 }
 
-/// Inputs that do not fit, with their places.
-pub fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
+/// The group that the caller names; its limit is the workflow's.
+fn named_group(definition: &Definition, name: Text) -> Result<Group, Refusal> {
+    let Some(concurrency) = &definition.concurrency else {
+        let refusal = Refusal::invalid("/concurrencyKey", "the workflow has no `concurrency`, so no groups");
+        return Err(refusal.hint("say how many runs may be active together: `concurrency: { limit: 1 }`"));
+    };
+    let (limit, on_conflict) = (concurrency.limit, concurrency.on_conflict);
+    Ok(Group { name, limit, on_conflict })
+}
+
+fn word(name: &str, text: &str) -> Result<Text, Refusal> {
+    match text.len() {
+        1..=WORD_MAX => Ok(Text::from(text)),
+        _ => Err(Refusal::invalid(format!("/{name}"), format!("`{name}` has 1 to {WORD_MAX} bytes"))),
+    }
+}
+
+/// The inputs of a run, checked and with defaults.
+pub fn resolve(compiled: &Compiled, given: &Value) -> Result<Json, Refusal> {
+    let inputs = compiled.inputs.resolve(given).map_err(|errors| refuse_inputs(errors.under("/inputs")))?;
+    if inputs.as_str().len() > super::tasks_create::PAYLOAD_MAX {
+        let detail = format!("the inputs are longer than {} bytes", super::tasks_create::PAYLOAD_MAX);
+        return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, detail));
+    }
+    Ok(inputs)
+}
+
+fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
     let detail = errors.to_string();
     Refusal::new(codes::VALIDATION_FAILED, detail).errors(super::problem::definition_errors(errors))
 }
@@ -158,5 +202,22 @@ impl Gateway {
         let whole = CreateRun { body, ..create };
         let outcome = self.propose(idempotency, Command::CreateRun(Box::new(whole))).await?;
         self.accepted(outcome).await
+    }
+
+    /// The run that was created, or the one with the same word that lived already.
+    pub async fn started(&self, accepted: &Accepted, create: &CreateRun) -> Result<RunStarted, Refusal> {
+        let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
+        let deduplicated = create.dedupe.is_some()
+            && match accepted.replayed {
+                false => id != create.id,
+                // The call that was answered first had minted another id: what counts is what its entry did.
+                true => {
+                    self.cluster.wait_applied(accepted.rev).await?;
+                    self.cluster.find_run(id).await?.is_some_and(|run| run.created_rev != accepted.rev)
+                }
+            };
+        let origin = create.earlier.as_ref().filter(|_| !deduplicated).map(render::family::origin);
+        let (id, status) = (id.to_string(), render::run_status(status));
+        Ok(RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated, origin })
     }
 }

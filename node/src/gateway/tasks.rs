@@ -116,7 +116,8 @@ impl Gateway {
     /// The id of the step that a task stands for.
     pub fn step_name(&self, task: TaskId) -> Option<String> {
         let (run, step) = task.step()?;
-        let definition = self.cluster.definition(&self.cluster.run(&run)?.definition)?;
-        definition.steps.get(usize::from(step)).map(|step| step.id.to_string())
+        let run = self.cluster.run(&run)?;
+        let definition = self.cluster.definition(&run.definition)?;
+        definition.block(run.block).get(usize::from(step)).map(|step| step.id.to_string())
     }
 }

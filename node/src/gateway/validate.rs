@@ -1,9 +1,9 @@
 //! `POST /workflows/validate`: every mistake of a document, and its graph. Nothing is stored.
 //! Knows nothing of runs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use orc_client::wire::{GraphNode, ProblemError};
+use orc_client::wire::ProblemError;
 use serde::Serialize;
 
 use super::{
@@ -14,45 +14,52 @@ use super::{
     render::workflow::graph,
     reply::{Answered, Reply},
 };
-use crate::definition::Compiled;
+use crate::definition::{
+    Compiled,
+    outline::{self, StepOutline},
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Validated {
+struct Validated<'c> {
     valid: bool,
     errors: Vec<ProblemError>,
-    warnings: Vec<String>,
+    warnings: &'c [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    workflow: Option<String>,
+    workflow: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    graph: Option<Vec<GraphNode>>,
+    graph: Option<Vec<StepOutline<'c>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    handlers: BTreeMap<&'static str, Vec<StepOutline<'c>>>,
 }
 
 /// Checks a document, JSON or YAML: 200 with `valid` and the mistakes.
 pub async fn validate(gateway: Arc<Gateway>, call: Call) -> Answered {
     let text = call.document()?;
-    Ok(Reply::json(&match compile(text, &gateway.cluster.config()) {
-        Ok(compiled) => valid(compiled),
-        Err(errors) => Validated {
+    Ok(match compile(text, &gateway.cluster.config()) {
+        Ok(compiled) => Reply::json(&valid(&compiled)),
+        Err(errors) => Reply::json(&Validated {
             valid: false,
             errors: definition_errors(errors),
-            warnings: Vec::new(),
+            warnings: &[],
             workflow: None,
             mode: None,
             graph: None,
-        },
-    }))
+            handlers: BTreeMap::new(),
+        }),
+    })
 }
 
-fn valid(compiled: Compiled) -> Validated {
+fn valid(compiled: &Compiled) -> Validated<'_> {
     Validated {
         valid: true,
         errors: Vec::new(),
-        warnings: compiled.warnings,
-        workflow: Some(compiled.workflow),
+        warnings: &compiled.warnings,
+        workflow: Some(&compiled.workflow),
         mode: Some(compiled.mode.name()),
-        graph: Some(graph(&compiled.definition)),
+        graph: Some(outline::steps(&compiled.definition)),
+        handlers: outline::handlers(&compiled.definition),
     }
 }

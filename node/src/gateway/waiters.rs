@@ -104,18 +104,8 @@ impl Waiters {
             | Event::ActionResumed { .. }
             | Event::DeadlockDetected { .. }
             | Event::DeadlockResolved { .. }
-            | Event::WorkflowApplied { .. }
-            | Event::WorkflowDeleted { .. }
-            | Event::WorkflowPaused { .. }
-            | Event::WorkflowResumed { .. }
-            | Event::ScheduleSet(_)
-            | Event::ScheduleDeleted { .. }
-            | Event::SchedulePaused { .. }
-            | Event::ScheduleResumed { .. }
-            | Event::SchedulePlanned { .. }
-            | Event::ScheduleFired { .. }
-            | Event::ScheduleSkipped { .. }
-            | Event::ScheduleQueued { .. } => {}
+            | Event::Workflow(_)
+            | Event::Schedule(_) => {}
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use orc_domain::{
-    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition, DefinitionId, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition,
+    DefinitionId, FanChunk, FanKey, Group, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus, Schedule,
+    ScheduleId, State, StateKey, StepIx, Task, TaskId, Text, Timestamp, Unavailable, VersionRecord, Workflow,
+    WorkflowName, WorkflowVersion,
 };
 use orc_raft::{
     error::ReadError,
@@ -303,6 +306,26 @@ impl Cluster {
     /// A definition, in use or not.
     pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
         self.reader().find_definition(id).await
+    }
+
+    /// A row of items of a `foreach`, under way or ended.
+    pub async fn find_fan(&self, key: FanKey) -> Result<Option<Arc<FanChunk>>, ReadError> {
+        self.reader().find_fan(key).await
+    }
+
+    /// Steps that await an approval, from a place on, in the order of their runs.
+    pub async fn approvals(
+        &self,
+        from: (RunId, StepIx),
+        count: usize,
+    ) -> Result<Vec<(RunId, StepIx)>, ReadError> {
+        self.reader().inspect(move |state| state.approvals(from, count)).await
+    }
+
+    /// The runs that hold the places of a run's concurrency group.
+    pub async fn holders(&self, run: &Run, group: &Group) -> Result<Vec<RunId>, ReadError> {
+        let (workflow, name) = (run.workflow.clone(), group.name.clone());
+        self.reader().inspect(move |state| state.group(&workflow, &name).0).await
     }
 
     /// Kept versions of a state key, the newest first.

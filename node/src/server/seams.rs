@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
-    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json, NodeId, Outcome, Proposal, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, outstanding,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text,
+    Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};

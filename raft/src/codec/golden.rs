@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use orc_domain::{
     Answer, AnswerRecord, Assignment, Attempt, ClusterConfig, Command, Component, Conclusion, Concurrency,
-    CreateRun, DeadSelection, DeadTask, Definition, DefinitionId, Event, Expect, Failure, Fan, FanChunk,
-    FanItem, Group, Handlers, Handling, Idempotency, IdempotencyKey, Job, Json, KeptItems, KeyRecord, Labels,
-    Meta, Missed, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Proposal, Recorded, Repeat, Retry, Role,
-    Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
-    TaskStatus, Timestamp, Token, Turn, VersionRecord, Work, Workflow, WorkflowRef, WorkflowVersion, Earlier,
+    CreateRun, DeadSelection, DeadTask, Definition, DefinitionId, Earlier, Event, Expect, Failure, Fan,
+    FanChunk, FanItem, Group, Handlers, Handling, Idempotency, IdempotencyKey, Job, Json, KeptItems,
+    KeyRecord, Labels, Meta, Missed, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority,
+    Proposal, Recorded, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session,
+    SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus,
+    Timestamp, Token, Turn, VersionRecord, Work, Workflow, WorkflowRef, WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -259,14 +260,14 @@ fn events() -> EventRow {
         Event::Emitted { run: id(1), step: 2, kind: "a.b".into(), data: Json::null() },
         Event::DeadTasksDropped { tasks: vec![TaskId::Single(Uuid::from_u128(6))], overflow: true },
         Event::DeadlockResolved { work: "w".into() },
-        Event::ScheduleSet(Box::new(spec())),
-        Event::ScheduleSkipped {
+        Event::Schedule(ScheduleEvent::Set(Box::new(spec()))),
+        Event::Schedule(ScheduleEvent::Skipped {
             schedule: spec().id,
             instant: Timestamp(5),
             turn: Turn::Hand,
             cause: SkipCause::RunLimit,
-        },
-        Event::ScheduleQueued { schedule: spec().id, instant: Timestamp(5) },
+        }),
+        Event::Schedule(ScheduleEvent::Queued { schedule: spec().id, instant: Timestamp(5) }),
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())

@@ -4,7 +4,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey,
+    KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use rocksdb::WriteBatch;
 

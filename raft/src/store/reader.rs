@@ -8,7 +8,9 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, KeyRecord, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Timestamp, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
+    Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Timestamp, VersionRecord,
+    Workflow, WorkflowName, WorkflowVersion,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -168,6 +170,11 @@ impl StateReader {
         let span = Span { lower: Some((name.clone(), 0)), upper: Some((name, before.unwrap_or(u64::MAX))) };
         let all = |_: &WorkflowVersion| true;
         self.list(|view| &view.workflow_versions, keys::WORKFLOW_VERSIONS, span, (limit, all)).await
+    }
+
+    /// A row of items of a `foreach`, under way or ended.
+    pub async fn find_fan(&self, key: FanKey) -> Result<Option<Arc<FanChunk>>, ReadError> {
+        self.find(|view| &view.fans, keys::FANS, key).await
     }
 
     /// A kept version of a state key.

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use orc_domain::{
-    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Row,
+    Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow,
+    WorkflowName, WorkflowVersion,
 };
 use parking_lot::RwLock;
 

@@ -43,9 +43,6 @@ fn templates_keep_types_and_fill_text() {
     assert!(matches!(error, ExpressionError::Syntax { .. }));
     let (_, error) = check_templates(&json!("x ${{ 1")).expect_err("it is not closed");
     assert_eq!(error, ExpressionError::Unclosed { offset: 2 });
-    let named = steps_named_in(&json!(["${{ steps.a.outputs.x }} ${{ steps['b'].status }} ${{ rows }}"]))
-        .expect("it parses");
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
@@ -213,4 +210,19 @@ fn outputs_of_a_step_are_made_of_what_it_yielded() {
     parent.steps[usize::from(GATE)].output = Some("{\"x\":1}".into());
     let evaluation = at(&parent, &definition, EvalPoint::StepOutputs(GATE));
     assert_eq!(evaluation, Evaluation::Outputs("{\"y\":4}".into()));
+}
+
+#[test]
+fn an_expression_tells_which_data_it_names() {
+    let table: &[(&str, &[&str])] = &[
+        ("steps.a.outputs.x + steps['b'].status", &["steps.a.outputs.x", "steps.b.status"]),
+        ("has(inputs.x) && rows.exists(row, row.id == n)", &["inputs", "n", "rows"]),
+        ("type(x) == int && success()", &["x"]),
+        ("steps[name].outputs", &["name", "steps"]),
+    ];
+    for (expression, expected) in table {
+        let named: Vec<String> =
+            names(expression).expect("it parses").iter().map(|path| path.join(".")).collect();
+        assert_eq!(named, *expected, "of {expression}");
+    }
 }

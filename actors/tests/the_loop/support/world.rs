@@ -13,7 +13,9 @@ use std::{
 use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
-    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
+    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
+    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State,
+    StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};

@@ -117,25 +117,13 @@ impl<P: Property> History<P> {
 
     /// Faults end, hands work: everything that can end does.
     fn finish(&mut self) -> Result<(), String> {
-        let component: ComponentId = "finisher".parse().expect("a legal name");
-        self.apply(Command::RegisterComponent(Box::new(RegisterComponent {
-            id: component.clone(),
-            name: "finisher".into(),
-            kind: "worker".into(),
-            version: "1".into(),
-            capabilities: vec!["a".into(), "b".into()],
-            labels: Labels::new(),
-            slots: 100,
-        })))?;
         let schedules: Vec<ScheduleId> = self.state.schedules.iter().map(|(id, _)| id.clone()).collect();
         for schedule in schedules {
             self.apply(Command::DeleteSchedule { schedule })?;
         }
-        for action in ["a", "b"] {
-            self.apply(Command::ResumeAction { action: action.into() })?;
+        for command in finishing() {
+            self.apply(command)?;
         }
-        let session = SessionId(Uuid::max());
-        self.apply(Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] })?;
         for round in 0..200_000 {
             let runs: Vec<RunId> = self.state.runs.iter().map(|(id, _)| *id).collect();
             if runs.is_empty() && self.state.tasks.is_empty() {

@@ -44,10 +44,8 @@ impl Property for NothingStarts {
         for recorded in happened.events {
             let Event::TaskAssigned { task, .. } = &recorded.event else { continue };
             let Some((run, _)) = task.step() else { continue };
-            let resumed = happened.events.iter().any(|recorded| match &recorded.event {
-                Event::RunResumed { .. } | Event::RunCreated(_) => true,
-                _ => false,
-            });
+            let resumes = |event: &Event| matches!(event, Event::RunResumed { .. } | Event::RunCreated(_));
+            let resumed = happened.events.iter().any(|recorded| resumes(&recorded.event));
             if let Some(why) = self.held(run).filter(|_| !resumed) {
                 return Err(format!("{task} started while {why}"));
             }

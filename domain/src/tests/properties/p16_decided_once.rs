@@ -15,9 +15,8 @@ impl Property for DecidedOnce {
             match &recorded.event {
                 Event::RunCreated(create) => self.decided.retain(|(run, _), _| *run != create.id),
                 Event::StepDecided { run, step, decision } => {
-                    if self.decided.insert((*run, *step), decision.value).is_some() {
-                        return Err(format!("step {step} of {run} was decided twice"));
-                    }
+                    let before = self.decided.insert((*run, *step), decision.value);
+                    before.map_or(Ok(()), |_| Err(format!("step {step} of {run} was decided twice")))?;
                 }
                 Event::StepEnded { run, step, outcome: StepOutcome::Completed(output) } => {
                     let said = self.decided.get(&(*run, *step));

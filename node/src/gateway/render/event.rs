@@ -3,7 +3,9 @@
 
 use orc_client::wire;
 use orc_domain::{
-    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId, RunStatus, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp, Turn, WorkflowName,
+    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
+    RunStatus, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp, Turn,
+    WorkflowName,
 };
 
 use super::{data::Data, event_family, labels, time};
@@ -28,7 +30,7 @@ pub fn envelope(recorded: &Recorded, names: &dyn Names) -> wire::Event {
 pub fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::RunCreated(create) => Some(create.id),
-        Event::ScheduleFired { run, .. } => Some(*run),
+        Event::Schedule(ScheduleEvent::Fired { run, .. }) => Some(*run),
         Event::RunStarted { run }
         | Event::RunPaused { run }
         | Event::RunResumed { run }
@@ -79,17 +81,8 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ActionResumed { .. }
         | Event::DeadlockDetected { .. }
         | Event::DeadlockResolved { .. }
-        | Event::WorkflowApplied { .. }
-        | Event::WorkflowDeleted { .. }
-        | Event::WorkflowPaused { .. }
-        | Event::WorkflowResumed { .. }
-        | Event::ScheduleSet(_)
-        | Event::ScheduleDeleted { .. }
-        | Event::SchedulePaused { .. }
-        | Event::ScheduleResumed { .. }
-        | Event::SchedulePlanned { .. }
-        | Event::ScheduleSkipped { .. }
-        | Event::ScheduleQueued { .. } => None,
+        | Event::Workflow(_)
+        | Event::Schedule(_) => None,
     }
 }
 
@@ -154,24 +147,25 @@ pub fn kind(event: &Event) -> &str {
         Event::ActionResumed { .. } => "action.resumed",
         Event::DeadlockDetected { .. } => "deadlock.detected",
         Event::DeadlockResolved { .. } => "deadlock.resolved",
-        Event::WorkflowApplied { .. } => "definition.applied",
-        Event::WorkflowDeleted { .. } => "definition.deleted",
-        Event::WorkflowPaused { .. } => "definition.paused",
-        Event::WorkflowResumed { .. } => "definition.resumed",
-        Event::ScheduleSet(_) => "schedule.set",
-        Event::ScheduleDeleted { .. } => "schedule.deleted",
-        Event::SchedulePaused { .. } => "schedule.paused",
-        Event::ScheduleResumed { .. } => "schedule.resumed",
-        Event::SchedulePlanned { .. } => "schedule.planned",
-        Event::ScheduleFired { .. } => "schedule.fired",
-        Event::ScheduleSkipped { .. } => "schedule.skipped",
-        Event::ScheduleQueued { .. } => "schedule.queued",
+        Event::Workflow(WorkflowEvent::Applied { .. }) => "definition.applied",
+        Event::Workflow(WorkflowEvent::Deleted { .. }) => "definition.deleted",
+        Event::Workflow(WorkflowEvent::Paused { .. }) => "definition.paused",
+        Event::Workflow(WorkflowEvent::Resumed { .. }) => "definition.resumed",
+        Event::Schedule(ScheduleEvent::Set(_)) => "schedule.set",
+        Event::Schedule(ScheduleEvent::Deleted { .. }) => "schedule.deleted",
+        Event::Schedule(ScheduleEvent::Paused { .. }) => "schedule.paused",
+        Event::Schedule(ScheduleEvent::Resumed { .. }) => "schedule.resumed",
+        Event::Schedule(ScheduleEvent::Planned { .. }) => "schedule.planned",
+        Event::Schedule(ScheduleEvent::Fired { .. }) => "schedule.fired",
+        Event::Schedule(ScheduleEvent::Skipped { .. }) => "schedule.skipped",
+        Event::Schedule(ScheduleEvent::Queued { .. }) => "schedule.queued",
     }
 }
 
 /// Subject and data.
 pub(super) struct Told(String, Data);
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 fn tell(event: &Event, names: &dyn Names) -> Told {
     match event {
         Event::DefinitionAdded(definition) => Told(hex(&definition.id.0), {
@@ -259,36 +253,41 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         }
         Event::DeadTasksDropped { tasks, overflow } => dead_dropped(tasks, *overflow),
         Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
-        Event::ActionPaused { action } | Event::ActionResumed { action } => of_action(action),
+        Event::ActionPaused(action) | Event::ActionResumed(action) => of_action(action),
         Event::DeadlockDetected { work } | Event::DeadlockResolved { work } => {
             named(of_cluster(), "work", work)
         }
-        Event::WorkflowApplied { name, version, definition } => {
+        Event::Workflow(WorkflowEvent::Applied { name, version, definition }) => {
             of_workflow(name).and(|data| data.with("version", *version).text("digest", hex(&definition.0)))
         }
-        Event::WorkflowDeleted { name }
-        | Event::WorkflowPaused { name }
-        | Event::WorkflowResumed { name } => of_workflow(name),
-        Event::ScheduleSet(spec) => of_schedule(&spec.id).and(|data| {
+        Event::Workflow(WorkflowEvent::Deleted { name })
+        | Event::Workflow(WorkflowEvent::Paused { name })
+        | Event::Workflow(WorkflowEvent::Resumed { name }) => of_workflow(name),
+        Event::Schedule(ScheduleEvent::Set(spec)) => of_schedule(&spec.id).and(|data| {
             let data = data.text("workflow", &spec.workflow).with("ofFile", spec.of_file);
             data.text("cron", &spec.cron)
                 .text("timezone", &spec.timezone)
                 .text("overlap", spec.overlap.name())
         }),
-        Event::ScheduleDeleted { schedule }
-        | Event::SchedulePaused { schedule }
-        | Event::ScheduleResumed { schedule } => of_schedule(schedule),
-        Event::SchedulePlanned { schedule, instant, missed } => of_schedule(schedule).and(|data| {
-            data.text("instant", time(*instant)).maybe("missed", missed.as_ref().map(|missed| missed.count))
-        }),
-        Event::ScheduleFired { schedule, instant, turn, run } => of_schedule(schedule).and(|data| {
-            let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
-            data.text("runId", run)
-        }),
-        Event::ScheduleSkipped { schedule, instant, cause, .. } => {
+        Event::Schedule(ScheduleEvent::Deleted { schedule })
+        | Event::Schedule(ScheduleEvent::Paused { schedule })
+        | Event::Schedule(ScheduleEvent::Resumed { schedule }) => of_schedule(schedule),
+        Event::Schedule(ScheduleEvent::Planned { schedule, instant, missed }) => {
+            of_schedule(schedule).and(|data| {
+                data.text("instant", time(*instant))
+                    .maybe("missed", missed.as_ref().map(|missed| missed.count))
+            })
+        }
+        Event::Schedule(ScheduleEvent::Fired { schedule, instant, turn, run }) => {
+            of_schedule(schedule).and(|data| {
+                let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
+                data.text("runId", run)
+            })
+        }
+        Event::Schedule(ScheduleEvent::Skipped { schedule, instant, cause, .. }) => {
             of_schedule(schedule).and(|data| data.text("instant", time(*instant)).text("cause", cause.name()))
         }
-        Event::ScheduleQueued { schedule, instant } => {
+        Event::Schedule(ScheduleEvent::Queued { schedule, instant }) => {
             of_schedule(schedule).and(|data| data.text("instant", time(*instant)))
         }
     }

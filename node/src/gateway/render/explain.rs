@@ -170,6 +170,14 @@ fn remedy(waiting: &WaitingFor, action: &str) -> String {
         "pause" if on.starts_with("run_") => format!("`orc runs resume {on}`"),
         "pause" if !on.is_empty() => format!("`orc task backlog resume {on}`"),
         "pause" => "`orc runs resume` lets it go on".to_owned(),
+        "signal" => format!("`orc runs signal` with `{on}` lets it go on"),
+        "approval" if on.is_empty() => "somebody decides: `orc approval list`".to_owned(),
+        "approval" => format!("{} decides: `orc approval list`", waiting.on.join(" or ")),
+        "message" => "it goes on with the component's reply".to_owned(),
+        "children" if on.is_empty() => "it goes on when its items have ended".to_owned(),
+        "children" => format!("it goes on when {on} has ended"),
+        "concurrency" => format!("it starts when one of {} ends", waiting.on.join(", ")),
+        "handlers" => format!("it ends after {on}"),
         "evaluation" => "the leader answers within moments".to_owned(),
         other => format!("it waits for: {other}"),
     }
@@ -196,6 +204,9 @@ mod tests {
         check(waiting("limit", &["maxConcurrentTasks", "task_9"]), "one of task_9 ends");
         check(waiting("pause", &["run_1"]), "orc runs resume run_1");
         check(waiting("pause", &["train"]), "orc task backlog resume train");
+        check(waiting("signal", &["go"]), "`go`");
+        check(waiting("approval", &["ann", "bob"]), "ann or bob decides");
+        check(waiting("concurrency", &["run_1", "run_2"]), "one of run_1, run_2 ends");
         check(waiting("something new", &[]), "something new");
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use orc_client::wire::WaitingFor;
 use orc_domain::{
-    ClusterConfig, Component, Definition, Run, RunStatus, StepIx, StepStatus, Task, TaskStatus,
+    ClusterConfig, Component, Definition, Run, RunId, RunStatus, StepIx, StepStatus, Task, TaskStatus,
 };
 
-use super::time;
+use super::{awaiting, time};
 use crate::server::Census;
 
 /// What reasons are found from.
@@ -19,9 +19,11 @@ pub struct Surroundings {
     pub census: Arc<Census>,
     /// The limits.
     pub config: Arc<ClusterConfig>,
+    /// The runs that hold the places of the concurrency group that is looked at.
+    pub holders: Vec<RunId>,
 }
 
-fn reason(reason: &str, detail: impl Into<String>) -> WaitingFor {
+pub(super) fn reason(reason: &str, detail: impl Into<String>) -> WaitingFor {
     WaitingFor { reason: reason.to_owned(), detail: Some(detail.into()), on: Vec::new(), until: None }
 }
 
@@ -113,6 +115,9 @@ impl Surroundings {
             StepStatus::Pending if run.status.is_terminal() => None,
             StepStatus::Pending => self.of_pending(run, definition, place),
             StepStatus::Evaluating => Some(reason("evaluation", "the leader evaluates its expressions")),
+            StepStatus::Waiting | StepStatus::Running if step.work.is_some() => {
+                awaiting::of_work(run, definition, place)
+            }
             StepStatus::Waiting => {
                 let until = step.wakes_at.map(time);
                 Some(WaitingFor { until, ..reason("timer", "its delay is not over") })
@@ -127,9 +132,10 @@ impl Surroundings {
     }
 
     fn of_pending(&self, run: &Run, definition: &Definition, place: StepIx) -> Option<WaitingFor> {
-        let needs = &definition.steps.get(usize::from(place))?.needs;
+        let steps = definition.block(run.block);
+        let needs = &steps.get(usize::from(place))?.needs;
         let open = needs.iter().filter(|need| !run.steps[usize::from(**need)].status.is_terminal());
-        let on: Vec<String> = open.map(|need| definition.steps[usize::from(*need)].id.to_string()).collect();
+        let on: Vec<String> = open.map(|need| steps[usize::from(*need)].id.to_string()).collect();
         if !on.is_empty() {
             return Some(WaitingFor { on, ..reason("dependencies", "steps before it have not ended") });
         }
@@ -151,6 +157,10 @@ impl Surroundings {
     fn of_whole(&self, run: &Run) -> Option<WaitingFor> {
         match run.status {
             RunStatus::Queued => {
+                let grouped = run.group.as_ref().and_then(|group| awaiting::of_group(group, &self.holders));
+                if grouped.is_some() {
+                    return grouped;
+                }
                 let limit = self.config.runs_active_max;
                 let on = held_by("maxConcurrentWorkflows", &self.census.runs_active);
                 Some(WaitingFor {
