@@ -55,6 +55,7 @@ impl Planner {
             Effect::DeliverTask { .. }
             | Effect::CancelAttempt { .. }
             | Effect::Evaluate { .. }
+            | Effect::SendMessage { .. }
             | Effect::CloseSession { .. } => None,
         });
         stream::iter(schedules).for_each_concurrent(UNDER_WAY_MAX, |schedule| self.plan(schedule)).await;

@@ -105,9 +105,10 @@ impl WorkflowManager {
             let awaited = match effect {
                 Effect::Evaluate { run, point } => Awaited::Evaluation(*run, *point),
                 Effect::SendMessage { run, step } => Awaited::Message(*run, *step),
-                Effect::DeliverTask { .. } | Effect::CancelAttempt { .. } | Effect::CloseSession { .. } => {
-                    continue;
-                }
+                Effect::DeliverTask { .. }
+                | Effect::CancelAttempt { .. }
+                | Effect::CloseSession { .. }
+                | Effect::PlanSchedule { .. } => continue,
             };
             if self.backlog(awaited).waiting.len() >= WAITING_MAX {
                 self.missed = true;

@@ -125,5 +125,8 @@ fn run() -> RunView {
         signals: 0,
         group: None,
         dedupe: None,
+        workflow_version: None,
+        started_by: "api".into(),
+        trigger: None,
     }
 }

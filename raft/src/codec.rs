@@ -55,11 +55,11 @@ pub enum Kind {
     /// A task of the dead-letter list.
     Dead = 17,
     /// A workflow.
-    Workflow = 16,
+    Workflow = 18,
     /// A version of a workflow.
-    WorkflowVersion = 17,
+    WorkflowVersion = 19,
     /// A schedule.
-    Schedule = 18,
+    Schedule = 20,
 }
 
 /// Why stored bytes cannot be read.

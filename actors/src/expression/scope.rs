@@ -130,8 +130,8 @@ impl<'a> Scope<'a> {
         match path.root() {
             "inputs" => Ok(Some(self.inputs().as_ref().clone())),
             "run" => Ok(Some(self.run_object())),
-            "trigger" if self.run.origin.trigger.is_some() => {
-                Ok(self.run.origin.trigger.as_ref().map(parsed))
+            "trigger" if self.whole().origin.trigger.is_some() => {
+                Ok(self.whole().origin.trigger.as_ref().map(parsed))
             }
             "steps" => self.steps_object(paths).map(Some),
             "output" if self.frames[0].own_output().is_some() => {

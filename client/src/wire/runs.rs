@@ -129,6 +129,13 @@ pub struct RunStarted {
     pub origin: Option<OriginView>,
 }
 
+impl RunStarted {
+    /// A run that was started now, and repeats no other.
+    pub fn of(id: String, status: RunStatus) -> RunStarted {
+        RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated: false, origin: None }
+    }
+}
+
 /// `POST /runs/{id}/cancel|pause|resume` and `POST /tasks/{id}/cancel`; an empty body is one without a reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,8 @@
 //! Workflows kept by name, as requests and answers.
 //! Knows nothing of what a definition says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Raw, Timestamp};
@@ -98,13 +100,15 @@ pub struct WorkflowGraph {
     /// Which version.
     pub version: u64,
     /// The steps in the order of the file.
-    pub nodes: Vec<GraphNode>,
+    pub nodes: Vec<WorkflowStep>,
+    /// The steps of `onFailure`, `onCancel` and `finally`, by that word.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub handlers: BTreeMap<String, Vec<WorkflowStep>>,
 }
 
-/// A step of a graph.
+/// A step of a [`WorkflowGraph`] and what is inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GraphNode {
+pub struct WorkflowStep {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -115,4 +119,10 @@ pub struct GraphNode {
     /// The ids of the steps that must have ended before.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// What a `foreach` does with each item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<WorkflowStep>,
+    /// What undoes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compensate: Vec<WorkflowStep>,
 }

@@ -134,11 +134,8 @@ fn finish(dice: &mut Dice, replicas: &mut Replicas) {
     for run in replicas.kept.runs.iter().map(|(id, _)| *id).collect::<Vec<_>>() {
         replicas.apply(Command::ResumeRun { run }.into());
     }
-    for command in finishing() {
+    for command in finishing(&replicas.kept) {
         replicas.apply(command.into());
-    }
-    for schedule in replicas.kept.schedules.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-        replicas.apply(Command::PauseSchedule { schedule }.into());
     }
     for round in 0..100_000 {
         if replicas.kept.runs.is_empty() && replicas.kept.tasks.is_empty() {

@@ -139,13 +139,17 @@ pub(super) fn registration(name: &str, slots: u32) -> Command {
     }))
 }
 
-/// What lets all work of a random history end: no action is paused, and somebody has room for everything.
-pub(super) fn finishing() -> [Command; 4] {
+/// What lets all work of a random history end: schedules start nothing more, no action is paused, and somebody has
+/// room for everything.
+pub(super) fn finishing(state: &State) -> Vec<Command> {
+    let pause = |schedule: &ScheduleId| Command::PauseSchedule { schedule: schedule.clone() };
+    let mut commands: Vec<Command> = state.schedules.iter().map(|(id, _)| pause(id)).collect();
     let resume = |action: &str| Command::ResumeAction { action: action.into() };
     let component = "finisher".parse().expect("a legal name");
     let session = SessionId(Uuid::max());
     let connect = Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] };
-    [resume("a"), resume("b"), registration("finisher", 100), connect]
+    commands.extend([resume("a"), resume("b"), registration("finisher", 100), connect]);
+    commands
 }
 
 pub(super) fn run_id(id: u128) -> RunId {

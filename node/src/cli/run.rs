@@ -120,9 +120,7 @@ pub(super) async fn run(global: &Global, out: &Out, args: RunArgs) -> Result<(),
         return watch_run(global, out, &client, handle.id(), !args.no_exit_status).await;
     }
     let status = handle.get().await.map_or(RunStatus::Queued, |view| view.status);
-    let id = handle.id().to_owned();
-    let started =
-        RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated: false, origin: None };
+    let started = RunStarted::of(handle.id().to_owned(), status);
     out.item(&started, handle.id(), || format!("Run {} of {} is {}", handle.id(), title, started.status))?;
     out.hint(&format!("watch it: orc runs watch {}", handle.id()));
     Ok(())

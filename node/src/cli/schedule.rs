@@ -142,8 +142,7 @@ async fn on_cluster(out: &Out, client: &Client, command: ScheduleCommand) -> Res
         ScheduleCommand::Trigger { id } => {
             let run = schedules.trigger(&id).await?;
             let status = run.get().await.map_or(orc_client::RunStatus::Queued, |view| view.status);
-            let (run_id, workflow_id) = (run.id().to_owned(), run.id().to_owned());
-            let started = RunStarted { run_id, workflow_id, status };
+            let started = RunStarted::of(run.id().to_owned(), status);
             out.item(&started, run.id(), || {
                 format!("Run {} of schedule {id} is {}", run.id(), started.status)
             })

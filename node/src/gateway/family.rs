@@ -38,7 +38,7 @@ pub async fn children(gateway: Arc<Gateway>, call: Call) -> Answered {
         // What a step that was taken over has started belongs to the earlier run.
         let of_this = |child: &Arc<Run>| {
             let parent = child.parent.as_ref().map(|parent| parent.run);
-            parent.or(child.origin.map(|origin| origin.run)) == Some(id)
+            parent.or(child.earlier.map(|earlier| earlier.run)) == Some(id)
         };
         if let Some(child) = gateway.cluster.find_run(child).await?.filter(of_this) {
             let role = role(as_what, &run, definition.as_deref());

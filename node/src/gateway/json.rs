@@ -122,7 +122,7 @@ pub fn line_and_column(text: &[u8], place: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orc_client::wire::{ScheduleTask, SetState, StartRun};
+    use orc_client::wire::{ScheduleTask, SetState};
 
     fn check<T: DeserializeOwned>(body: &str, status: u16, pointer: &str, words: &str) {
         let Err(refusal) = read::<T>(body.as_bytes()) else { panic!("{body} should be refused") };

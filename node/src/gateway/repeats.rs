@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use orc_actors::expression::group_of;
 use orc_client::wire::{Raw, RerunRun, RetryRun, codes};
 use orc_domain::{
-    CHUNK_ITEMS, CreateRun, Definition, Group, Json, KeptItems, Origin, Repeat, Run, RunId, RunStatus,
-    StepIx, StepKind,
+    CHUNK_ITEMS, CreateRun, Definition, Earlier, Group, Json, KeptItems, Origin, Repeat, Run, RunId,
+    RunStatus, StartedBy, StepIx, StepKind,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use super::{
     problem::Refusal,
     repeat::{Start, carried, keeps_items, kept, size_of, with_input},
     reply::{Answered, Reply},
-    runs_start::{created, resolve},
+    runs_start::{created, group, resolve},
 };
 
 /// The most that is taken over from an earlier run, in bytes.
@@ -74,7 +73,8 @@ fn again(run: &Run, how: Repeat) -> CreateRun {
         inputs: run.inputs.clone(),
         labels: run.labels.clone(),
         priority: run.priority,
-        origin: Some(Origin { run: run.id, how }),
+        origin: Origin { by: StartedBy::Api, ..run.origin.clone() },
+        earlier: Some(Earlier { run: run.id, how }),
         group: run.group.clone(),
         dedupe: run.dedupe.clone(),
         ..CreateRun::new(RunId(Uuid::now_v7()), run.definition)
@@ -83,12 +83,8 @@ fn again(run: &Run, how: Repeat) -> CreateRun {
 
 /// The group that the new inputs lead to, unless somebody had named another one for the earlier run.
 fn regrouped(run: &Run, definition: &Definition, inputs: &Json) -> Result<Option<Group>, Refusal> {
-    // What triggered a run is not kept: a group that was named after it stays.
-    match group_of(definition, &run.inputs, &Value::Null) {
-        Ok(group) if group == run.group => group_of(definition, inputs, &Value::Null)
-            .map_err(|error| Refusal::invalid("/inputs", format!("the concurrency group: {error}"))),
-        Ok(_) | Err(_) => Ok(run.group.clone()),
-    }
+    let same = group(definition, &run.inputs, &run.origin).is_ok_and(|group| group == run.group);
+    if same { group(definition, inputs, &run.origin) } else { Ok(run.group.clone()) }
 }
 
 impl Gateway {
@@ -186,7 +182,7 @@ impl Gateway {
     }
 
     async fn repeat(&self, call: &Call, create: CreateRun, definition: Arc<Definition>) -> Answered {
-        let accepted: Accepted = self.create_run(call, create.clone(), definition).await?;
+        let accepted: Accepted = self.create_run(call.idempotency()?, create.clone(), &definition).await?;
         let started = self.started(&accepted, &create).await?;
         Ok(created(Reply::json(&started), &started).rev(accepted.rev).replayed(accepted.replayed))
     }

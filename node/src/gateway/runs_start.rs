@@ -130,26 +130,29 @@ impl Wanted {
         let inputs = resolve(compiled, &self.inputs)?;
         let mut labels: Labels = compiled.labels.clone();
         labels.extend(self.labels);
-        let trigger =
-            self.trigger.as_ref().map_or(Ok(Value::Null), |given| serde_json::from_str(given.as_str()));
-        let trigger =
-            trigger.map_err(|error| Refusal::internal(format!("a trigger is not JSON: {error}")))?;
+        let workflow = self.workflow.map(|(name, version)| WorkflowRef { name, version });
+        let origin = Origin { by: self.by, workflow, trigger: self.trigger };
         let group = match self.group {
             Some(name) => Some(named_group(definition, name)?),
-            None => group_of(definition, &inputs, &trigger)
-                .map_err(|error| Refusal::invalid("/inputs", format!("the concurrency group: {error}")))?,
+            None => group(definition, &inputs, &origin)?,
         };
-        let workflow = self.workflow.map(|(name, version)| WorkflowRef { name, version });
         Ok(CreateRun {
             inputs,
             labels,
             priority: self.priority,
-            origin: Origin { by: self.by, workflow, trigger: self.trigger },
+            origin,
             group,
             dedupe: self.dedupe,
             ..CreateRun::new(RunId(Uuid::now_v7()), definition.id)
         })
     }
+}
+
+/// The group that a definition's `concurrency` means for a run.
+pub fn group(definition: &Definition, inputs: &Json, origin: &Origin) -> Result<Option<Group>, Refusal> {
+    let trigger = origin.trigger.as_ref().and_then(|trigger| serde_json::from_str(trigger.as_str()).ok());
+    group_of(definition, inputs, &trigger.unwrap_or(Value::Null))
+        .map_err(|error| Refusal::invalid("/inputs", format!("the concurrency group: {error}")))
 }
 
 /// The group that the caller names; its limit is the workflow's.
@@ -179,7 +182,8 @@ pub fn resolve(compiled: &Compiled, given: &Value) -> Result<Json, Refusal> {
     Ok(inputs)
 }
 
-fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
+/// Inputs that do not fit, with their places.
+pub fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
     let detail = errors.to_string();
     Refusal::new(codes::VALIDATION_FAILED, detail).errors(super::problem::definition_errors(errors))
 }
@@ -217,7 +221,7 @@ impl Gateway {
                 }
             };
         let origin = create.earlier.as_ref().filter(|_| !deduplicated).map(render::family::origin);
-        let (id, status) = (id.to_string(), render::run_status(status));
-        Ok(RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated, origin })
+        let started = RunStarted::of(id.to_string(), render::run_status(status));
+        Ok(RunStarted { deduplicated, origin, ..started })
     }
 }

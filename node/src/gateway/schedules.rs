@@ -21,6 +21,7 @@ use super::{
     problem::Refusal,
     render::{self, schedule::view},
     reply::{Answered, Reply},
+    runs_start::{created, refuse_inputs},
 };
 use crate::definition::triggers::{CATCH_UP, overlap_of};
 
@@ -104,10 +105,8 @@ pub async fn trigger(gateway: Arc<Gateway>, call: Call) -> Answered {
     let run = RunId(Uuid::now_v7());
     let accepted = gateway.command(&call, Command::TriggerSchedule { schedule, run }).await?;
     let Answer::Run { id, status } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
-    let (id, status) = (id.to_string(), render::run_status(status));
-    let location = paths::fill(paths::RUN, &id);
-    let reply = Reply::json(&RunStarted { run_id: id.clone(), workflow_id: id, status });
-    Ok(reply.created(&location).rev(accepted.rev).replayed(accepted.replayed))
+    let started = RunStarted::of(id.to_string(), render::run_status(status));
+    Ok(created(Reply::json(&started), &started).rev(accepted.rev).replayed(accepted.replayed))
 }
 
 /// `DELETE /schedules/{id}`
@@ -171,7 +170,7 @@ impl Gateway {
             catch_up: body.catch_up.map_or(CATCH_UP, Into::into),
             jitter: body.jitter.map(Into::into).unwrap_or_default(),
             given: Json::from(given),
-            inputs: inputs.map_err(|errors| super::runs_start::refuse_inputs(errors.under("/inputs")))?,
+            inputs: inputs.map_err(|errors| refuse_inputs(errors.under("/inputs")))?,
         })
     }
 

@@ -103,8 +103,8 @@ impl Gateway {
             if fan.total == 0 || self.chunk(at.id, place, 0).await?.is_some() {
                 return Ok(Some((at.id, fan.total)));
             }
-            let Some(origin) = at.origin else { return Ok(None) };
-            let Some(earlier) = self.cluster.find_run(origin.run).await? else { return Ok(None) };
+            let Some(earlier) = at.earlier else { return Ok(None) };
+            let Some(earlier) = self.cluster.find_run(earlier.run).await? else { return Ok(None) };
             at = earlier;
         }
         Ok(None)

@@ -11,7 +11,6 @@ use super::{
     call::Call,
     definitions::compile,
     problem::definition_errors,
-    render::workflow::graph,
     reply::{Answered, Reply},
 };
 use crate::definition::{

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{GraphQuery, WorkflowDiff, WorkflowGraph, WorkflowsQuery, headers};
+use orc_client::wire::{GraphQuery, WorkflowDiff, WorkflowsQuery, headers};
 use orc_domain::{Definition, WorkflowVersion};
 use similar::TextDiff;
 use warp::http::{StatusCode, header};
@@ -86,10 +86,7 @@ pub async fn graph(gateway: Arc<Gateway>, call: Call) -> Answered {
     let stored = gateway.stored(&name, query.version).await?;
     Ok(match how {
         Some(how) => Reply::bytes(media_type, draw(&stored.definition, how).into()),
-        None => {
-            let nodes = render::graph(&stored.definition);
-            Reply::json(&WorkflowGraph { name: name.to_string(), version: stored.version, nodes })
-        }
+        None => Reply::json(&render::graph(&name, stored.version, &stored.definition)),
     })
 }
 

@@ -9,9 +9,9 @@ use orc_domain::{
     CreateRun, DeadSelection, DeadTask, Definition, DefinitionId, Earlier, Event, Expect, Failure, Fan,
     FanChunk, FanItem, Group, Handlers, Handling, Idempotency, IdempotencyKey, Job, Json, KeptItems,
     KeyRecord, Labels, Meta, Missed, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority,
-    Proposal, Recorded, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session,
-    SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus,
-    Timestamp, Token, Turn, VersionRecord, Work, Workflow, WorkflowRef, WorkflowVersion,
+    Proposal, Recorded, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule, ScheduleEvent, ScheduleSpec,
+    Session, SessionId, SkipCause, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
+    TaskStatus, Timestamp, Token, Turn, VersionRecord, Work, Workflow, WorkflowRef, WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -163,7 +163,7 @@ fn run() -> Run {
         outputs: None,
         block: 1,
         parent: Some(Box::new(Parent { run: id(2), role: Role::Handler(Job::Finally), item: None })),
-        origin: Some(Origin { run: id(3), how: Repeat::Detached }),
+        earlier: Some(Earlier { run: id(3), how: Repeat::Detached }),
         handling: Some(Box::new(Handling {
             conclusion: Conclusion::Failure,
             waiting: vec![Job::Compensate(1)],
@@ -294,7 +294,7 @@ fn proposals() -> Vec<Proposal> {
         priority: Priority::Low,
         block: 0,
         parent: None,
-        origin: None,
+        earlier: None,
         carried: vec![(1, Step::pending())],
         kept: vec![],
         group: None,

@@ -117,11 +117,7 @@ impl<P: Property> History<P> {
 
     /// Faults end, hands work: everything that can end does.
     fn finish(&mut self) -> Result<(), String> {
-        let schedules: Vec<ScheduleId> = self.state.schedules.iter().map(|(id, _)| id.clone()).collect();
-        for schedule in schedules {
-            self.apply(Command::DeleteSchedule { schedule })?;
-        }
-        for command in finishing() {
+        for command in finishing(&self.state) {
             self.apply(command)?;
         }
         for round in 0..200_000 {

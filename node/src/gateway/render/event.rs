@@ -4,8 +4,8 @@
 use orc_client::wire;
 use orc_domain::{
     ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
-    RunStatus, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp, Turn,
-    WorkflowName,
+    RunStatus, ScheduleEvent, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
+    Turn, WorkflowEvent, WorkflowName,
 };
 
 use super::{data::Data, event_family, labels, time};

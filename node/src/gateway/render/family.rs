@@ -5,7 +5,7 @@ use orc_client::wire::{
     HandlerView, ItemCounts, ItemView, OriginView, ParentView, RoleView, StepStatus, StepView,
 };
 use orc_domain::{
-    Definition, FanItem, Job, Origin, Parent, Repeat, Role, Run, StepIx, StepOutcome, StepStatus as Status,
+    Definition, Earlier, FanItem, Job, Parent, Repeat, Role, Run, StepIx, StepOutcome, StepStatus as Status,
     Work,
 };
 
@@ -45,13 +45,13 @@ pub fn parent(parent: &Parent, around: Option<(&Run, Option<&Definition>)>) -> P
 }
 
 /// The earlier run that a run repeats.
-pub fn origin(origin: &Origin) -> OriginView {
-    let how = match origin.how {
+pub fn origin(earlier: &Earlier) -> OriginView {
+    let how = match earlier.how {
         Repeat::Retry => "retry",
         Repeat::Rerun => "rerun",
         Repeat::Detached => "detached",
     };
-    OriginView { run_id: origin.run.to_string(), how: how.to_owned() }
+    OriginView { run_id: earlier.run.to_string(), how: how.to_owned() }
 }
 
 /// The handlers that a run has started.

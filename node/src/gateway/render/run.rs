@@ -55,7 +55,7 @@ impl Shown<'_> {
             trigger: run.origin.trigger.as_ref().map(raw),
             steps,
             parent: run.parent.as_ref().map(|parent| family::parent(parent, self.parent)),
-            origin: run.origin.as_ref().map(family::origin),
+            origin: run.earlier.as_ref().map(family::origin),
             handlers: family::handlers(run, self.definition),
             signals: run.signals.len(),
             group: run.group.as_ref().map(|group| group.name.to_string()),
@@ -176,7 +176,7 @@ fn workflow_version(run: &Run) -> Option<String> {
 pub mod tests {
     use super::*;
     use orc_domain::{
-        CreateRun, DefinitionId, Fan, FanItem, Handling, Job, Json, Origin, Parent, Repeat, Role, RunId,
+        CreateRun, DefinitionId, Earlier, Fan, FanItem, Handling, Job, Json, Parent, Repeat, Role, RunId,
         Text, Work,
     };
     use uuid::Uuid;
@@ -232,7 +232,7 @@ pub mod tests {
         let definition = definition(vec![delay(), delay(), delay()]);
         let mut run = run(&definition);
         let child = RunId(Uuid::from_u128(3));
-        run.origin = Some(Origin { run: child, how: Repeat::Retry });
+        run.earlier = Some(Earlier { run: child, how: Repeat::Retry });
         let started = vec![(Job::Compensate(1), child), (Job::Finally, child)];
         let conclusion = orc_domain::Conclusion::Failure;
         run.handling = Some(Box::new(Handling { conclusion, waiting: vec![], current: None, started }));

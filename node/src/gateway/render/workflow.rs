@@ -1,11 +1,14 @@
 //! Workflows kept by name in their public form.
 //! Knows nothing of how rows are found.
 
-use orc_client::wire::{GraphNode, WorkflowVersionView, WorkflowView, paths};
-use orc_domain::{Definition, Workflow, WorkflowVersion};
+use orc_client::wire::{WorkflowGraph, WorkflowStep, WorkflowVersionView, WorkflowView, paths};
+use orc_domain::{Definition, Workflow, WorkflowName, WorkflowVersion};
 
 use super::{event::hex, raw, time};
-use crate::definition::{drawing, triggers::Triggers};
+use crate::definition::{
+    outline::{self, StepOutline},
+    triggers::Triggers,
+};
 
 /// A workflow; its latest definition is in memory as long as it is kept.
 pub fn view(workflow: &Workflow, definition: Option<&Definition>) -> WorkflowView {
@@ -41,13 +44,27 @@ pub fn version(version: &WorkflowVersion, definition: Option<&Definition>) -> Wo
     }
 }
 
-/// The steps with what each needs.
-pub fn graph(definition: &Definition) -> Vec<GraphNode> {
-    let node = |step: &orc_domain::StepDef| GraphNode {
-        id: step.id.to_string(),
-        name: step.name.to_string(),
-        kind: step.kind.name().to_owned(),
-        needs: drawing::needs(definition, step).map(str::to_owned).collect(),
-    };
-    definition.steps.iter().map(node).collect()
+/// The steps with what each needs, and the handlers.
+pub fn graph(name: &WorkflowName, version: u64, definition: &Definition) -> WorkflowGraph {
+    let handlers = outline::handlers(definition).into_iter();
+    WorkflowGraph {
+        name: name.to_string(),
+        version,
+        nodes: outline::steps(definition).into_iter().map(step).collect(),
+        handlers: handlers
+            .map(|(word, steps)| (word.to_owned(), steps.into_iter().map(step).collect()))
+            .collect(),
+    }
+}
+
+/// A step of a workflow with what is inside it.
+pub fn step(outline: StepOutline<'_>) -> WorkflowStep {
+    WorkflowStep {
+        id: outline.id.to_owned(),
+        name: outline.name.to_owned(),
+        kind: outline.kind.to_owned(),
+        needs: outline.needs.into_iter().map(str::to_owned).collect(),
+        each: outline.each.into_iter().map(step).collect(),
+        compensate: outline.compensate.into_iter().map(step).collect(),
+    }
 }
