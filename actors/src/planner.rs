@@ -127,6 +127,7 @@ mod tests {
             jitter: Duration::ZERO,
             given: "{}".into(),
             inputs: "{}".into(),
+            group: None,
         };
         let schedule = Schedule {
             spec,

@@ -9,6 +9,7 @@ use crate::{
     ids::{DefinitionId, Json, Labels, Timestamp},
     run::{Failure, Group},
     step::Decision,
+    workflow::WorkflowRef,
 };
 
 /// What the leader found expressions to be.
@@ -40,6 +41,8 @@ pub enum Evaluation {
 /// A child run to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildStart {
+    /// The workflow as it is kept.
+    pub workflow: WorkflowRef,
     /// What it executes.
     pub definition: DefinitionId,
     /// The definition itself, where the leader did not see it in the state.

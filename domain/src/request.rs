@@ -42,8 +42,8 @@ pub struct ApplyWorkflow {
     pub expect: Expect,
     /// The schedules in its file.
     pub schedules: Vec<ScheduleSpec>,
-    /// Its other schedules whose inputs the new version's defaults change.
-    pub inputs: Vec<(ScheduleId, Json)>,
+    /// What the new version makes of the inputs of its other schedules, and the groups of their runs.
+    pub others: Vec<(ScheduleId, Json, Option<Group>)>,
 }
 
 /// A run to start.

@@ -9,6 +9,7 @@ use crate::{
     decide::scatter,
     ids::{Json, RunId, Text, Timestamp},
     names::{ScheduleId, WorkflowName},
+    run::Group,
 };
 
 /// What was asked of a schedule.
@@ -34,6 +35,8 @@ pub struct ScheduleSpec {
     pub given: Json,
     /// The same with the workflow's defaults.
     pub inputs: Json,
+    /// The concurrency group of its runs, by what the workflow says.
+    pub group: Option<Group>,
 }
 
 impl ScheduleSpec {
@@ -189,6 +192,8 @@ pub enum SkipCause {
     QueueFull,
     /// The cluster holds as many runs as it may.
     RunLimit,
+    /// The concurrency group of its runs is busy, and the workflow refuses more.
+    GroupBusy,
 }
 
 impl SkipCause {
@@ -200,6 +205,7 @@ impl SkipCause {
             SkipCause::WorkflowPaused => "workflowPaused",
             SkipCause::QueueFull => "queueFull",
             SkipCause::RunLimit => "runLimit",
+            SkipCause::GroupBusy => "groupBusy",
         }
     }
 }

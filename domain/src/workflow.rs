@@ -79,6 +79,8 @@ pub enum StartedBy {
     Schedule(ScheduleId),
     /// A hook of a workflow, by its name.
     Webhook(Text),
+    /// A step of another run.
+    Run,
 }
 
 impl StartedBy {
@@ -89,6 +91,7 @@ impl StartedBy {
             StartedBy::Cli => "cli",
             StartedBy::Schedule(_) => "cron",
             StartedBy::Webhook(_) => "webhook",
+            StartedBy::Run => "workflow",
         }
     }
 }

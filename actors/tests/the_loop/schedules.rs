@@ -20,6 +20,7 @@ fn hourly(id: &str) -> Command {
         jitter: Duration::ZERO,
         given: "{}".into(),
         inputs: "{}".into(),
+        group: None,
     };
     Command::SetSchedule { spec: Box::new(spec), expect: Expect::Any }
 }
@@ -30,7 +31,7 @@ fn apply() -> Command {
         definition: Arc::new(definition(vec![task_step("one", "{}")])),
         expect: Expect::Any,
         schedules: Vec::new(),
-        inputs: Vec::new(),
+        others: Vec::new(),
     }))
 }
 

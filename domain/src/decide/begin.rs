@@ -15,6 +15,7 @@ use crate::{
     run::{Failure, Run},
     state::State,
     step::{EvalPoint, StepOutcome},
+    workflow::{Origin, StartedBy},
 };
 
 /// What the leader found a step's expressions to be.
@@ -130,13 +131,14 @@ impl<'a> Turn<'a> {
     }
 
     fn child(self, start: &ChildStart, detach: bool) -> Vec<Event> {
-        let ChildStart { definition, body, inputs, labels, group } = start;
+        let ChildStart { workflow, definition, body, inputs, labels, group } = start;
         let create = CreateRun {
             definition: *definition,
             body: body.clone(),
             inputs: inputs.clone(),
             labels: labels.clone(),
             group: group.clone(),
+            origin: Origin { by: StartedBy::Run, workflow: Some(workflow.clone()), trigger: None },
             ..child::blank(self.state, self.run, Role::Step(self.place))
         };
         let mut events = vec![self.started(Some(inputs.clone()))];

@@ -90,7 +90,7 @@ pub(super) fn trigger(state: &State, id: &ScheduleId, run: RunId) -> Decided {
     if state.runs.len() >= limit as usize {
         return Err(Rejection::LimitExceeded { what: Limited::Runs, limit });
     }
-    Ok(start(state, schedule, (state.meta.now, Turn::Hand), run))
+    start(state, schedule, (state.meta.now, Turn::Hand), run)
 }
 
 /// What the hands computed.
@@ -167,14 +167,16 @@ fn turn(state: &State, schedule: &Schedule, of: (Timestamp, Turn)) -> Vec<Event>
     if state.runs.len() >= state.config().runs_live_max as usize {
         return skip(schedule, of, SkipCause::RunLimit);
     }
-    start(state, schedule, of, run_id(state, schedule, of.0))
+    let started = start(state, schedule, of, run_id(state, schedule, of.0));
+    started.unwrap_or_else(|_| skip(schedule, of, SkipCause::GroupBusy))
 }
 
 fn skip(schedule: &Schedule, (instant, turn): (Timestamp, Turn), cause: SkipCause) -> Vec<Event> {
     vec![Event::Schedule(ScheduleEvent::Skipped { schedule: schedule.spec.id.clone(), instant, turn, cause })]
 }
 
-fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn), run: RunId) -> Vec<Event> {
+/// Starts a run, unless its concurrency group is busy and refuses more.
+fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn), run: RunId) -> Decided {
     let id = &schedule.spec.id;
     let workflow = state.workflows.get(&schedule.spec.workflow).expect("a schedule goes with its workflow");
     // Names need no quoting, and times are numbers here as they are in `run`.
@@ -186,12 +188,12 @@ fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn),
         workflow: Some(WorkflowRef { name: workflow.name.clone(), version: workflow.version }),
         trigger: Some(Json::from(trigger)),
     };
-    let inputs = schedule.spec.inputs.clone();
-    let create = CreateRun { inputs, origin, ..CreateRun::new(run, workflow.definition) };
-    vec![
-        Event::Schedule(ScheduleEvent::Fired { schedule: id.clone(), instant, turn, run }),
-        Event::RunCreated(Box::new(create)),
-    ]
+    let (inputs, group) = (schedule.spec.inputs.clone(), schedule.spec.group.clone());
+    let create = CreateRun { inputs, origin, group, ..CreateRun::new(run, workflow.definition) };
+    let mut events = run::make_room(state, &create)?;
+    events.push(Event::Schedule(ScheduleEvent::Fired { schedule: id.clone(), instant, turn, run }));
+    events.push(Event::RunCreated(Box::new(create)));
+    Ok(events)
 }
 
 /// Instants of a schedule differ, so their runs do. Begins with the time like ids that are minted, so that lists of runs

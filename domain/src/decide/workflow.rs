@@ -10,6 +10,7 @@ use crate::{
     names::{ScheduleId, WorkflowName},
     rejection::{Limited, Rejection},
     request::{ApplyWorkflow, Expect},
+    run::Group,
     schedule::{ScheduleEvent, ScheduleSpec},
     state::State,
     workflow::{Workflow, WorkflowEvent},
@@ -44,7 +45,7 @@ pub(super) fn apply(state: &State, apply: &ApplyWorkflow) -> Decided {
         definition: definition.id,
     }));
     events.extend(schedules_of_file(state, apply)?);
-    events.extend(other_inputs(state, &apply.inputs));
+    events.extend(others(state, &apply.others));
     Ok(events)
 }
 
@@ -75,13 +76,13 @@ fn schedules_of_file(state: &State, apply: &ApplyWorkflow) -> Decided {
 }
 
 /// Schedules that others made keep what they were given and get the new defaults.
-fn other_inputs<'a>(
+fn others<'a>(
     state: &'a State,
-    inputs: &'a [(ScheduleId, Json)],
+    others: &'a [(ScheduleId, Json, Option<Group>)],
 ) -> impl Iterator<Item = Event> + use<'a> {
-    inputs.iter().filter_map(|(id, inputs)| {
+    others.iter().filter_map(|(id, inputs, group)| {
         let spec = &state.schedules.get(id).filter(|schedule| !schedule.spec.of_file)?.spec;
-        let changed = ScheduleSpec { inputs: inputs.clone(), ..spec.clone() };
+        let changed = ScheduleSpec { inputs: inputs.clone(), group: group.clone(), ..spec.clone() };
         (changed != *spec).then(|| Event::Schedule(ScheduleEvent::Set(Box::new(changed))))
     })
 }

@@ -88,7 +88,11 @@ pub(super) fn skipped(
         leave(schedule, instant, turn);
         match cause {
             SkipCause::Late => schedule.missed += 1,
-            SkipCause::Overlap | SkipCause::WorkflowPaused | SkipCause::QueueFull | SkipCause::RunLimit => {
+            SkipCause::Overlap
+            | SkipCause::WorkflowPaused
+            | SkipCause::QueueFull
+            | SkipCause::RunLimit
+            | SkipCause::GroupBusy => {
                 schedule.skipped += 1;
             }
         }

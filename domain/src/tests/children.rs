@@ -197,6 +197,7 @@ fn calls(detach: bool) -> (Definition, Evaluation) {
     let whole = (*definition(7, vec![step("call", &[], kind), step("after", &[0], does("b"))])).clone();
     let other = definition(8, vec![step("work", &[], does("a"))]);
     let start = ChildStart {
+        workflow: WorkflowRef { name: "other".parse().expect("a legal name"), version: 1 },
         definition: other.id,
         body: Some(other),
         inputs: "{\"x\":1}".into(),

@@ -121,18 +121,21 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     }
 }
 
+fn random_group(dice: &mut Dice) -> Group {
+    let policies = [OnConflict::Queue, OnConflict::Queue, OnConflict::CancelRunning, OnConflict::Reject];
+    Group {
+        name: dice.pick(&["g", "h"]).expect("it is not empty").into(),
+        limit: 1 + dice.roll(2) as u32,
+        on_conflict: dice.pick(&policies).expect("it is not empty"),
+    }
+}
+
 fn random_run(dice: &mut Dice, id: u128, number: u128) -> Command {
     let Command::CreateRun(mut create) = create_run(id, &random_definition(dice, number)) else {
         unreachable!("that is what it makes")
     };
     create.dedupe = dice.chance(10).then(|| "single".into());
-    create.group = dice.chance(40).then(|| Group {
-        name: dice.pick(&["g", "h"]).expect("it is not empty").into(),
-        limit: 1 + dice.roll(2) as u32,
-        on_conflict: dice
-            .pick(&[OnConflict::Queue, OnConflict::Queue, OnConflict::CancelRunning, OnConflict::Reject])
-            .expect("it is not empty"),
-    });
+    create.group = dice.chance(40).then(|| random_group(dice));
     create.priority = Priority::from_level(1 + dice.roll(5)).expect("1 to 5");
     Command::CreateRun(create)
 }
@@ -169,7 +172,7 @@ fn random_workflow(dice: &mut Dice, next: u128) -> Command {
             },
             expect: Expect::Any,
             schedules: (0..dice.roll(3)).map(|own| random_spec(dice, &name, &format!("{own}"))).collect(),
-            inputs: Vec::new(),
+            others: Vec::new(),
             name,
         })),
     }
@@ -181,6 +184,7 @@ fn random_spec(dice: &mut Dice, workflow: &WorkflowName, own: &str) -> ScheduleS
         cron: format!("every {}", 1 + dice.roll(2)).into(),
         overlap,
         jitter: Duration::from_millis(dice.roll(2) * 300),
+        group: dice.chance(30).then(|| random_group(dice)),
         ..schedules::spec(&format!("{workflow}.{own}"), workflow.as_str())
     }
 }

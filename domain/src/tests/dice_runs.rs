@@ -138,6 +138,7 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
                 on_conflict: OnConflict::Queue,
             });
             Evaluation::Child(Box::new(ChildStart {
+                workflow: WorkflowRef { name: "other".parse().expect("a legal name"), version: 1 },
                 definition: definition.id,
                 body: Some(definition),
                 inputs: "{}".into(),

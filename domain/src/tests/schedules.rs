@@ -29,6 +29,7 @@ pub(super) fn spec(name: &str, workflow: &str) -> ScheduleSpec {
         jitter: Duration::ZERO,
         given: "{}".into(),
         inputs: "{}".into(),
+        group: None,
     }
 }
 
@@ -197,6 +198,21 @@ fn instants_of_a_downtime_have_their_turn_within_the_catch_up_time() {
 }
 
 #[test]
+fn runs_of_a_schedule_keep_to_their_concurrency_group() {
+    let group = |on_conflict| Some(Group { name: "one".into(), limit: 1, on_conflict });
+    let of_group =
+        |on_conflict| ScheduleSpec { overlap: Overlap::Allow, group: group(on_conflict), ..minutely() };
+    let mut cluster = Cluster::scheduled(of_group(OnConflict::Reject));
+    cluster.minutes(2);
+    assert_eq!(cluster.count("minutely"), (1, 1, 0));
+    let trigger = Command::TriggerSchedule { schedule: id("minutely"), run: run_id(1) };
+    assert!(matches!(cluster.refused(trigger.clone()), Rejection::GroupBusy { .. }));
+    cluster.ok(set(of_group(OnConflict::Queue)));
+    cluster.ok(trigger);
+    assert_eq!(cluster.run(1).status, RunStatus::Queued);
+}
+
+#[test]
 fn a_paused_schedule_skips_and_goes_on_with_what_comes_later() {
     let mut cluster = Cluster::scheduled(minutely());
     cluster.ok(Command::PauseSchedule { schedule: id("minutely") });
@@ -267,8 +283,8 @@ fn schedules_of_a_file_follow_it() {
 fn a_new_version_brings_new_defaults_to_other_schedules() {
     let mut cluster = Cluster::scheduled(minutely());
     let next = cluster.schedule("minutely").next;
-    let inputs = vec![(id("minutely"), "{\"n\":1}".into()), (id("gone"), "{}".into())];
-    cluster.ok(Command::ApplyWorkflow(Box::new(ApplyWorkflow { inputs, ..apply_workflow("deploy", 2) })));
+    let others = vec![(id("minutely"), "{\"n\":1}".into(), None), (id("gone"), "{}".into(), None)];
+    cluster.ok(Command::ApplyWorkflow(Box::new(ApplyWorkflow { others, ..apply_workflow("deploy", 2) })));
     let schedule = cluster.schedule("minutely");
     assert_eq!((schedule.spec.inputs.as_str(), schedule.spec.given.as_str()), ("{\"n\":1}", "{}"));
     assert_eq!(schedule.next, next);

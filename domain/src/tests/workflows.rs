@@ -12,7 +12,7 @@ pub(super) fn apply_workflow(name: &str, content: u128) -> ApplyWorkflow {
         definition: definition(content, vec![step("one", &[], does("a"))]),
         expect: Expect::Any,
         schedules: Vec::new(),
-        inputs: Vec::new(),
+        others: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ mod form;
 mod graph;
 mod handlers;
 mod inputs;
+mod kept;
 mod names;
 pub mod outline;
 mod read;
@@ -33,6 +34,7 @@ use orc_domain::{ClusterConfig, Definition, Labels};
 use error::Report;
 pub use error::{DefinitionError, DefinitionErrors, code};
 pub use inputs::InputSchema;
+pub use kept::Definitions;
 use read::Reader;
 use triggers::Triggers;
 

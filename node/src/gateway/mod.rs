@@ -66,9 +66,13 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{config::Secrets, logs::LogStore, metrics::Metrics, server::Cluster};
+use crate::{
+    config::Secrets,
+    logs::LogStore,
+    metrics::Metrics,
+    server::{Catalog, Cluster},
+};
 pub use body::BodyLimits;
-use definitions::Definitions;
 use problem::Refusal;
 use routes::Router;
 use waiters::Waiters;
@@ -85,7 +89,7 @@ pub struct Gateway {
     router: Router,
     limits: BodyLimits,
     waiters: Waiters,
-    definitions: Definitions,
+    catalog: Arc<Catalog>,
     secrets: Secrets,
     hands: OnceLock<Hands>,
     phase: tokio_watch::Sender<Phase>,
@@ -121,6 +125,7 @@ impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
     pub fn new(
         cluster: Cluster,
+        catalog: Arc<Catalog>,
         metrics: Arc<Metrics>,
         limits: BodyLimits,
         secrets: Secrets,
@@ -133,7 +138,7 @@ impl Gateway {
             router: Router::new(),
             limits,
             waiters: Waiters::default(),
-            definitions: Definitions::default(),
+            catalog,
             secrets,
             hands: OnceLock::new(),
             phase: tokio_watch::Sender::new(Phase::Starting),

@@ -8,7 +8,7 @@ use orc_domain::{Limited, Rejection, Unavailable};
 use orc_raft::error::{Chain, ReadError};
 use warp::http::{HeaderName, HeaderValue};
 
-use crate::definition::DefinitionErrors;
+use crate::{definition::DefinitionErrors, server::CatalogError};
 
 /// A request that gets no result: a problem and the headers that go with it.
 #[derive(Debug)]
@@ -131,6 +131,21 @@ pub fn definition_errors(errors: DefinitionErrors) -> Vec<ProblemError> {
         detail: error.message,
     };
     errors.0.into_iter().map(place).collect()
+}
+
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CatalogError::UnknownWorkflow(name) => orc_domain::Rejection::WorkflowUnknown { name }.into(),
+            CatalogError::UnknownVersion(name, _) => Refusal::not_found(detail)
+                .hint(format!("GET /api/v1/workflows/{name}/versions lists those that there are")),
+            CatalogError::Unreadable(..) => {
+                Refusal::new(codes::VALIDATION_FAILED, detail).hint("apply it anew")
+            }
+            CatalogError::Read(error) => error.into(),
+        }
+    }
 }
 
 impl From<Unavailable> for Refusal {

@@ -176,7 +176,7 @@ impl Gateway {
         };
         let mut inputs = object(run.inputs.as_str())?;
         inputs.extend(object(edits.get())?);
-        let compiled = self.definitions.get(definition.source.as_str(), &self.cluster.config());
+        let compiled = self.catalog.definitions.get(definition.source.as_str(), &self.cluster.config());
         let compiled = compiled.map_err(Refusal::definition)?;
         resolve(&compiled, &Value::Object(inputs))
     }

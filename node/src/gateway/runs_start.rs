@@ -7,9 +7,9 @@ use orc_actors::expression::group_of;
 use orc_client::wire::{RunStarted, StartQuery, StartRun, codes, paths};
 use orc_domain::{
     Answer, BadId, Command, CreateRun, Definition, Group, Idempotency, Json, Labels, Origin, Priority,
-    Rejection, RunId, StartedBy, Text, WorkflowName, WorkflowRef,
+    Rejection, RunId, ScheduleId, StartedBy, Text, WorkflowName, WorkflowRef,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 use warp::http::header;
@@ -155,6 +155,16 @@ pub fn group(definition: &Definition, inputs: &Json, origin: &Origin) -> Result<
         .map_err(|error| Refusal::invalid("/inputs", format!("the concurrency group: {error}")))
 }
 
+/// The group of a schedule's runs: the same for all of them, so it knows the schedule but no instant.
+pub fn schedule_group(
+    definition: &Definition,
+    schedule: &ScheduleId,
+    inputs: &Json,
+) -> Result<Option<Group>, Refusal> {
+    let trigger = Some(Json::from(json!({"type": "cron", "schedule": schedule.as_str()}).to_string()));
+    group(definition, inputs, &Origin { trigger, ..Origin::default() })
+}
+
 /// The group that the caller names; its limit is the workflow's.
 fn named_group(definition: &Definition, name: Text) -> Result<Group, Refusal> {
     let Some(concurrency) = &definition.concurrency else {
@@ -182,8 +192,7 @@ pub fn resolve(compiled: &Compiled, given: &Value) -> Result<Json, Refusal> {
     Ok(inputs)
 }
 
-/// Inputs that do not fit, with their places.
-pub fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
+fn refuse_inputs(errors: DefinitionErrors) -> Refusal {
     let detail = errors.to_string();
     Refusal::new(codes::VALIDATION_FAILED, detail).errors(super::problem::definition_errors(errors))
 }

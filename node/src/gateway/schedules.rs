@@ -21,7 +21,7 @@ use super::{
     problem::Refusal,
     render::{self, schedule::view},
     reply::{Answered, Reply},
-    runs_start::{created, refuse_inputs},
+    runs_start::{created, resolve, schedule_group},
 };
 use crate::definition::triggers::{CATCH_UP, overlap_of};
 
@@ -156,11 +156,11 @@ impl Gateway {
         let overlap = body.overlap.as_deref().unwrap_or("skip");
         let overlap = overlap_of(overlap).map_err(|message| Refusal::invalid("/overlap", message))?;
         let given = body.inputs.as_ref().map_or("{}", |inputs| inputs.get());
-        let inputs =
-            self.stored(&workflow, None).await?.compiled.inputs.resolve(
-                &serde_json::from_str(given).map_err(|error| Refusal::bad_request(error.to_string()))?,
-            );
+        let stored = self.stored(&workflow, None).await?;
+        let inputs = serde_json::from_str(given).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        let inputs = resolve(&stored.compiled, &inputs)?;
         Ok(ScheduleSpec {
+            group: schedule_group(&stored.definition, &id, &inputs)?,
             id,
             workflow,
             of_file: false,
@@ -170,7 +170,7 @@ impl Gateway {
             catch_up: body.catch_up.map_or(CATCH_UP, Into::into),
             jitter: body.jitter.map(Into::into).unwrap_or_default(),
             given: Json::from(given),
-            inputs: inputs.map_err(|errors| refuse_inputs(errors.under("/inputs")))?,
+            inputs,
         })
     }
 

@@ -9,12 +9,11 @@ use serde::Serialize;
 use super::{
     Gateway,
     call::Call,
-    definitions::compile,
     problem::definition_errors,
     reply::{Answered, Reply},
 };
 use crate::definition::{
-    Compiled,
+    Compiled, Compiler,
     outline::{self, StepOutline},
 };
 
@@ -37,7 +36,7 @@ struct Validated<'c> {
 /// Checks a document, JSON or YAML: 200 with `valid` and the mistakes.
 pub async fn validate(gateway: Arc<Gateway>, call: Call) -> Answered {
     let text = call.document()?;
-    Ok(match compile(text, &gateway.cluster.config()) {
+    Ok(match Compiler::new(&gateway.cluster.config()).text(text) {
         Ok(compiled) => Reply::json(&valid(&compiled)),
         Err(errors) => Reply::json(&Validated {
             valid: false,

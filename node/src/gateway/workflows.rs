@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use orc_client::wire::{WorkflowApplied, WorkflowView, WorkflowsQuery, headers, paths};
 use orc_domain::{
-    Answer, ApplyWorkflow, BadId, Command, Definition, Json, ScheduleId, ScheduleSpec, Workflow, WorkflowName,
+    Answer, ApplyWorkflow, BadId, Command, Definition, Group, Json, ScheduleId, ScheduleSpec, Workflow,
+    WorkflowName,
 };
 use warp::http::header;
 
@@ -17,18 +18,12 @@ use super::{
     problem::Refusal,
     render::{event::hex, raw, workflow as render},
     reply::{Answered, Reply},
+    runs_start::schedule_group,
 };
-use crate::definition::{Compiled, triggers::CronTrigger};
-
-/// A version of a workflow, ready to start runs.
-pub struct Stored {
-    /// Its number.
-    pub version: u64,
-    /// What it says, as it was applied.
-    pub definition: Arc<Definition>,
-    /// What it accepts and what starts it.
-    pub compiled: Arc<Compiled>,
-}
+use crate::{
+    definition::{Compiled, triggers::CronTrigger},
+    server::Stored,
+};
 
 /// `POST /workflows`: the document is the body.
 pub async fn apply(gateway: Arc<Gateway>, call: Call) -> Answered {
@@ -100,44 +95,25 @@ impl Gateway {
 
     /// A version of a workflow; the latest if none is said.
     pub async fn stored(&self, name: &WorkflowName, version: Option<u64>) -> Result<Stored, Refusal> {
-        let workflow = self.workflow(name)?;
-        let version = version.unwrap_or(workflow.version);
-        let found = match version == workflow.version {
-            true => Some(workflow.definition),
-            false => {
-                let row = self.cluster.find_workflow_version(name.clone(), version).await?;
-                row.map(|row| row.definition)
-            }
-        };
-        let unknown = || {
-            Refusal::not_found(format!("workflow {name} has no version {version}"))
-                .hint(format!("GET /api/v1/workflows/{name}/versions lists those that there are"))
-        };
-        let id = found.ok_or_else(unknown)?;
-        let definition = self.cluster.find_definition(id).await?.ok_or_else(unknown)?;
-        let compiled = self.definitions.get(definition.source.as_str(), &self.cluster.config());
-        let compiled = compiled.map_err(|errors| {
-            let detail = format!("version {version} of workflow {name} can no longer be read: {errors}");
-            Refusal::new(orc_client::wire::codes::VALIDATION_FAILED, detail).hint("apply it anew")
-        })?;
-        Ok(Stored { version, definition, compiled })
+        Ok(self.catalog.stored(name, version).await?)
     }
 
     async fn apply_workflow(&self, call: &Call, wanted: Option<WorkflowName>) -> Answered {
         let text = call.document()?;
-        let compiled = self.definitions.get(text, &self.cluster.config()).map_err(Refusal::definition)?;
+        let compiled =
+            self.catalog.definitions.get(text, &self.cluster.config()).map_err(Refusal::definition)?;
         let name: WorkflowName = compiled.workflow.parse().map_err(illegal)?;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != name) {
             let detail = format!("this is workflow `{name}`, the path says `{wanted}`");
             return Err(Refusal::invalid("/id", detail).hint(format!("give the document `id: {wanted}`")));
         }
-        let schedules = compiled.triggers.cron.iter().map(|cron| spec_of(&name, cron));
-        let schedules = schedules.collect::<Result<Vec<_>, _>>().map_err(illegal)?;
+        let schedules = compiled.triggers.cron.iter().map(|cron| spec_of(&name, cron, &compiled.definition));
+        let schedules = schedules.collect::<Result<Vec<_>, _>>()?;
         self.fresh(call).await?;
         let mut warnings = compiled.warnings.clone();
-        let inputs = self.inputs_of_others(&name, &compiled, &mut warnings);
+        let others = self.others(&name, &compiled, &mut warnings);
         let (definition, expect) = (compiled.definition.clone(), call.condition()?);
-        let apply = ApplyWorkflow { name: name.clone(), definition, expect, schedules, inputs };
+        let apply = ApplyWorkflow { name: name.clone(), definition, expect, schedules, others };
         let accepted = self.command(call, Command::ApplyWorkflow(Box::new(apply))).await?;
         let Answer::Version { version, made } = accepted.answer else {
             return Err(unexpected(&accepted.answer));
@@ -149,26 +125,31 @@ impl Gateway {
         Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
     }
 
-    /// Inputs of the schedules that others made, with the defaults of a new version.
-    fn inputs_of_others(
+    /// Inputs of the schedules that others made, with the defaults of a new version, and the groups of their runs.
+    fn others(
         &self,
         name: &WorkflowName,
         compiled: &Compiled,
         warnings: &mut Vec<String>,
-    ) -> Vec<(ScheduleId, Json)> {
-        let mut inputs = Vec::new();
+    ) -> Vec<(ScheduleId, Json, Option<Group>)> {
+        let mut others = Vec::new();
         for schedule in self.cluster.schedules(None, usize::MAX) {
             let spec = &schedule.spec;
             if spec.of_file || spec.workflow != *name {
                 continue;
             }
             let given = serde_json::from_str(spec.given.as_str()).unwrap_or_default();
-            match compiled.inputs.resolve(&given) {
-                Ok(resolved) => inputs.push((spec.id.clone(), resolved)),
-                Err(errors) => warnings.push(format!("schedule {} keeps its inputs: {errors}", spec.id)),
+            let resolved = compiled.inputs.resolve(&given).map_err(|errors| errors.to_string());
+            let resolved = resolved.and_then(|inputs| {
+                let group = schedule_group(&compiled.definition, &spec.id, &inputs);
+                Ok((spec.id.clone(), inputs, group.map_err(|refusal| refusal.detail().to_owned())?))
+            });
+            match resolved {
+                Ok(other) => others.push(other),
+                Err(detail) => warnings.push(format!("schedule {} keeps its inputs: {detail}", spec.id)),
             }
         }
-        inputs
+        others
     }
 
     async fn workflow_after(&self, name: &WorkflowName, accepted: &Accepted) -> Answered {
@@ -183,9 +164,15 @@ fn illegal(error: BadId) -> Refusal {
     Refusal::invalid("/id", error.to_string()).hint("give the workflow an `id` of its own")
 }
 
-fn spec_of(workflow: &WorkflowName, cron: &CronTrigger) -> Result<ScheduleSpec, BadId> {
+fn spec_of(
+    workflow: &WorkflowName,
+    cron: &CronTrigger,
+    definition: &Definition,
+) -> Result<ScheduleSpec, Refusal> {
+    let id = ScheduleId::of_workflow(workflow, &cron.id).map_err(illegal)?;
     Ok(ScheduleSpec {
-        id: ScheduleId::of_workflow(workflow, &cron.id)?,
+        group: schedule_group(definition, &id, &cron.inputs)?,
+        id,
         workflow: workflow.clone(),
         of_file: true,
         cron: cron.cron.clone(),

@@ -1,6 +1,7 @@
 //! One node from start to end: replica, HTTP, actors, readiness; then the same in reverse.
 //! Knows the order and the deadlines; every part does its own work.
 
+mod catalog;
 mod cluster;
 mod error;
 mod founding;
@@ -17,6 +18,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+pub use catalog::{Catalog, CatalogError, Stored};
 pub use cluster::{Census, Cluster};
 pub use error::ServerError;
 
@@ -142,7 +144,8 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets, logs.clone());
+        let catalog = Catalog::new(replica.clone());
+        let gateway = Gateway::new(cluster, catalog.clone(), metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,
@@ -153,7 +156,7 @@ impl Node {
             tokio::spawn(metrics.follow_leadership(replica.leadership())),
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
-        let seams = Seams::new(replica);
+        let seams = Seams::new(replica, catalog);
         let options = Options {
             health_check_interval: config.health_check_interval,
             ..Options::new(tokio::runtime::Handle::current())

@@ -13,17 +13,19 @@ use orc_domain::{
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
 
+use super::Catalog;
 use crate::logs::{self, LogStore};
 
 /// The replica as the actors see it.
 pub struct Seams {
     replica: Replica,
+    catalog: Arc<Catalog>,
     leadership: watch::Receiver<Leadership>,
 }
 
 impl Seams {
     /// Over a running node; a task follows who leads for as long as the node runs.
-    pub fn new(replica: Replica) -> Arc<Seams> {
+    pub fn new(replica: Replica, catalog: Arc<Catalog>) -> Arc<Seams> {
         let mut theirs = replica.leadership();
         let translate = |leadership: &orc_raft::replica::Leadership| Leadership {
             leader: leadership.leader,
@@ -36,7 +38,7 @@ impl Seams {
                 ours.send_replace(translate(&theirs.borrow_and_update()));
             }
         });
-        Arc::new(Seams { replica, leadership })
+        Arc::new(Seams { replica, catalog, leadership })
     }
 
     /// Lets other nodes ask the components connected here, and read the logs kept here.
@@ -116,9 +118,14 @@ impl ReplicatedState for Seams {
         self.replica.reader().key(key)?.value.clone()
     }
 
-    fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
-        let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
-        Box::pin(async move { Err(failure) })
+    fn child(
+        &self,
+        name: Text,
+        version: Option<u32>,
+        inputs: Json,
+    ) -> BoxFuture<'static, Result<ChildStart, Failure>> {
+        let catalog = self.catalog.clone();
+        Box::pin(async move { catalog.child(&name, version, &inputs).await })
     }
 
     fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {

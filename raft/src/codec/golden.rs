@@ -111,6 +111,7 @@ fn spec() -> ScheduleSpec {
         jitter: Duration::from_millis(1_500),
         given: Json::from("{}"),
         inputs: Json::from("{}"),
+        group: Some(Group { name: "g".into(), limit: 1, on_conflict: OnConflict::Queue }),
     }
 }
 
@@ -265,7 +266,7 @@ fn events() -> EventRow {
             schedule: spec().id,
             instant: Timestamp(5),
             turn: Turn::Hand,
-            cause: SkipCause::RunLimit,
+            cause: SkipCause::GroupBusy,
         }),
         Event::Schedule(ScheduleEvent::Queued { schedule: spec().id, instant: Timestamp(5) }),
     ];
