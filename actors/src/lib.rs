@@ -1,12 +1,14 @@
 //! The hands: actors that act on the world when the state says so.
 //! Knows neither consensus nor disk nor HTTP; the replicated state is behind [`ReplicatedState`].
 
+pub mod calendar;
 mod component_coordinator;
 pub mod expression;
 mod following;
 mod gauges;
 mod options;
 mod orchestrator;
+mod planner;
 mod proposer;
 mod seam;
 mod state_manager;

@@ -29,8 +29,6 @@ pub struct Options {
     pub health_check_deadline: Duration,
     /// Time between looks for actors that have died.
     pub watchdog_interval: Duration,
-    /// Time between sweeps for stuck work (the seed's `deadlockDetectionInterval`).
-    pub sweep_interval: Duration,
     /// Time between looks at the sessions of this node.
     pub session_check_interval: Duration,
     /// Time a graceful shutdown may take.
@@ -52,7 +50,6 @@ impl Options {
             health_check_interval: Duration::from_secs(30),
             health_check_deadline: Duration::from_secs(1),
             watchdog_interval: Duration::from_millis(100),
-            sweep_interval: Duration::from_secs(30),
             session_check_interval: Duration::from_millis(500),
             shutdown_deadline: Duration::from_secs(10),
         }

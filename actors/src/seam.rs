@@ -1,12 +1,13 @@
 //! What the actors need of the replicated state and of other nodes: the seams that `node` fills with `raft`
 //! and that tests fill with a bare state.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal,
-    Recorded, Run, RunId, Task, TaskId, Timestamp, Unavailable,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Text,
+    Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -42,8 +43,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn next_due(&self) -> watch::Receiver<Option<Timestamp>>;
     /// What the hands still owe the world.
     fn outstanding(&self) -> BoxFuture<'static, Vec<Effect>>;
-    /// Work that nothing can ever wake, as sentences; must be empty.
-    fn stuck(&self) -> BoxFuture<'static, Vec<String>>;
+    /// All work that nothing can ever wake, as sentences, if it is not what was reported last.
+    fn stuck_news(&self) -> BoxFuture<'static, Option<BTreeSet<Text>>>;
     /// A live run.
     fn run(&self, id: &RunId) -> Option<Arc<Run>>;
     /// A live task.
@@ -54,6 +55,17 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn components(&self) -> Vec<Arc<Component>>;
     /// A definition in use.
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>>;
+    /// The value of a state key.
+    fn key(&self, key: &StateKey) -> Option<Json>;
+    /// A workflow by its name, with these inputs checked against what it accepts, as a step starts it; or why not.
+    fn child(
+        &self,
+        name: Text,
+        version: Option<u32>,
+        inputs: Json,
+    ) -> BoxFuture<'static, Result<ChildStart, Failure>>;
+    /// A schedule.
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>>;
     /// The cluster's settings.
     fn config(&self) -> Arc<ClusterConfig>;
     /// On the leader: voters and learners that have not answered for at least this long.

@@ -1,5 +1,6 @@
-//! The alarm clock, on the leader: proposes `AdvanceTime` when the earliest deadline in the state is due, and sweeps
-//! for work that nothing can wake, of which there must be none. Knows nothing of what the deadlines are.
+//! The alarm clock, on the leader: proposes `AdvanceTime` when the earliest deadline in the state is due, has the next
+//! instants of schedules computed, and sweeps for work that nothing can wake, of which there must be none, and reports
+//! it. Knows nothing of what the deadlines are.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,8 +9,8 @@ use orc_domain::{Command, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
-    Options,
     gauges::{Gauges, count},
+    planner::Planner,
     proposer::ProposerHandle,
     seam::ReplicatedState,
     supervision::{Leads, Ping, Stop},
@@ -21,7 +22,6 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Proposes the passing of time on the leader.
 pub struct TaskScheduler {
     clock: Clock,
-    options: Options,
     leads: watch::Sender<bool>,
 }
 
@@ -36,25 +36,20 @@ impl TaskScheduler {
     pub(crate) fn new(
         state: Arc<dyn ReplicatedState>,
         proposer: ProposerHandle,
-        options: &Options,
         gauges: Arc<Gauges>,
     ) -> Self {
         let clock = Clock { state, proposer, gauges };
-        TaskScheduler { clock, options: options.clone(), leads: watch::Sender::new(false) }
+        TaskScheduler { clock, leads: watch::Sender::new(false) }
     }
 
-    fn sweep(&mut self, ctx: &mut Context<Self>) {
-        if !*self.leads.borrow() {
-            return;
-        }
-        let (stuck, gauges) = (self.clock.state.stuck(), self.clock.gauges.clone());
-        let report = stuck.into_actor(self).map(move |found, _, _| {
-            for work in found {
-                count(&gauges.stuck);
-                tracing::error!(%work, "deadlock detected: nothing can wake this");
+    /// Sweeps after each pause that the cluster's settings say, on the leader.
+    fn sweep_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.clock.state.config().deadlock_interval, |scheduler, ctx| {
+            if *scheduler.leads.borrow() {
+                ctx.spawn(scheduler.clock.clone().sweep().into_actor(scheduler));
             }
+            scheduler.sweep_later(ctx);
         });
-        ctx.spawn(report);
     }
 }
 
@@ -83,6 +78,18 @@ impl Clock {
         }
     }
 
+    /// Reports work that nothing can wake, if that is news.
+    async fn sweep(self) {
+        let Some(found) = self.state.stuck_news().await else { return };
+        for work in &found {
+            count(&self.gauges.stuck);
+            tracing::error!(%work, "deadlock detected: nothing can wake this");
+        }
+        if let Err(error) = self.proposer.propose(Command::ReportStuck { found }).await {
+            tracing::warn!(%error, "a deadlock could not be reported: the next sweep tries again");
+        }
+    }
+
     /// Proposes once, then waits for the state to move on: the same deadline must not be proposed in a busy loop.
     async fn advance(&self, due: &mut watch::Receiver<Option<Timestamp>>) {
         count(&self.gauges.alarms);
@@ -103,7 +110,9 @@ impl Actor for TaskScheduler {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(self.clock.clone().run(self.leads.subscribe()).into_actor(self));
-        ctx.run_interval(self.options.sweep_interval, Self::sweep);
+        self.sweep_later(ctx);
+        let planner = Planner { state: self.clock.state.clone(), proposer: self.clock.proposer.clone() };
+        ctx.spawn(planner.run(self.leads.subscribe()).into_actor(self));
     }
 }
 

@@ -1,18 +1,24 @@
-//! Evaluates what runs await, on the leader: expressions in, the command that records them out.
-//! Knows nothing of what an expression means for a run; lost or lagging, it reads what is outstanding again.
+//! Does what runs await of the leader: evaluates expressions and sends messages, and proposes what came of it.
+//! Knows nothing of what that means for a run; lost or lagging, it reads what is outstanding again.
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    future::Future,
     sync::Arc,
+    time::Duration,
 };
 
 use actix::prelude::*;
-use orc_domain::{Command, Effect, EvalPoint, Evaluation, Failure, RunId};
+use orc_domain::{
+    Command, ComponentId, Effect, EvalPoint, Evaluation, Failure, Json, RunId, StepIx, Text, Work,
+};
+use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Options,
-    expression::evaluate,
+    MessageError, Options, Outgoing,
+    component_coordinator::CoordinatorHandle,
+    expression::{Evaluated, Family, ReadKey, evaluate},
     following::{Heard, following},
     gauges::{Gauges, count},
     proposer::ProposerHandle,
@@ -21,23 +27,42 @@ use crate::{
 };
 
 /// Evaluations under way at once, most of them waiting for the log.
-const UNDER_WAY_MAX: usize = 256;
-/// Evaluations that wait; beyond it they are read from the state when there is room.
+const EVALUATIONS_MAX: usize = 256;
+/// Messages under way at once, most of them waiting for a component.
+const MESSAGES_MAX: usize = 1_000;
+/// Orders of one kind that wait; beyond it they are read from the state when there is room.
 const WAITING_MAX: usize = 10_000;
+/// How deep runs of one definition nest.
+const FAMILY_MAX: usize = 64;
+/// Time for a reply where a step does not say.
+const REPLY_WITHIN: Duration = Duration::from_secs(30);
 
-type Awaited = (RunId, EvalPoint);
+/// Something awaited of the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Awaited {
+    Evaluation(RunId, EvalPoint),
+    Message(RunId, StepIx),
+}
 
-/// Evaluates expressions on the leader.
+/// What waits of one kind, and how much is under way.
+#[derive(Default)]
+struct Backlog {
+    waiting: VecDeque<Awaited>,
+    under_way: usize,
+}
+
+/// Does what runs await of the leader.
 pub struct WorkflowManager {
     state: Arc<dyn ReplicatedState>,
     proposer: ProposerHandle,
+    coordinator: CoordinatorHandle,
     options: Options,
     gauges: Arc<Gauges>,
     processors: Arc<Semaphore>,
     leads: bool,
-    waiting: VecDeque<Awaited>,
+    evaluations: Backlog,
+    messages: Backlog,
     known: BTreeSet<Awaited>,
-    under_way: usize,
     /// Something was missed: the state has to be read when there is room.
     missed: bool,
     reading: bool,
@@ -47,6 +72,7 @@ impl WorkflowManager {
     pub(crate) fn new(
         state: Arc<dyn ReplicatedState>,
         proposer: ProposerHandle,
+        coordinator: CoordinatorHandle,
         options: &Options,
         gauges: Arc<Gauges>,
     ) -> Self {
@@ -54,36 +80,57 @@ impl WorkflowManager {
         WorkflowManager {
             state,
             proposer,
+            coordinator,
             options: options.clone(),
             gauges,
             processors: Arc::new(Semaphore::new(processors)),
             leads: false,
-            waiting: VecDeque::new(),
+            evaluations: Backlog::default(),
+            messages: Backlog::default(),
             known: BTreeSet::new(),
-            under_way: 0,
             missed: false,
             reading: false,
         }
     }
 
+    fn backlog(&mut self, awaited: Awaited) -> &mut Backlog {
+        match awaited {
+            Awaited::Evaluation(..) => &mut self.evaluations,
+            Awaited::Message(..) => &mut self.messages,
+        }
+    }
+
     fn take(&mut self, effects: &[Effect]) {
         for effect in effects {
-            let Effect::Evaluate { run, point } = effect else { continue };
-            if self.waiting.len() >= WAITING_MAX {
+            let awaited = match effect {
+                Effect::Evaluate { run, point } => Awaited::Evaluation(*run, *point),
+                Effect::SendMessage { run, step } => Awaited::Message(*run, *step),
+                Effect::DeliverTask { .. }
+                | Effect::CancelAttempt { .. }
+                | Effect::CloseSession { .. }
+                | Effect::PlanSchedule { .. } => continue,
+            };
+            if self.backlog(awaited).waiting.len() >= WAITING_MAX {
                 self.missed = true;
-            } else if self.known.insert((*run, *point)) {
-                self.waiting.push_back((*run, *point));
+            } else if self.known.insert(awaited) {
+                self.backlog(awaited).waiting.push_back(awaited);
             }
         }
     }
 
     fn work(&mut self, ctx: &mut Context<Self>) {
-        while self.under_way < UNDER_WAY_MAX
-            && let Some(awaited) = self.waiting.pop_front()
+        while self.evaluations.under_way < EVALUATIONS_MAX
+            && let Some(awaited) = self.evaluations.waiting.pop_front()
         {
             self.start(awaited, ctx);
         }
-        if self.missed && self.waiting.is_empty() && !self.reading && self.leads {
+        while self.messages.under_way < MESSAGES_MAX
+            && let Some(awaited) = self.messages.waiting.pop_front()
+        {
+            self.start(awaited, ctx);
+        }
+        let idle = self.evaluations.waiting.is_empty() && self.messages.waiting.is_empty();
+        if self.missed && idle && !self.reading && self.leads {
             self.read_state(ctx);
         }
     }
@@ -101,38 +148,145 @@ impl WorkflowManager {
     }
 
     fn start(&mut self, awaited: Awaited, ctx: &mut Context<Self>) {
-        let (id, point) = awaited;
-        let run = self.state.run(&id);
-        let definition = run.as_ref().and_then(|run| self.state.definition(&run.definition));
-        let (Some(run), Some(definition)) = (run, definition) else {
+        let command = match awaited {
+            Awaited::Evaluation(run, point) => self.family(run).map(|family| {
+                let evaluated = self.evaluate(family, point);
+                futures::future::Either::Left(async move {
+                    let evaluation = evaluated.await;
+                    Command::RecordEvaluation { run, point, evaluation }
+                })
+            }),
+            Awaited::Message(run, step) => self.request(run, step).map(|(request, within)| {
+                let coordinator = self.coordinator.clone();
+                futures::future::Either::Right(async move {
+                    let reply = send(&coordinator, &request, within).await;
+                    Command::FinishMessage { run, step, reply }
+                })
+            }),
+        };
+        let Some(command) = command else {
             // It has ended since.
             self.known.remove(&awaited);
             return;
         };
-        self.under_way += 1;
-        let (processors, runtime) = (self.processors.clone(), self.options.runtime.clone());
-        let (state, proposer, gauges) = (self.state.clone(), self.proposer.clone(), self.gauges.clone());
-        let evaluated = async move {
-            let place = processors.acquire_owned().await;
-            let found = runtime.spawn_blocking(move || {
-                let _place = place;
-                evaluate(&run, &definition, point)
-            });
-            // Only a fault in the evaluator ends here; the run must not wait for it for ever.
-            let fault = |_| Evaluation::Failed(Failure::new("EXPRESSION_FAILED", "the evaluator failed"));
-            let evaluation = found.await.unwrap_or_else(fault);
-            count(&gauges.evaluations);
-            tracing::debug!(run = %id, ?point, failed = matches!(evaluation, Evaluation::Failed(_)), "evaluated");
+        self.backlog(awaited).under_way += 1;
+        let (state, proposer) = (self.state.clone(), self.proposer.clone());
+        let decided = async move {
+            let command = command.await;
             let leadership = state.leadership();
-            let record = Command::RecordEvaluation { run: id, point, evaluation };
-            proposer.decide(record, || leadership.borrow().is_leader).await
+            proposer.decide(command, || leadership.borrow().is_leader).await
         };
-        ctx.spawn(evaluated.into_actor(self).map(move |_, manager, ctx| {
-            manager.under_way -= 1;
+        ctx.spawn(decided.into_actor(self).map(move |_, manager, ctx| {
+            manager.backlog(awaited).under_way -= 1;
             manager.known.remove(&awaited);
             manager.work(ctx);
         }));
     }
+
+    /// A run with those of its definition around it; none once one of them has ended.
+    fn family(&self, run: RunId) -> Option<Family> {
+        let mut runs = vec![self.state.run(&run)?];
+        let definition = self.state.definition(&runs[0].definition)?;
+        while let Some(parent) = runs.last().filter(|run| run.block > 0).and_then(|run| run.parent.as_ref())
+            && runs.len() < FAMILY_MAX
+        {
+            runs.push(self.state.run(&parent.run)?);
+        }
+        let state = self.state.clone();
+        let key: ReadKey = Arc::new(move |key| state.key(&key.parse().ok()?));
+        Some(Family { runs, definition, key })
+    }
+
+    fn evaluate(&self, family: Family, point: EvalPoint) -> impl Future<Output = Evaluation> + use<> {
+        let (processors, runtime) = (self.processors.clone(), self.options.runtime.clone());
+        let (state, gauges) = (self.state.clone(), self.gauges.clone());
+        async move {
+            let id = family.runs[0].id;
+            let place = processors.acquire_owned().await;
+            let found = runtime.spawn_blocking(move || {
+                let _place = place;
+                evaluate(&family, point)
+            });
+            let evaluation = match found.await {
+                Ok(Evaluated::Known(evaluation)) => evaluation,
+                Ok(Evaluated::Workflow { name, version, inputs }) => {
+                    match state.child(name, version, inputs).await {
+                        Ok(start) => Evaluation::Child(Box::new(start)),
+                        Err(failure) => Evaluation::Failed(failure),
+                    }
+                }
+                // Only a fault in the evaluator ends here; the run must not wait for it for ever.
+                Err(_) => Evaluation::Failed(Failure::new("EXPRESSION_FAILED", "the evaluator failed")),
+            };
+            count(&gauges.evaluations);
+            tracing::debug!(run = %id, ?point, failed = matches!(evaluation, Evaluation::Failed(_)), "evaluated");
+            evaluation
+        }
+    }
+
+    /// The message that a step sends, and the time left for its reply; none where it waits for none.
+    fn request(&self, run: RunId, place: StepIx) -> Option<(Json, Duration)> {
+        let run = self.state.run(&run)?;
+        let step = run.steps.get(usize::from(place))?;
+        let Some(Work::Message(request)) = step.work.as_deref() else { return None };
+        let left = step.wakes_at.map_or(REPLY_WITHIN, |until| until.since(self.state.now()));
+        Some((request.clone(), left.max(Duration::from_millis(1))))
+    }
+}
+
+/// What a step says of its message.
+#[derive(Deserialize)]
+struct Request {
+    component: Option<String>,
+    #[serde(default, rename = "type")]
+    kind: String,
+    payload: Option<Box<serde_json::value::RawValue>>,
+}
+
+/// Sends to one component and takes its reply, or to all and takes what each said.
+async fn send(coordinator: &CoordinatorHandle, request: &Json, within: Duration) -> Result<Json, Failure> {
+    let unsendable = |why: String| Failure::new("MESSAGE_UNSENDABLE", why);
+    let request: Request =
+        serde_json::from_str(request.as_str()).map_err(|error| unsendable(error.to_string()))?;
+    let payload = request.payload.map_or_else(Json::null, |payload| Json::from(payload.get()));
+    let message = Outgoing { kind: Text::from(request.kind), payload, timeout: within };
+    match request.component {
+        Some(component) => {
+            let component: ComponentId = component.parse().map_err(|bad| unsendable(format!("{bad}")))?;
+            coordinator.send(&component, message).await.map_err(|error| failure(&error))
+        }
+        None => {
+            let said = coordinator.broadcast(message).await;
+            let entry = |(component, reply): (ComponentId, Result<Json, MessageError>)| {
+                let name = serde_json::Value::from(component.as_str());
+                match reply {
+                    Ok(payload) => format!("{{\"componentId\":{name},\"payload\":{}}}", payload.as_str()),
+                    Err(error) => {
+                        let failure = failure(&error);
+                        let error =
+                            serde_json::json!({ "code": &*failure.code, "message": &*failure.message });
+                        format!("{{\"componentId\":{name},\"error\":{error}}}")
+                    }
+                }
+            };
+            let responses: Vec<String> = said.into_iter().map(entry).collect();
+            Ok(Json::from(format!("{{\"responses\":[{}]}}", responses.join(","))))
+        }
+    }
+}
+
+fn failure(error: &MessageError) -> Failure {
+    let code = match error {
+        MessageError::ComponentUnknown { .. } => "COMPONENT_UNKNOWN",
+        MessageError::ComponentDisconnected { .. } | MessageError::ConnectionBroke { .. } => {
+            "COMPONENT_DISCONNECTED"
+        }
+        MessageError::ComponentTimeout { .. } => "COMPONENT_TIMEOUT",
+        MessageError::QueueFull { .. } => "QUEUE_FULL",
+        MessageError::Remote(remote) => &remote.code,
+        MessageError::MessageUnknown { .. } => "MESSAGE_UNKNOWN",
+    };
+    Failure::new(code, error.to_string())
 }
 
 impl Actor for WorkflowManager {
@@ -173,7 +327,8 @@ impl Handler<Leads> for WorkflowManager {
             self.missed = true;
             self.work(ctx);
         } else if !self.leads {
-            self.waiting.clear();
+            self.evaluations.waiting.clear();
+            self.messages.waiting.clear();
             self.known.clear();
         }
     }

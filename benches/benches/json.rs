@@ -36,7 +36,13 @@ fn bodies(criterion: &mut Criterion) {
 }
 
 fn answers(criterion: &mut Criterion) {
-    let started = RunStarted { run_id: RUN.into(), workflow_id: RUN.into(), status: RunStatus::Running };
+    let started = RunStarted {
+        run_id: RUN.into(),
+        workflow_id: RUN.into(),
+        status: RunStatus::Running,
+        deduplicated: false,
+        origin: None,
+    };
     let task = format!("{}-0", RUN.replace("run_", "task_"));
     let scheduled = TaskScheduled { task_id: task, status: TaskStatus::Queued };
     let value = raw(&"v".repeat(254));
@@ -89,6 +95,12 @@ fn run() -> RunView {
         waiting_for: None,
         decision: None,
         progress: None,
+        items: None,
+        child_run_id: None,
+        signal: None,
+        approval_id: None,
+        request: None,
+        history: Vec::new(),
     };
     RunView {
         id: RUN.into(),
@@ -107,5 +119,14 @@ fn run() -> RunView {
         waiting_for: None,
         rev: 123_456,
         steps: ["one", "two", "three"].map(step).into(),
+        parent: None,
+        origin: None,
+        handlers: Vec::new(),
+        signals: 0,
+        group: None,
+        dedupe: None,
+        workflow_version: None,
+        started_by: "api".into(),
+        trigger: None,
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::channel::Channel;
 use crate::http::Call;
 use crate::wire::{SystemStatus, paths};
-use crate::{Batches, Cluster, Components, Error, Events, Runs, State, Tasks};
+use crate::{
+    Approvals, Batches, Cluster, Components, Error, Events, Runs, Schedules, State, Tasks, Workflows,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -158,6 +160,12 @@ impl Client {
         Batches::new(self.clone())
     }
 
+    /// What awaits somebody's decision.
+    #[must_use]
+    pub fn approvals(&self) -> Approvals {
+        Approvals::new(self.clone())
+    }
+
     /// Tasks without a run, and the results of attempts.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
@@ -168,6 +176,18 @@ impl Client {
     #[must_use]
     pub fn components(&self) -> Components {
         Components::new(self.clone())
+    }
+
+    /// Workflows kept by name.
+    #[must_use]
+    pub fn workflows(&self) -> Workflows {
+        Workflows::new(self.clone())
+    }
+
+    /// Schedules.
+    #[must_use]
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// State keys.

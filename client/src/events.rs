@@ -4,21 +4,15 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream::{BoxStream, unfold};
 use futures::{Stream, StreamExt};
-use tokio::time::timeout;
 
-use crate::error::is_retryable;
-use crate::http::{Call, read_problem};
-use crate::sse::{SseEvent, SseParser};
-use crate::wire::{self, Event, EventPage, EventsQuery, STREAM_EVENT_RESET, StreamReset, headers, paths};
-use crate::{Client, Error, backoff};
-
-/// Nodes send a comment every 15 s; one that is silent for three of them is left.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+use crate::feed::Feed;
+use crate::http::Call;
+use crate::sse::SseEvent;
+use crate::wire::{self, Event, EventPage, EventsQuery, STREAM_EVENT_RESET, StreamReset, paths};
+use crate::{Client, Error};
 
 /// Calls about events: [`Client::events`].
 ///
@@ -107,16 +101,7 @@ impl Events {
 
 /// The stream of events at `target`, after `since`.
 pub(crate) fn subscribe(client: Client, target: String, since: u64) -> EventStream {
-    let position = client.preferred();
-    let subscription = Subscription {
-        client,
-        target,
-        last: since,
-        position,
-        failures: 0,
-        connection: None,
-        ready: VecDeque::new(),
-    };
+    let subscription = Subscription { feed: Feed::new(client, target), last: since, ready: VecDeque::new() };
     EventStream { inner: unfold(Some(subscription), Subscription::step).boxed() }
 }
 
@@ -137,20 +122,10 @@ impl Stream for EventStream {
 }
 
 struct Subscription {
-    client: Client,
-    target: String,
+    feed: Feed,
     /// The newest event that was given out.
     last: u64,
-    position: usize,
-    /// How many connections in a row brought nothing.
-    failures: u32,
-    connection: Option<Connection>,
     ready: VecDeque<Result<Event, Error>>,
-}
-
-struct Connection {
-    body: BoxStream<'static, reqwest::Result<Bytes>>,
-    parser: SseParser,
 }
 
 impl Subscription {
@@ -162,33 +137,11 @@ impl Subscription {
                 Some(item) => return Some((item, None)),
                 None => {}
             }
-            if let Err(error) = this.read().await {
-                return Some((Err(error), None));
+            match this.feed.read(&this.last.to_string()).await {
+                Ok(events) => events.iter().for_each(|event| this.take(event)),
+                Err(error) => return Some((Err(error), None)),
             }
         }
-    }
-
-    /// Reads one chunk, on a new connection if there is none; `Err` is final.
-    async fn read(&mut self) -> Result<(), Error> {
-        let Some(connection) = &mut self.connection else {
-            return self.connect().await;
-        };
-        let mut events = Vec::new();
-        let goes_on = match timeout(SILENCE_MAX, connection.body.next()).await {
-            Ok(Some(Ok(chunk))) => connection.parser.push(&chunk, &mut events).is_ok(),
-            Ok(Some(Err(_)) | None) | Err(_) => false,
-        };
-        if goes_on {
-            self.failures = 0;
-        } else {
-            tracing::debug!(target = %self.target, last = self.last, "event stream broke");
-            self.connection = None;
-            self.position += 1;
-        }
-        for event in events {
-            self.take(&event);
-        }
-        Ok(())
     }
 
     fn take(&mut self, event: &SseEvent) {
@@ -210,32 +163,5 @@ impl Subscription {
             Ok(_known) => {}
             Err(error) => self.ready.push_back(Err(Error::Decode(error))),
         }
-    }
-
-    /// Tries one node, after a pause if those before failed.
-    async fn connect(&mut self) -> Result<(), Error> {
-        if self.failures > 0 {
-            tokio::time::sleep(backoff::pause(self.failures - 1)).await;
-        }
-        self.failures = self.failures.saturating_add(1);
-        let url = format!("{}{}", self.client.node(self.position), self.target);
-        let request = self.client.http().get(url).header(headers::LAST_EVENT_ID, self.last);
-        let Ok(Ok(response)) = timeout(self.client.attempt_timeout(), request.send()).await else {
-            self.position += 1;
-            return Ok(());
-        };
-        let status = response.status();
-        if status.is_success() {
-            let body = response.bytes_stream().boxed();
-            self.connection = Some(Connection { body, parser: SseParser::default() });
-            return Ok(());
-        }
-        let body = timeout(self.client.attempt_timeout(), response.bytes()).await;
-        let problem = read_problem(status.as_u16(), &body.ok().and_then(Result::ok).unwrap_or_default());
-        if status.is_client_error() && !is_retryable(&problem) {
-            return Err(Error::Problem(Box::new(problem)));
-        }
-        self.position += 1;
-        Ok(())
     }
 }

@@ -44,6 +44,17 @@ impl Call {
         Self::mutation(Method::POST, path).json(body)
     }
 
+    /// A call with a JSON document a line, which is sent again only if it certainly had no effect.
+    pub(crate) fn post_lines<L: Serialize>(path: impl Into<String>, lines: &[L]) -> Result<Self, Error> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line).map_err(|error| Error::no_json_form("a line", &error))?;
+            bytes.push(b'\n');
+        }
+        let call = Self::new(Method::POST, path).header(CONTENT_TYPE.as_str(), headers::NDJSON);
+        Ok(Self { body: Some(bytes.into()), once: true, ..call })
+    }
+
     fn new(method: Method, path: impl Into<String>) -> Self {
         let (target, headers) = (path.into(), Vec::new());
         Self { method, target, body: None, headers, patience: Duration::ZERO, once: false }
@@ -222,7 +233,10 @@ impl Client {
             request = request.header(name, value);
         }
         if let Some(body) = &call.body {
-            request = request.header(CONTENT_TYPE, headers::JSON).body(body.clone());
+            if !call.headers.iter().any(|(name, _)| *name == CONTENT_TYPE.as_str()) {
+                request = request.header(CONTENT_TYPE, headers::JSON);
+            }
+            request = request.body(body.clone());
         }
         let response = request.send().await?;
         let number = |name| number(response.headers(), name);

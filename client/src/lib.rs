@@ -1,6 +1,7 @@
 //! The Rust client library of `orc`, its worker runtime ([`worker`]), and the one copy of the HTTP paths and bodies
 //! ([`wire`]). Knows HTTP and WebSocket; knows nothing of consensus or of the rules.
 
+mod approvals;
 mod backoff;
 mod batches;
 mod channel;
@@ -9,23 +10,33 @@ mod cluster;
 mod components;
 mod error;
 mod events;
+mod family;
+mod feed;
 mod http;
+mod logs;
 mod runs;
+mod schedules;
 mod socket;
 mod sse;
 mod state;
 mod tasks;
+mod tasks_queue;
 pub mod wire;
 pub mod worker;
+mod workflows;
 
+pub use approvals::Approvals;
 pub use batches::Batches;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;
 pub use components::{Components, Send as SendMessage};
 pub use error::{Error, TransportError};
 pub use events::{EventStream, Events};
+pub use logs::LogFollower;
 pub use runs::{RunHandle, RunResult, RunWait, Runs, Start, Workflow};
+pub use schedules::Schedules;
 pub use state::{Change, Changes, Set, State};
 pub use tasks::{Schedule, TaskHandle, TaskResult, TaskWait, Tasks};
 pub use wire::{ErrorBody, Priority, Problem, RunStatus, StepStatus, TaskStatus};
 pub use worker::{TaskCtx, TaskError, TaskHandler, Worker, WorkerError};
+pub use workflows::Workflows;

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::http::Call;
+use crate::logs::{self, LogFollower};
 use crate::wire::{
-    self, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus, RunSummary, RunView, RunsQuery,
-    StartQuery, StartRun, StepView, WaitQuery, paths,
+    self, Explanation, LogPage, LogsQuery, Page, Priority, Raw, Reason, RunChanged, RunStarted, RunStatus,
+    RunSummary, RunView, RunsQuery, StartQuery, StartRun, StepView, WaitQuery, paths,
 };
 use crate::{Client, Error, backoff};
 
@@ -26,14 +27,32 @@ pub(crate) type BoxedCall<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + S
 /// What is to run.
 #[derive(Debug)]
 pub struct Workflow {
-    definition: Result<Raw, serde_json::Error>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Definition(Result<Raw, serde_json::Error>),
+    Named(String, Option<u64>),
 }
 
 impl Workflow {
     /// A definition: an object with the workflow's name and steps.
     #[must_use]
     pub fn definition<D: Serialize>(definition: D) -> Self {
-        Self { definition: wire::raw(&definition) }
+        Self { what: What::Definition(wire::raw(&definition)) }
+    }
+
+    /// The latest version of a workflow that is kept by name.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { what: What::Named(name.into(), None) }
+    }
+
+    /// A certain version of a workflow that is kept by name.
+    #[must_use]
+    pub fn version(name: impl Into<String>, version: u64) -> Self {
+        Self { what: What::Named(name.into(), Some(version)) }
     }
 }
 
@@ -50,8 +69,17 @@ impl Runs {
 
     /// Begins to start a run.
     pub fn start(&self, workflow: Workflow) -> Start {
-        let (inputs, labels) = (BTreeMap::new(), BTreeMap::new());
-        Start { client: self.client.clone(), workflow, inputs, labels, priority: None, key: None }
+        Start {
+            client: self.client.clone(),
+            workflow,
+            inputs: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            priority: None,
+            key: None,
+            started_by: None,
+            dedupe: None,
+            concurrency_key: None,
+        }
     }
 
     /// A run that exists, by its id.
@@ -66,6 +94,14 @@ impl Runs {
     /// As every call: [`Error`].
     pub async fn get(&self, id: &str) -> Result<RunView, Error> {
         self.client.call(Call::get(paths::fill(paths::RUN, id))).await
+    }
+
+    /// Why the run waits, or how it came to its end.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn explain(&self, id: &str) -> Result<Explanation, Error> {
+        self.client.call(Call::get(paths::fill(paths::RUN_EXPLAIN, id))).await
     }
 
     /// A page of runs.
@@ -87,6 +123,9 @@ pub struct Start {
     labels: BTreeMap<String, String>,
     priority: Option<Priority>,
     key: Option<String>,
+    started_by: Option<String>,
+    dedupe: Option<String>,
+    concurrency_key: Option<String>,
 }
 
 impl Start {
@@ -108,9 +147,27 @@ impl Start {
         self
     }
 
+    /// Says who starts it: `api` (the default) or `cli`.
+    pub fn started_by(mut self, who: impl Into<String>) -> Self {
+        self.started_by = Some(who.into());
+        self
+    }
+
     /// A key of your own: the same key and run start only once, whoever asks how often.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// A word of your own: while a run of the workflow with this word lives, it is the answer and nothing is started.
+    pub fn dedupe(mut self, word: impl Into<String>) -> Self {
+        self.dedupe = Some(word.into());
+        self
+    }
+
+    /// The name of the run's concurrency group, instead of what the workflow says.
+    pub fn concurrency_key(mut self, name: impl Into<String>) -> Self {
+        self.concurrency_key = Some(name.into());
         self
     }
 
@@ -131,8 +188,13 @@ impl Start {
     }
 
     fn call(self) -> Result<Call, Error> {
-        let definition =
-            self.workflow.definition.map_err(|error| Error::no_json_form("the definition", &error))?;
+        let (definition, workflow, version) = match self.workflow.what {
+            What::Definition(definition) => {
+                let definition = definition.map_err(|error| Error::no_json_form("the definition", &error))?;
+                (Some(definition), None, None)
+            }
+            What::Named(name, version) => (None, Some(name), version),
+        };
         let mut inputs = BTreeMap::new();
         for (name, value) in self.inputs {
             let value = value.map_err(|error| Error::no_json_form(&format!("input {name}"), &error))?;
@@ -142,7 +204,17 @@ impl Start {
             true => None,
             false => Some(wire::raw(&inputs).map_err(|error| Error::no_json_form("the inputs", &error))?),
         };
-        let body = StartRun { definition, inputs, labels: self.labels, priority: self.priority };
+        let body = StartRun {
+            definition,
+            workflow,
+            version,
+            inputs,
+            labels: self.labels,
+            priority: self.priority,
+            started_by: self.started_by,
+            dedupe: self.dedupe,
+            concurrency_key: self.concurrency_key,
+        };
         Ok(Call::post(paths::RUNS, &body)?.key(self.key))
     }
 }
@@ -150,8 +222,8 @@ impl Start {
 /// A run that exists.
 #[derive(Clone, Debug)]
 pub struct RunHandle {
-    client: Client,
-    id: String,
+    pub(crate) client: Client,
+    pub(crate) id: String,
 }
 
 impl RunHandle {
@@ -167,6 +239,20 @@ impl RunHandle {
     /// As every call: [`Error`].
     pub async fn get(&self) -> Result<RunView, Error> {
         self.client.runs().get(&self.id).await
+    }
+
+    /// A page of what its tasks logged, on all nodes.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn logs(&self, query: &LogsQuery) -> Result<LogPage, Error> {
+        logs::page(&self.client, paths::RUN_LOGS, &self.id, query).await
+    }
+
+    /// Follows what its tasks log, to the run's end.
+    #[must_use]
+    pub fn follow_logs(&self, query: &LogsQuery) -> LogFollower {
+        logs::follow(self.client.clone(), paths::RUN_LOGS_STREAM, &self.id, query)
     }
 
     /// Waits until the run is terminal: `run.wait().timeout(limit).await?`.
@@ -204,6 +290,24 @@ impl RunHandle {
     /// As every call: [`Error`].
     pub async fn delete(&self) -> Result<(), Error> {
         self.client.call_unit(Call::mutation(Method::DELETE, paths::fill(paths::RUN, &self.id))).await
+    }
+
+    /// Ends the run and its children at once, without grace or handlers.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn terminate(&self, reason: Option<&str>) -> Result<RunStatus, Error> {
+        self.steer(paths::RUN_TERMINATE, reason).await
+    }
+
+    /// Gives the run a signal; it is kept until a step awaits it.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn signal<D: Serialize>(&self, name: &str, data: &D) -> Result<RunStatus, Error> {
+        let path = paths::fill(&paths::fill(paths::RUN_SIGNAL, &self.id), name);
+        let changed: RunChanged = self.client.call(Call::post(path, data)?).await?;
+        Ok(changed.status)
     }
 
     async fn steer(&self, template: &str, reason: Option<&str>) -> Result<RunStatus, Error> {

@@ -9,18 +9,19 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::http::Call;
+use crate::logs::{self, LogFollower};
 use crate::runs::{BoxedCall, wait_until};
 use crate::wire::{
-    self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, Millis, Page, Priority, Reason,
-    Retry, ScheduleTask, ScheduleTasks, TaskChanged, TaskScheduled, TaskStatus, TaskView, TasksQuery,
-    TasksScheduled, paths,
+    self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, LogEntry, LogPage, LogToken,
+    LogsQuery, Millis, Page, Priority, Reason, Retry, ScheduleTask, ScheduleTasks, TaskChanged,
+    TaskScheduled, TaskStatus, TaskView, TasksQuery, TasksScheduled, When, paths,
 };
 use crate::{Client, Error};
 
 /// Calls about tasks: [`Client::tasks`].
 #[derive(Clone, Debug)]
 pub struct Tasks {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Tasks {
@@ -107,6 +108,15 @@ impl Tasks {
     pub async fn heartbeat(&self, id: &str, heartbeat: &AttemptHeartbeat) -> Result<AttemptPulse, Error> {
         self.client.call(Call::post(paths::fill(paths::TASK_HEARTBEAT, id), heartbeat)?).await
     }
+
+    /// Hands in lines that an attempt logged.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; with code `STALE_ATTEMPT` when the token is no longer the newest.
+    pub async fn log(&self, id: &str, token: u64, lines: &[LogEntry]) -> Result<(), Error> {
+        let call = Call::post_lines(paths::fill(paths::TASK_LOGS, id), lines)?;
+        self.client.call_unit(call.query(&LogToken { token })).await
+    }
 }
 
 /// A task about to be scheduled.
@@ -156,6 +166,24 @@ impl Schedule {
     /// How long it may wait for a component.
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
         self.task.queue_timeout = Some(Millis::from(timeout));
+        self
+    }
+
+    /// It does not start before.
+    pub fn run_at(mut self, when: When) -> Self {
+        self.task.run_at = Some(when);
+        self
+    }
+
+    /// How long it may take from its creation to its end, over all attempts.
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.task.total_timeout = Some(Millis::from(timeout));
+        self
+    }
+
+    /// How long an attempt may go without a sign of life ([`TaskCtx::heartbeat`](crate::TaskCtx::heartbeat)).
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.task.heartbeat_timeout = Some(Millis::from(timeout));
         self
     }
 
@@ -211,6 +239,20 @@ impl TaskHandle {
     /// As every call: [`Error`].
     pub async fn get(&self) -> Result<TaskView, Error> {
         self.client.tasks().get(&self.id).await
+    }
+
+    /// A page of what it logged, on all nodes.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn logs(&self, query: &LogsQuery) -> Result<LogPage, Error> {
+        logs::page(&self.client, paths::TASK_LOGS, &self.id, query).await
+    }
+
+    /// Follows what it logs, to its end.
+    #[must_use]
+    pub fn follow_logs(&self, query: &LogsQuery) -> LogFollower {
+        logs::follow(self.client.clone(), paths::TASK_LOGS_STREAM, &self.id, query)
     }
 
     /// Waits until the task is terminal: `task.wait().timeout(limit).await?`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::pending;
+use orc_client::wire::session::ComponentMessage;
 use orc_client::{Client, TaskCtx, TaskError, Worker, WorkerError};
 use serde_json::{Value, json};
 use support::session::{FakeNode, FakeSession};
@@ -49,6 +50,10 @@ async fn rig() -> (Rig, FakeSession) {
                 Ok(json!({ "token": ctx.token() }))
             }
         })
+        .task_fn("talker", |ctx: TaskCtx, lines: u64| async move {
+            (0..lines).for_each(|number| ctx.log(format!("line {number}")));
+            Ok(lines)
+        })
         .task_fn("stubborn", move |_: TaskCtx, _: Value| {
             there.add_permits(1);
             let guard = AddOnDrop(Arc::clone(&gone));
@@ -82,7 +87,7 @@ async fn results_and_replies_come_back() {
     let (_rig, mut session) = rig().await;
     let hello = &session.hello;
     assert_eq!((hello.name.as_str(), hello.kind.as_str(), hello.slots), ("w", "worker", 3));
-    assert_eq!(hello.capabilities, ["double", "gated", "stubborn"]);
+    assert_eq!(hello.capabilities, ["double", "gated", "stubborn", "talker"]);
 
     let cases = [
         (
@@ -131,6 +136,24 @@ async fn a_cancelled_attempt_is_dropped_after_its_grace() {
     session.send(&cancel("unknown")).await;
     let line = session.line().await.expect("an answer for an attempt that is not held");
     assert!(line.contains("CANCELLED") && line.contains("unknown"), "{line}");
+}
+
+#[tokio::test]
+async fn what_an_attempt_logged_comes_before_its_result() {
+    let (_rig, mut session) = rig().await;
+    session.send_task("t", 5, "talker", "3").await;
+    let mut lines = Vec::new();
+    loop {
+        match session.next().await.expect("the session is open") {
+            ComponentMessage::Log(log) => {
+                assert_eq!((log.task_id.as_str(), log.token), ("t", 5));
+                lines.extend(log.lines.into_iter().map(|line| line.text));
+            }
+            ComponentMessage::Complete(_) => break,
+            other => panic!("neither lines nor a result: {other:?}"),
+        }
+    }
+    assert_eq!(lines, ["line 0", "line 1", "line 2"]);
 }
 
 #[tokio::test]

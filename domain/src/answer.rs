@@ -38,6 +38,15 @@ pub enum Answer {
         /// Its session.
         session: SessionId,
     },
+    /// So many were affected.
+    Count(u32),
+    /// A workflow or schedule stands at a version.
+    Version {
+        /// Its number.
+        version: u64,
+        /// This command made it.
+        made: bool,
+    },
 }
 
 /// What became of a proposal that was decided.

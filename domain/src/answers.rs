@@ -62,7 +62,11 @@ fn weight(record: &AnswerRecord) -> usize {
     const TASK: usize = 32;
     RECORD
         + match &record.answer {
-            Answer::Done | Answer::Run { .. } | Answer::Key { .. } => 0,
+            Answer::Done
+            | Answer::Run { .. }
+            | Answer::Key { .. }
+            | Answer::Count(_)
+            | Answer::Version { .. } => 0,
             Answer::Tasks(tasks) => TASK * (tasks.len() + 1),
             Answer::Session { component, .. } => TASK + component.as_str().len(),
         }

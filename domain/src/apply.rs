@@ -7,11 +7,13 @@ use crate::{
     answer::{Answer, Outcome},
     assign::{admit, assign},
     command::{Command, Entry, Idempotency},
-    decide::{decide, due, follow},
+    decide::{alive_twin, decide, due, follow},
     effect::Effect,
-    event::{Event, Recorded},
+    event::Event,
     evolve::evolve,
+    ids::RunId,
     react::{FollowUp, effects_of, react},
+    recorded::Recorded,
     rejection::Rejection,
     run::RunStatus,
     state::{AnswerRecord, State},
@@ -38,7 +40,11 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     if let Some(outcome) = entry.proposal.idempotency.and_then(|idempotency| replay(state, idempotency)) {
         return Applied { outcome, effects: Vec::new() };
     }
-    let command = &entry.proposal.command;
+    let (command, seq_before) = (&entry.proposal.command, state.meta.seq);
+    let twin = match command {
+        Command::CreateRun(create) => alive_twin(state, create),
+        _ => None,
+    };
     let events = match decide(state, command) {
         Ok(events) => events,
         Err(rejection) => {
@@ -46,6 +52,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
             return Applied { outcome, effects: Vec::new() };
         }
     };
+    let first = state.journal.events.len();
     let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
     story.record(events);
     story.settle();
@@ -53,7 +60,7 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
-    let answer = answer(state, command);
+    let answer = answer(state, command, (twin, first, seq_before));
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
     }
@@ -116,24 +123,48 @@ impl Story<'_> {
     }
 }
 
-/// What the caller of an accepted command hears.
-fn answer(state: &State, command: &Command) -> Answer {
+/// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created, the
+/// events it led to begin at `first` and follow number `seq_before`.
+fn answer(
+    state: &State,
+    command: &Command,
+    (twin, first, seq_before): (Option<RunId>, usize, u64),
+) -> Answer {
     let run_answer = |id| {
         let status = state.runs.latest(&id).map_or(RunStatus::Completed, |run| run.status);
         Answer::Run { id, status }
     };
     let task_status = |id| state.tasks.latest(id).map_or(TaskStatus::Completed, |task| task.status);
+    let version = |version: Option<u64>| Answer::Version {
+        version: version.unwrap_or(0),
+        made: state.meta.seq > seq_before,
+    };
+    let workflow_version = |name| state.workflows.get(name).map(|workflow| workflow.version);
+    let schedule_version = |id| state.schedules.get(id).map(|schedule| schedule.version);
     match command {
-        Command::CreateRun(create) => run_answer(create.id),
-        Command::CancelRun { run, .. } | Command::PauseRun { run } | Command::ResumeRun { run } => {
-            run_answer(*run)
-        }
+        Command::CreateRun(create) => run_answer(twin.unwrap_or(create.id)),
+        Command::CancelRun { run, .. }
+        | Command::PauseRun { run }
+        | Command::ResumeRun { run }
+        | Command::TerminateRun { run, .. }
+        | Command::SignalRun { run, .. }
+        | Command::DecideApproval { run, .. } => run_answer(*run),
+        Command::TriggerSchedule { run, .. } => run_answer(*run),
         Command::CreateTasks { tasks } => {
             Answer::Tasks(tasks.iter().map(|task| (task.id, task_status(&task.id))).collect())
         }
-        Command::CancelTask { task, .. } => Answer::Tasks(alloc::vec![(*task, task_status(task))]),
+        Command::CancelTask { task, .. } | Command::SetTaskPriority { task, .. } => {
+            Answer::Tasks(alloc::vec![(*task, task_status(task))])
+        }
         Command::SetState { key, .. } => {
             Answer::Key { version: state.keys.get(key).map_or(0, |record| record.version) }
+        }
+        Command::DropDeadTasks { .. } => {
+            let dropped = |event: &Event| {
+                if let Event::DeadTasksDropped { tasks, overflow: false } = event { tasks.len() } else { 0 }
+            };
+            let dropped = state.journal.events[first..].iter().map(|recorded| dropped(&recorded.event));
+            Answer::Count(u32::try_from(dropped.sum::<usize>()).unwrap_or(u32::MAX))
         }
         Command::ConnectComponent { component, session, .. } => {
             Answer::Session { component: component.clone(), session: *session }
@@ -146,8 +177,30 @@ fn answer(state: &State, command: &Command) -> Answer {
         | Command::DrainComponent { .. }
         | Command::DeregisterComponent { .. }
         | Command::RecordEvaluation { .. }
+        | Command::FinishMessage { .. }
         | Command::AdvanceTime
         | Command::Configure(_)
-        | Command::DeleteEnded { .. } => Answer::Done,
+        | Command::DeleteEnded { .. }
+        | Command::ExpireHeartbeat { .. }
+        | Command::PauseAction { .. }
+        | Command::ResumeAction { .. }
+        | Command::ReportStuck { .. }
+        | Command::DeleteWorkflow { .. }
+        | Command::DeleteSchedule { .. }
+        | Command::PlanSchedule { .. } => Answer::Done,
+        Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),
+        Command::PauseWorkflow { name } | Command::ResumeWorkflow { name } => version(workflow_version(name)),
+        Command::SetSchedule { spec, .. } => version(schedule_version(&spec.id)),
+        Command::PauseSchedule { schedule } | Command::ResumeSchedule { schedule } => {
+            version(schedule_version(schedule))
+        }
     }
+}
+
+/// Writes facts that no rule made, as a wrong rule would, and lets follow what follows.
+#[cfg(test)]
+pub(crate) fn record_wrong(state: &mut State, events: Vec<Event>) {
+    let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
+    story.record(events);
+    story.settle();
 }

@@ -10,10 +10,7 @@ use crate::{
 
 /// The next run to start, if the limit allows one.
 pub(crate) fn admit(state: &State) -> Option<Event> {
-    if state.indexes.runs_active() >= state.config().runs_active_max {
-        return None;
-    }
-    state.indexes.first_queued_run().map(|run| Event::RunStarted { run })
+    state.indexes.next_run(state.config().runs_active_max).map(|run| Event::RunStarted { run })
 }
 
 /// The next attempt to start: the best placed task that has a component, on the one with most free slots.
@@ -22,7 +19,7 @@ pub(crate) fn assign(state: &State) -> Option<Event> {
         return None;
     }
     let mut best: Option<(Place, TaskId, &ComponentId)> = None;
-    for (place, task, labels, components) in state.indexes.matches() {
+    for (place, task, labels, components) in state.indexes.matches(&state.meta.paused_actions) {
         if best.is_some_and(|(best_place, best_task, _)| (best_place, best_task) <= (place, task)) {
             continue;
         }
@@ -35,10 +32,11 @@ pub(crate) fn assign(state: &State) -> Option<Event> {
     }
     let (_, id, component) = best?;
     let task = state.tasks.get(&id).expect("a queued task is live");
+    let deadline = state.meta.now + task.timeout;
     Some(Event::TaskAssigned {
         task: id,
         component: component.clone(),
         token: Token(state.meta.token.0 + 1),
-        deadline: state.meta.now + task.timeout,
+        deadline: task.total_deadline().map_or(deadline, |total| total.min(deadline)),
     })
 }

@@ -1,20 +1,23 @@
 //! What may be asked of the cluster: commands, and the entry that carries one.
 //! Knows nothing of how they are decided.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     component::{HeldAttempt, SessionEnd},
     config::ClusterConfig,
-    definition::{Definition, Retry},
+    evaluation::Evaluation,
     ids::{
-        ActionName, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
-        SessionId, StateKey, TaskId, Text, Timestamp, Token,
+        ActionName, ComponentId, IdempotencyKey, Json, NodeId, Priority, RunId, SessionId, StateKey, StepIx,
+        TaskId, Text, Timestamp, Token,
     },
-    run::{Decision, EvalPoint, Failure},
-    task::TaskStatus,
+    names::{ScheduleId, WorkflowName},
+    request::{ApplyWorkflow, CreateRun, DeadSelection, DeleteEnded, Expect, NewTask, RegisterComponent},
+    run::Failure,
+    schedule::{Missed, ScheduleSpec},
+    step::EvalPoint,
 };
 
 /// One command as the log has it: decided alike on every node.
@@ -169,116 +172,141 @@ pub enum Command {
     },
     /// Set the cluster's limits and defaults.
     Configure(Box<ClusterConfig>),
-    /// Delete runs and tasks that have ended, [`DELETED_MAX`] at most; refused where one of them has not. Ids that nobody
-    /// knows are passed over: the state does not know what the archive has.
-    DeleteEnded {
-        /// Which runs.
-        runs: Vec<RunId>,
-        /// Which tasks of their own.
-        tasks: Vec<TaskId>,
+    /// End a run and its children at once, without grace or handlers.
+    TerminateRun {
+        /// Which.
+        run: RunId,
+        /// Why.
+        reason: Text,
     },
-}
-
-/// Runs and tasks that one command may delete.
-pub const DELETED_MAX: usize = 1_000;
-
-/// A run to start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CreateRun {
-    /// Minted by the gateway.
-    pub id: RunId,
-    /// What it executes.
-    pub definition: DefinitionId,
-    /// The definition itself, where the gateway did not see it in the state.
-    pub body: Option<Arc<Definition>>,
-    /// Values for `inputs`, a JSON object.
-    pub inputs: Json,
-    /// Labels of the run.
-    pub labels: Labels,
-    /// Priority of its steps.
-    pub priority: Priority,
-}
-
-/// A task to create.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewTask {
-    /// Minted by the gateway.
-    pub id: TaskId,
-    /// Name as the user wrote it.
-    pub name: Text,
-    /// What is asked for.
-    pub action: ActionName,
-    /// JSON for the component.
-    pub payload: Json,
-    /// How urgent.
-    pub priority: Priority,
-    /// What a component must have.
-    pub labels: Labels,
-    /// What must complete first.
-    pub dependencies: Vec<Dependency>,
-    /// The configured default if none.
-    pub timeout: Option<Duration>,
-    /// Time it may wait for a component.
-    pub queue_timeout: Option<Duration>,
-    /// The configured default if none.
-    pub retry: Option<Retry>,
-}
-
-/// A task that must complete first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dependency {
-    /// Which.
-    pub task: TaskId,
-    /// How it ended, where the gateway found it ended in the archive. An ended task never changes.
-    pub ended: Option<TaskStatus>,
-}
-
-/// What is known of a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegisterComponent {
-    /// Identity.
-    pub id: ComponentId,
-    /// Name as the user wrote it.
-    pub name: Text,
-    /// Free word, such as `worker`.
-    pub kind: Text,
-    /// Free word.
-    pub version: Text,
-    /// Actions it offers.
-    pub capabilities: Vec<ActionName>,
-    /// What tasks may demand.
-    pub labels: Labels,
-    /// Tasks it takes at once.
-    pub slots: u32,
-}
-
-/// What the leader found expressions to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Evaluation {
-    /// The step runs, with its templates filled in.
-    Proceed {
-        /// JSON, if there were templates.
-        config: Option<Json>,
+    /// Give a run a signal; it is kept until a step awaits it.
+    SignalRun {
+        /// Which.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+        /// JSON that the awaiting step yields.
+        data: Json,
     },
-    /// The step's `if` is false.
-    Skip(Decision),
-    /// A condition's value.
-    Condition(Decision),
-    /// The run's outputs, a JSON object.
-    Outputs(Json),
-    /// An expression cannot be evaluated.
-    Failed(Failure),
-}
-
-/// What must hold for a state write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Expect {
-    /// Anything.
-    Any,
-    /// The key has no value.
-    Absent,
-    /// The key has a value.
-    Present,
-    /// The key is at this version.
-    Version(u64),
+    /// Approve or reject what a step awaits.
+    DecideApproval {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who says so.
+        by: Text,
+        /// Why, as they say.
+        comment: Option<Text>,
+        /// JSON that the step yields.
+        output: Json,
+    },
+    /// What became of the message that a step sent.
+    FinishMessage {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The reply, JSON, or why there is none.
+        reply: Result<Json, Failure>,
+    },
+    /// The node that has the component's session says: the attempt gave no sign of life within its time.
+    ExpireHeartbeat {
+        /// Which.
+        task: TaskId,
+        /// Which attempt.
+        token: Token,
+    },
+    /// Change the priority of a task that does not run.
+    SetTaskPriority {
+        /// Which.
+        task: TaskId,
+        /// To what.
+        priority: Priority,
+    },
+    /// Assign no tasks of an action; running attempts go on.
+    PauseAction {
+        /// Which.
+        action: ActionName,
+    },
+    /// Assign tasks of an action again.
+    ResumeAction {
+        /// Which.
+        action: ActionName,
+    },
+    /// Take tasks off the dead-letter list for good.
+    DropDeadTasks {
+        /// Which.
+        which: DeadSelection,
+    },
+    /// The leader's sweep: all work it found that nothing can wake, as sentences.
+    ReportStuck {
+        /// What it found; empty: nothing any more.
+        found: BTreeSet<Text>,
+    },
+    /// Keep a workflow by name, or a new version of one.
+    ApplyWorkflow(Box<ApplyWorkflow>),
+    /// Forget a workflow with its versions and schedules; its runs go on.
+    DeleteWorkflow {
+        /// Which.
+        name: WorkflowName,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Start no new runs of a workflow by name, schedule or hook.
+    PauseWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Go on.
+    ResumeWorkflow {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// Make or change a schedule.
+    SetSchedule {
+        /// All of it.
+        spec: Box<ScheduleSpec>,
+        /// What must hold of its version.
+        expect: Expect,
+    },
+    /// Forget a schedule; its runs go on.
+    DeleteSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Give no instant its turn.
+    PauseSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Go on with the instants after now.
+    ResumeSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// Start a run of a schedule now, whatever else goes on.
+    TriggerSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// Minted by the gateway.
+        run: RunId,
+    },
+    /// What the leader found the next instant of a schedule to be.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+        /// The version it was computed for.
+        version: u64,
+        /// The instant it was computed from.
+        after: Timestamp,
+        /// The next one that can still have its turn.
+        instant: Timestamp,
+        /// Those between that cannot.
+        missed: Option<Missed>,
+    },
+    /// Delete what has ended; refused where some of it has not.
+    DeleteEnded(DeleteEnded),
 }

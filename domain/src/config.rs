@@ -52,6 +52,10 @@ pub struct ClusterConfig {
     pub tasks_kept_for: Duration,
     /// Ended tasks kept, the latest (`tasks.maxEndedTasks`).
     pub tasks_kept_max: u32,
+    /// Tasks kept on the dead-letter list (`tasks.maxDeadLetters`); the oldest leave first, 0 keeps none.
+    pub tasks_dead_max: u32,
+    /// Time between sweeps for work that nothing can wake (`tasks.deadlockDetectionInterval`).
+    pub deadlock_interval: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -64,6 +68,7 @@ impl Default for ClusterConfig {
             jitter: false,
             non_retryable: alloc::vec::Vec::new(),
             lost_max: 10,
+            on: alloc::vec::Vec::new(),
         };
         ClusterConfig {
             runs_active_max: 10,
@@ -87,6 +92,8 @@ impl Default for ClusterConfig {
             runs_kept_max: 1_000_000,
             tasks_kept_for: Duration::from_secs(30 * 86_400),
             tasks_kept_max: 1_000_000,
+            tasks_dead_max: 10_000,
+            deadlock_interval: Duration::from_secs(30),
         }
     }
 }
@@ -111,6 +118,7 @@ impl ClusterConfig {
             ("maxLiveTasks", self.tasks_live_max, 1, 10_000_000),
             ("state.maxVersions", self.versions_max, 1, 10_000),
             ("components.maxQueueSize", self.messages_waiting_max, 1, 1_000_000),
+            ("tasks.maxDeadLetters", self.tasks_dead_max, 0, 1_000_000),
             ("retryAttempts", self.task_retry.limit, 1, 1_000),
             ("workflow.maxRetryAttempts", self.step_retry.limit, 1, 1_000),
             ("workflow.maxEndedRuns", self.runs_kept_max, 0, 100_000_000),
@@ -129,6 +137,7 @@ impl ClusterConfig {
             ("components.heartbeatInterval", self.heartbeat_interval, Duration::from_millis(100), day),
             ("componentTimeout", self.component_timeout, Duration::from_secs(1), day),
             ("components.messageTimeout", self.message_timeout, Duration::from_millis(1), day),
+            ("tasks.deadlockDetectionInterval", self.deadlock_interval, Duration::from_millis(100), day),
             ("tasks.taskTimeout", self.task_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.stepTimeout", self.step_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.workflowTimeout", self.run_timeout, Duration::from_millis(1), 365 * day),

@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ActionName, DefinitionId, Json, Labels, Priority, StepIx, Text};
+use crate::ids::{ActionName, BlockIx, DefinitionId, Json, Labels, Priority, StateKey, StepIx, Text};
 
 /// A workflow, checked and with every default filled in.
 ///
-/// The compiler of workflow files guarantees: `needs` and `followers` mirror each other, point inside `steps` and have
-/// no cycle; `parallel` is flattened (the group is a step that needs its children, the children need what it needed).
+/// The compiler of workflow files guarantees, for `steps` and for each of `blocks`: `needs` and `followers` mirror each
+/// other, point inside the same list and have no cycle; `parallel` is flattened (the group is a step that needs its
+/// children, the children need what it needed); blocks that steps or handlers name exist and are not empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// Content hash of the source.
@@ -25,6 +26,71 @@ pub struct Definition {
     pub outputs: Vec<(Text, Text)>,
     /// Time a run may take from its start.
     pub timeout: Duration,
+    /// Further lists of steps, each run as a child run: bodies of `foreach`, `compensate`, handlers. Block 1 is the first.
+    pub blocks: Vec<Vec<StepDef>>,
+    /// What follows the end of a run.
+    pub handlers: Handlers,
+    /// How many runs may be active together.
+    pub concurrency: Option<Concurrency>,
+}
+
+impl Definition {
+    /// A definition of nothing but these steps.
+    pub fn new(id: DefinitionId, name: impl Into<Text>, steps: Vec<StepDef>) -> Definition {
+        Definition {
+            id,
+            name: name.into(),
+            source: Json::null(),
+            steps,
+            outputs: Vec::new(),
+            timeout: Duration::from_secs(3600),
+            blocks: Vec::new(),
+            handlers: Handlers::default(),
+            concurrency: None,
+        }
+    }
+
+    /// The steps of a block; block 0 are those of the workflow itself.
+    pub fn block(&self, block: BlockIx) -> &[StepDef] {
+        match block.checked_sub(1) {
+            None => &self.steps,
+            Some(place) => self.blocks.get(usize::from(place)).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+/// Blocks that run when the steps of a run have ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handlers {
+    /// After a failure or a time-out.
+    pub on_failure: Option<BlockIx>,
+    /// After a cancel.
+    pub on_cancel: Option<BlockIx>,
+    /// After everything else, however the run ended.
+    pub finally: Option<BlockIx>,
+}
+
+/// `concurrency`: runs of one group, at most so many at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// A text with `${{ }}` over the inputs; none: all runs of the workflow are one group.
+    pub group: Option<Text>,
+    /// Runs active at once.
+    pub limit: u32,
+    /// What a further run does.
+    pub on_conflict: OnConflict,
+}
+
+/// What a run does whose concurrency group is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnConflict {
+    /// It waits.
+    #[default]
+    Queue,
+    /// It has older runs of the group cancelled.
+    CancelRunning,
+    /// It is refused.
+    Reject,
 }
 
 /// One step of a workflow.
@@ -54,6 +120,42 @@ pub struct StepDef {
     pub labels: Labels,
     /// The run's if none.
     pub priority: Option<Priority>,
+    /// Time that the whole step may take, where it is not a task.
+    pub limit: Option<Duration>,
+    /// Output names and the expressions that yield them from `output`; empty: the output as it came.
+    pub outputs: Vec<(Text, Text)>,
+    /// Undoes the step after a failure or cancel of the run.
+    pub compensate: Option<BlockIx>,
+    /// Time an attempt may go without a sign of life.
+    pub heartbeat_timeout: Option<Duration>,
+    /// Time from the step's start to its end, over all attempts.
+    pub total_timeout: Option<Duration>,
+}
+
+impl StepDef {
+    /// A step of nothing but its kind, that needs nothing.
+    pub fn new(id: impl Into<Text>, kind: StepKind, retry: Retry) -> StepDef {
+        let id = id.into();
+        StepDef {
+            name: id.clone(),
+            id,
+            needs: Vec::new(),
+            followers: Vec::new(),
+            only_if: None,
+            kind,
+            timeout: Duration::from_secs(300),
+            queue_timeout: None,
+            retry,
+            continue_on_error: false,
+            labels: Labels::new(),
+            priority: None,
+            limit: None,
+            outputs: Vec::new(),
+            compensate: None,
+            heartbeat_timeout: None,
+            total_timeout: None,
+        }
+    }
 }
 
 /// What a step does.
@@ -85,6 +187,90 @@ pub enum StepKind {
         /// For this long.
         duration: Duration,
     },
+    /// Waits until a time that an expression yields.
+    Until {
+        /// A time, RFC 3339 text or milliseconds since 1970.
+        expression: Text,
+    },
+    /// Waits for a signal to the run; one sent before counts.
+    Signal {
+        /// The signal's name.
+        name: Text,
+    },
+    /// Waits until somebody approves or rejects.
+    Approval {
+        /// What they are shown, a JSON object.
+        request: Json,
+        /// `request` holds expressions to fill in first.
+        templated: bool,
+        /// Who may decide; empty: anybody.
+        approvers: Vec<Text>,
+        /// What the time limit means.
+        on_timeout: OnTimeout,
+    },
+    /// Runs the block once for each item.
+    ForEach {
+        /// An expression that yields a list.
+        items: Text,
+        /// The block.
+        block: BlockIx,
+        /// The item's name in expressions.
+        item: Text,
+        /// Items at work at once.
+        parallel_max: u32,
+        /// The first failure ends the others.
+        fail_fast: bool,
+    },
+    /// Runs another workflow as a child.
+    Workflow {
+        /// Its name.
+        name: Text,
+        /// Its version, the latest if none.
+        version: Option<u32>,
+        /// Its inputs, a JSON object.
+        inputs: Json,
+        /// Does not wait for its end.
+        detach: bool,
+    },
+    /// Writes and reads state keys in the entry that completes the step.
+    State {
+        /// Keys with the JSON they get, in order.
+        writes: Vec<(StateKey, Json)>,
+        /// Values hold expressions to fill in first.
+        templated: bool,
+        /// Keys read, after the writes.
+        reads: Vec<StateKey>,
+        /// The version that the one key written must have; 0: it must not exist.
+        if_version: Option<u64>,
+    },
+    /// Sends a message to a component, or to all, and takes the reply.
+    Message {
+        /// To whom and what, a JSON object.
+        request: Json,
+        /// `request` holds expressions to fill in first.
+        templated: bool,
+    },
+    /// Makes an event of the user's own.
+    Emit {
+        /// Its type.
+        kind: Text,
+        /// Its data, JSON.
+        data: Json,
+        /// `data` holds expressions to fill in first.
+        templated: bool,
+    },
+}
+
+/// What the time limit of an approval means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnTimeout {
+    /// As if somebody had rejected.
+    #[default]
+    Reject,
+    /// As if somebody had approved.
+    Approve,
+    /// The step times out.
+    Fail,
 }
 
 impl StepKind {
@@ -95,6 +281,13 @@ impl StepKind {
             StepKind::Condition { .. } => "condition",
             StepKind::Parallel { .. } => "parallel",
             StepKind::Delay { .. } => "delay",
+            StepKind::Until { .. } | StepKind::Signal { .. } => "wait",
+            StepKind::Approval { .. } => "approval",
+            StepKind::ForEach { .. } => "foreach",
+            StepKind::Workflow { .. } => "workflow",
+            StepKind::State { .. } => "state",
+            StepKind::Message { .. } => "message",
+            StepKind::Emit { .. } => "emit",
         }
     }
 }
@@ -125,4 +318,14 @@ pub struct Retry {
     pub non_retryable: Vec<Text>,
     /// Attempts that may be lost (their component went away) before the task fails.
     pub lost_max: u32,
+    /// Failure codes after which an attempt follows; empty: after all.
+    pub on: Vec<Text>,
+}
+
+impl Retry {
+    /// Whether another attempt follows one that failed with this code, as number `failures`.
+    pub fn follows(&self, code: &str, failures: u32) -> bool {
+        let names = |codes: &[Text]| codes.iter().any(|known| **known == *code);
+        failures < self.limit && !names(&self.non_retryable) && (self.on.is_empty() || names(&self.on))
+    }
 }

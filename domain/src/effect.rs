@@ -4,9 +4,11 @@
 use alloc::boxed::Box;
 
 use crate::{
-    ids::{ComponentId, RunId, SessionId, TaskId, Text, Token},
-    run::{EvalPoint, RunStatus, StepStatus},
+    ids::{ComponentId, RunId, SessionId, StepIx, TaskId, Text, Token},
+    names::ScheduleId,
+    run::RunStatus,
     state::State,
+    step::{EvalPoint, Step, StepStatus, Work},
 };
 
 /// An order to the hands.
@@ -46,6 +48,18 @@ pub enum Effect {
         /// Which.
         session: SessionId,
     },
+    /// The leader sends a step's message and proposes what became of it.
+    SendMessage {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+    },
+    /// The leader computes the next instant of a schedule and proposes it.
+    PlanSchedule {
+        /// Which.
+        schedule: ScheduleId,
+    },
 }
 
 /// What the hands still owe the world, from the state alone (closing old sessions excepted: nobody waits for that).
@@ -61,12 +75,35 @@ pub fn outstanding(state: &State) -> Box<dyn Iterator<Item = Effect> + '_> {
         })
     });
     let evaluations = state.runs.iter().flat_map(|(id, run)| {
-        let steps = run.steps.iter().enumerate();
-        let evaluating = steps.filter(|(_, step)| step.status == StepStatus::Evaluating);
-        let points =
-            evaluating.map(|(place, _)| EvalPoint::Step(u16::try_from(place).expect("at most 1,000 steps")));
-        let outputs = (run.finishing && run.status != RunStatus::Queued).then_some(EvalPoint::Outputs);
-        points.chain(outputs).map(|point| Effect::Evaluate { run: *id, point })
+        let steps = (0..).zip(&run.steps).filter_map(|(place, step)| of_step(*id, place, step));
+        let outputs = (run.finishing && run.status != RunStatus::Queued)
+            .then_some(Effect::Evaluate { run: *id, point: EvalPoint::Outputs });
+        steps.chain(outputs)
     });
-    Box::new(attempts.chain(evaluations))
+    let schedules = state.schedules.iter().filter(|(_, schedule)| schedule.awaits_plan());
+    let plans = schedules.map(|(id, _)| Effect::PlanSchedule { schedule: id.clone() });
+    Box::new(attempts.chain(evaluations).chain(plans))
+}
+
+/// What is owed for a step by itself.
+fn of_step(run: RunId, place: StepIx, step: &Step) -> Option<Effect> {
+    match step.status {
+        StepStatus::Evaluating => {
+            // Its work is done, so what is left are its outputs.
+            let returned = step.output.is_some();
+            let point = if returned { EvalPoint::StepOutputs(place) } else { EvalPoint::Step(place) };
+            Some(Effect::Evaluate { run, point })
+        }
+        StepStatus::Running => match step.work.as_deref() {
+            Some(Work::Message(_)) => Some(Effect::SendMessage { run, step: place }),
+            Some(Work::Signal(_) | Work::Approval(_) | Work::Child(_) | Work::Fan(_)) | None => None,
+        },
+        StepStatus::Pending
+        | StepStatus::Waiting
+        | StepStatus::Completed
+        | StepStatus::Failed
+        | StepStatus::Skipped
+        | StepStatus::Cancelled
+        | StepStatus::TimedOut => None,
+    }
 }

@@ -5,68 +5,21 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{CreateRun, RegisterComponent},
+    child::{FanKey, Job, Parent},
     component::{HeldAttempt, Session, SessionEnd},
     config::ClusterConfig,
     definition::Definition,
-    ids::{ComponentId, Json, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
-    run::{Conclusion, Decision, EvalPoint, Failure, RunStatus, StepOutcome},
+    ids::{
+        ActionName, ComponentId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp,
+        Token,
+    },
+    request::{CreateRun, RegisterComponent},
+    run::{Conclusion, Failure, RunStatus},
+    schedule::ScheduleEvent,
+    step::{Decision, EvalPoint, StepOutcome},
     task::Task,
+    workflow::WorkflowEvent,
 };
-
-/// A fact with its place in the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// Number, from 1, without gaps.
-    pub seq: u64,
-    /// Log index.
-    pub rev: u64,
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub event: Event,
-}
-
-impl Recorded {
-    /// About how many bytes of memory it holds: what users sent, and a constant for the rest.
-    pub fn weight(&self) -> usize {
-        let json = |value: &Option<Json>| value.as_ref().map_or(0, |json| json.as_str().len());
-        let sent = match &self.event {
-            Event::StateChanged { old, value, .. } => json(old) + json(value),
-            Event::StepEnded { outcome: StepOutcome::Completed(output), .. }
-            | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),
-            Event::StepStarted { config, .. } => json(config),
-            Event::RunEnded { outputs, .. } => outputs.as_str().len(),
-            Event::RunCreated(create) => create.inputs.as_str().len(),
-            Event::TaskCreated(task) => task.payload.as_str().len(),
-            Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
-            Event::RunStarted { .. }
-            | Event::RunPaused { .. }
-            | Event::RunResumed { .. }
-            | Event::RunCancelRequested { .. }
-            | Event::RunTimedOut { .. }
-            | Event::EvaluationAwaited { .. }
-            | Event::StepDecided { .. }
-            | Event::StepEnded { .. }
-            | Event::DependencyCompleted { .. }
-            | Event::TaskRequeued { .. }
-            | Event::TaskAssigned { .. }
-            | Event::AttemptFailed { .. }
-            | Event::TaskCancelRequested { .. }
-            | Event::TaskEnded { .. }
-            | Event::ComponentRegistered(_)
-            | Event::ComponentConnected { .. }
-            | Event::SessionEnded { .. }
-            | Event::ComponentDisconnected { .. }
-            | Event::ComponentDraining { .. }
-            | Event::ComponentDeregistered { .. }
-            | Event::Configured(_) => 0,
-            Event::RunsDeleted { runs } => 16 * runs.len(),
-            Event::TasksDeleted { tasks } => 24 * tasks.len(),
-        };
-        sent + 256
-    }
-}
 
 /// What has happened. Stored: variants are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +74,8 @@ pub enum Event {
         outputs: Json,
         /// The first failure that counts.
         failure: Option<Failure>,
+        /// Whose child it was.
+        parent: Option<Box<Parent>>,
     },
     /// What a condition or `if` said.
     StepDecided {
@@ -158,7 +113,7 @@ pub enum Event {
         /// Which.
         dependency: TaskId,
     },
-    /// A task returned to its queue after a pause between attempts.
+    /// A task entered its queue: a pause between attempts is over, or the time it was to start at has come.
     TaskRequeued {
         /// Which.
         task: TaskId,
@@ -226,20 +181,11 @@ pub enum Event {
         until: Option<Timestamp>,
     },
     /// A component is gone: its attempts are lost.
-    ComponentDisconnected {
-        /// Which.
-        component: ComponentId,
-    },
+    ComponentDisconnected(ComponentId),
     /// A component takes no new tasks.
-    ComponentDraining {
-        /// Which.
-        component: ComponentId,
-    },
+    ComponentDraining(ComponentId),
     /// A component is forgotten.
-    ComponentDeregistered {
-        /// Which.
-        component: ComponentId,
-    },
+    ComponentDeregistered(ComponentId),
     /// A state key was written or deleted.
     StateChanged {
         /// Which.
@@ -255,14 +201,199 @@ pub enum Event {
     },
     /// The cluster's settings changed.
     Configured(Box<ClusterConfig>),
+    /// A `foreach` has its items.
+    FanStarted {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// JSON each.
+        items: Arc<[Json]>,
+    },
+    /// An item of a `foreach` ended.
+    ItemEnded {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Its place, from 0.
+        index: u32,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// What the items of a `foreach` that failed yielded nevertheless.
+    ItemsCollected {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// A JSON list, `null` in the places of those that failed.
+        output: Json,
+    },
+    /// A step winds its children down and will end like this.
+    StepStopping {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// How it will end.
+        outcome: StepOutcome,
+    },
+    /// A step's work is done; its outputs are to be evaluated.
+    StepReturned {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// What it yielded, JSON.
+        output: Json,
+    },
+    /// A step waits for a time.
+    TimeAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The time.
+        until: Timestamp,
+    },
+    /// A step waits for a signal.
+    SignalAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The signal's name.
+        name: Text,
+    },
+    /// A step waits for somebody's approval.
+    ApprovalAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// What they are shown, JSON.
+        request: Json,
+    },
+    /// A step sends a message.
+    MessageAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// To whom and what, JSON.
+        request: Json,
+    },
+    /// Somebody approved or rejected.
+    ApprovalDecided {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: Text,
+        /// Why, as they say.
+        comment: Option<Text>,
+    },
+    /// A run was given a signal.
+    RunSignalled {
+        /// Which.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+        /// JSON.
+        data: Json,
+    },
+    /// A step took the oldest signal of this name.
+    SignalTaken {
+        /// Which run kept it.
+        run: RunId,
+        /// The signal's name.
+        name: Text,
+    },
+    /// Every step of a run has ended; what follows them is done next.
+    RunConcluding {
+        /// Which.
+        run: RunId,
+        /// How it will end unless a handler fails.
+        conclusion: Conclusion,
+        /// What is done, in this order.
+        jobs: Vec<Job>,
+    },
+    /// A handler of a run ended.
+    HandlerEnded {
+        /// Which run.
+        run: RunId,
+        /// Which handler.
+        job: Job,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// Handlers that have not started are left out: the run was cancelled meanwhile.
+    HandlersDropped {
+        /// Which run.
+        run: RunId,
+    },
+    /// An event of the user's own.
+    Emitted {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Its type.
+        kind: Text,
+        /// Its data, JSON.
+        data: Json,
+    },
+    /// A task of its own gave up and is on the dead-letter list.
+    TaskDeadLettered {
+        /// Which.
+        task: TaskId,
+        /// What it asked for.
+        action: ActionName,
+    },
+    /// A task of the dead-letter list left it for a new one.
+    DeadTaskRequeued {
+        /// Which.
+        task: TaskId,
+        /// The new one.
+        requeued_as: TaskId,
+    },
+    /// Tasks left the dead-letter list for good.
+    DeadTasksDropped {
+        /// Which.
+        tasks: Vec<TaskId>,
+        /// The list was full; otherwise somebody asked.
+        overflow: bool,
+    },
+    /// A task that does not run has another priority.
+    TaskPriorityChanged {
+        /// Which.
+        task: TaskId,
+        /// Which one.
+        priority: Priority,
+    },
+    /// No tasks of an action are assigned.
+    ActionPaused(ActionName),
+    /// Tasks of an action are assigned again.
+    ActionResumed(ActionName),
+    /// Work was found that nothing can wake.
+    DeadlockDetected(Text),
+    /// Work that nothing could wake is gone or goes on.
+    DeadlockResolved(Text),
     /// Runs that had ended are gone for good.
     RunsDeleted {
         /// Which.
         runs: Vec<RunId>,
+        /// The items of theirs.
+        fans: Vec<FanKey>,
     },
     /// Tasks that had ended are gone for good.
-    TasksDeleted {
-        /// Which.
-        tasks: Vec<TaskId>,
-    },
+    TasksDeleted(Vec<TaskId>),
+    /// A workflow kept by name changed.
+    Workflow(WorkflowEvent),
+    /// A schedule changed or came to its turn.
+    Schedule(ScheduleEvent),
 }

@@ -14,6 +14,8 @@ pub type ActionName = Text;
 pub type Labels = BTreeMap<Text, Text>;
 /// The position of a step in its definition.
 pub type StepIx = u16;
+/// A list of steps of a definition: 0 is the workflow's own.
+pub type BlockIx = u16;
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,49 +8,68 @@ mod answer;
 mod answers;
 mod apply;
 mod assign;
+mod backlog;
+mod child;
 mod command;
 mod component;
 mod config;
 mod decide;
 mod definition;
 mod effect;
+mod evaluation;
 mod event;
 mod evolve;
 mod ids;
 mod indexes;
 mod key;
 mod listed;
+mod names;
 mod react;
+mod recorded;
 mod rejection;
+mod request;
 mod run;
+mod schedule;
 mod state;
+mod step;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod workflow;
 
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
-pub use command::{
-    Command, CreateRun, DELETED_MAX, Dependency, Entry, Evaluation, Expect, Idempotency, NewTask, Proposal,
-    RegisterComponent,
+pub use backlog::ActionBacklog;
+pub use child::{
+    CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Parent, Repeat, Role,
 };
+pub use command::{Command, Entry, Idempotency, Proposal};
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
-pub use definition::{Definition, OnFalse, Retry, StepDef, StepKind};
+pub use definition::{
+    Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
+};
 pub use effect::{Effect, outstanding};
-pub use event::{Event, Recorded};
+pub use evaluation::{ChildStart, Evaluation};
+pub use event::Event;
 pub use ids::{
-    ActionName, BadId, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority, RunId,
-    SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
+    ActionName, BadId, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
+    RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
 pub use key::{KeyRecord, VersionRecord};
 pub use listed::{Facet, Listed};
+pub use names::{ScheduleId, WorkflowName};
+pub use recorded::Recorded;
 pub use rejection::{Limited, Rejection, RunWish};
-pub use run::{
-    Conclusion, Decision, EvalPoint, Failure, Run, RunStatus, Skip, Step, StepOutcome, StepStatus,
+pub use request::{
+    ApplyWorkflow, CreateRun, DeadSelection, DeleteEnded, Dependency, Expect, NewTask, RegisterComponent,
 };
+pub use run::{Conclusion, Failure, Group, Run, RunStatus};
+pub use schedule::{Missed, Overlap, Schedule, ScheduleEvent, ScheduleSpec, SkipCause, Started, Turn};
 pub use state::{AnswerRecord, Journal, Meta, State};
+pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
-pub use task::{Assignment, CancelRequest, Task, TaskStatus, WakeUp};
+pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};
+pub use workflow::{Origin, StartedBy, Workflow, WorkflowEvent, WorkflowRef, WorkflowVersion};

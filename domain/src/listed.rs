@@ -36,13 +36,20 @@ pub trait Listed {
     fn is_listed(&self) -> bool;
     /// What rows are counted by.
     fn counted_by(&self) -> Facet;
+    /// What else it is found by, beside its labels.
+    fn also_by(&self) -> Option<Facet> {
+        None
+    }
     /// Its labels.
     fn labels(&self) -> &Labels;
 
     /// What it is found by; the first one is what rows are counted by.
     fn facets(&self) -> Vec<Facet> {
         let label = |(name, value): (&Text, &Text)| Facet::Label(name.clone(), value.clone());
-        core::iter::once(self.counted_by()).chain(self.labels().iter().map(label)).collect()
+        core::iter::once(self.counted_by())
+            .chain(self.also_by())
+            .chain(self.labels().iter().map(label))
+            .collect()
     }
 
     /// Whether rows of a status have ended.
@@ -80,11 +87,16 @@ impl Listed for Run {
     }
 
     fn is_listed(&self) -> bool {
-        true
+        self.parent.is_none()
     }
 
     fn counted_by(&self) -> Facet {
         Facet::Workflow(self.workflow.clone())
+    }
+
+    fn also_by(&self) -> Option<Facet> {
+        let kept = self.origin.workflow.as_ref().filter(|kept| *kept.name.as_str() != *self.workflow);
+        kept.map(|kept| Facet::Workflow(kept.name.as_str().into()))
     }
 
     fn labels(&self) -> &Labels {

@@ -1,15 +1,18 @@
 //! Whenever this, then that: what follows from a fact, inside the cluster and in the world.
 //! Follow-ups are decided on the state as it is by then and are never refused.
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::{
+    child::Parent,
     component::HeldAttempt,
     effect::Effect,
     event::Event,
-    ids::{ComponentId, RunId, StepIx, TaskId},
-    run::StepOutcome,
+    ids::{ComponentId, Json, RunId, StepIx, TaskId},
+    run::{Failure, RunStatus},
+    schedule::{ScheduleEvent, Turn},
     state::State,
+    step::{EvalPoint, StepOutcome},
 };
 
 /// What has to be looked at again.
@@ -23,13 +26,53 @@ pub(crate) enum FollowUp {
     WindDown(RunId),
     /// A task ended: free or fail those that depend on it.
     AfterTask { task: TaskId, completed: bool },
+    /// Start further items of a `foreach`, or end it.
+    FeedItems(RunId, StepIx),
+    /// The same for all of a run.
+    FeedAll(RunId),
+    /// A child ended.
+    AfterChild(Box<Parent>, StepOutcome),
+    /// The children of a run pause or go on with it.
+    PauseChildren(RunId, bool),
+    /// Start the next handler of a run, or end it.
+    NextHandler(RunId),
+    /// Hand a run's signals to steps that await them.
+    HandOverSignals(RunId),
     /// A component's attempts are lost, but for those it holds.
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
+    /// The dead-letter list may be longer than it may be.
+    TrimDead,
+    /// Instants that wait for a run may have their turn.
+    ReleaseSchedules,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
     match event {
-        Event::RunStarted { run } | Event::RunResumed { run } => vec![FollowUp::StartSteps(*run)],
+        Event::RunStarted { run } => vec![FollowUp::StartSteps(*run)],
+        Event::RunResumed { run } => vec![
+            FollowUp::PauseChildren(*run, false),
+            FollowUp::StartSteps(*run),
+            FollowUp::FeedAll(*run),
+            FollowUp::NextHandler(*run),
+        ],
+        Event::RunPaused { run } => vec![FollowUp::PauseChildren(*run, true)],
+        Event::RunEnded { parent: Some(parent), status, outputs, failure, .. } => {
+            vec![FollowUp::AfterChild(parent.clone(), outcome_of(*status, outputs, failure.as_ref()))]
+        }
+        Event::FanStarted { run, step, .. }
+        | Event::ItemEnded { run, step, .. }
+        | Event::StepStopping { run, step, .. } => vec![FollowUp::FeedItems(*run, *step)],
+        Event::RunConcluding { run, .. }
+        | Event::HandlerEnded { run, .. }
+        | Event::HandlersDropped { run } => {
+            vec![FollowUp::NextHandler(*run)]
+        }
+        Event::RunSignalled { run, .. }
+        | Event::SignalAwaited { run, .. }
+        | Event::SignalTaken { run, .. } => {
+            vec![FollowUp::HandOverSignals(*run)]
+        }
         Event::RunCancelRequested { run, .. } | Event::RunTimedOut { run } => vec![FollowUp::WindDown(*run)],
         Event::StepEnded { run, step, outcome } => {
             let completed = matches!(outcome, StepOutcome::Completed(_));
@@ -44,14 +87,18 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         Event::ComponentConnected { component, held, .. } => {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: held.clone() }]
         }
-        Event::ComponentDisconnected { component } | Event::ComponentDeregistered { component } => {
+        Event::ComponentDisconnected(component) | Event::ComponentDeregistered(component) => {
             vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
+        }
+        Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
+        Event::RunEnded { .. }
+        | Event::Schedule(ScheduleEvent::Fired { turn: Turn::Waited, .. })
+        | Event::Schedule(ScheduleEvent::Skipped { turn: Turn::Waited, .. }) => {
+            vec![FollowUp::ReleaseSchedules]
         }
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
-        | Event::RunPaused { .. }
         | Event::EvaluationAwaited { .. }
-        | Event::RunEnded { .. }
         | Event::StepDecided { .. }
         | Event::StepStarted { .. }
         | Event::TaskCreated(_)
@@ -64,9 +111,41 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::SessionEnded { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
-        | Event::Configured(_)
+        | Event::ItemsCollected { .. }
+        | Event::TimeAwaited { .. }
+        | Event::ApprovalAwaited { .. }
+        | Event::MessageAwaited { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::Emitted { .. }
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. }
         | Event::RunsDeleted { .. }
-        | Event::TasksDeleted { .. } => Vec::new(),
+        | Event::TasksDeleted(_)
+        | Event::Workflow(_)
+        | Event::Schedule(_) => Vec::new(),
+        Event::StepReturned { run, step, .. } => {
+            vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
+        }
+    }
+}
+
+/// A run's end as its parent sees it.
+fn outcome_of(status: RunStatus, outputs: &Json, failure: Option<&Failure>) -> StepOutcome {
+    let failure = || failure.cloned().unwrap_or_else(|| Failure::new("WORKFLOW_FAILED", "the run failed"));
+    match status {
+        RunStatus::Completed => StepOutcome::Completed(outputs.clone()),
+        RunStatus::Cancelled => StepOutcome::Cancelled(failure().message),
+        RunStatus::TimedOut => StepOutcome::TimedOut(failure()),
+        RunStatus::Failed
+        | RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Paused
+        | RunStatus::Cancelling => StepOutcome::Failed(failure()),
     }
 }
 
@@ -74,12 +153,16 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
 pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
     match event {
         Event::EvaluationAwaited { run, point } => Some(Effect::Evaluate { run: *run, point: *point }),
+        Event::StepReturned { run, step, .. } => {
+            Some(Effect::Evaluate { run: *run, point: EvalPoint::StepOutputs(*step) })
+        }
+        Event::MessageAwaited { run, step, .. } => Some(Effect::SendMessage { run: *run, step: *step }),
         Event::TaskAssigned { task, component, token, .. } => {
             Some(Effect::DeliverTask { component: component.clone(), task: *task, token: *token })
         }
         Event::TaskCancelRequested { task, reason, .. } => cancel_attempt(state, task, reason),
         Event::AttemptFailed { task, failure, lost: false, .. }
-            if &*failure.code == crate::decide::TASK_TIMEOUT =>
+            if crate::decide::ENDED_BY_US.contains(&&*failure.code) =>
         {
             cancel_attempt(state, task, &failure.message)
         }
@@ -88,9 +171,22 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
             (old.id != session.id)
                 .then(|| Effect::CloseSession { component: component.clone(), session: old.id })
         }
-        Event::ComponentDeregistered { component } => {
+        Event::ComponentDeregistered(component) => {
             let old = state.components.get(component)?.live_session()?;
             Some(Effect::CloseSession { component: component.clone(), session: old.id })
+        }
+        Event::Schedule(ScheduleEvent::Set(spec)) => {
+            let known = state.schedules.get(&spec.id);
+            let plans = known.is_none_or(|known| {
+                !known.paused && (known.next.is_none() || !known.spec.has_instants_of(spec))
+            });
+            plans.then(|| Effect::PlanSchedule { schedule: spec.id.clone() })
+        }
+        Event::Schedule(ScheduleEvent::Resumed { schedule })
+        | Event::Schedule(ScheduleEvent::Fired { schedule, turn: Turn::Due, .. })
+        | Event::Schedule(ScheduleEvent::Skipped { schedule, turn: Turn::Due, .. })
+        | Event::Schedule(ScheduleEvent::Queued { schedule, .. }) => {
+            Some(Effect::PlanSchedule { schedule: schedule.clone() })
         }
         Event::DefinitionAdded(_)
         | Event::RunCreated(_)
@@ -113,9 +209,33 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ComponentDisconnected { .. }
         | Event::ComponentDraining { .. }
         | Event::StateChanged { .. }
+        | Event::FanStarted { .. }
+        | Event::ItemEnded { .. }
+        | Event::ItemsCollected { .. }
+        | Event::StepStopping { .. }
+        | Event::TimeAwaited { .. }
+        | Event::SignalAwaited { .. }
+        | Event::ApprovalAwaited { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::RunSignalled { .. }
+        | Event::SignalTaken { .. }
+        | Event::RunConcluding { .. }
+        | Event::HandlerEnded { .. }
+        | Event::HandlersDropped { .. }
+        | Event::Emitted { .. }
         | Event::Configured(_)
+        | Event::TaskDeadLettered { .. }
+        | Event::DeadTaskRequeued { .. }
+        | Event::DeadTasksDropped { .. }
+        | Event::TaskPriorityChanged { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. }
         | Event::RunsDeleted { .. }
-        | Event::TasksDeleted { .. } => None,
+        | Event::TasksDeleted(_)
+        | Event::Workflow(_)
+        | Event::Schedule(_) => None,
     }
 }
 

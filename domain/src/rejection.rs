@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::ConfigError,
-    ids::{ComponentId, DefinitionId, RunId, StateKey, TaskId, Token},
+    ids::{ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Token},
+    names::{ScheduleId, WorkflowName},
     run::RunStatus,
     task::TaskStatus,
 };
@@ -103,8 +104,8 @@ pub enum Rejection {
         /// Which.
         key: StateKey,
     },
-    /// As many live runs or tasks as the cluster may hold.
-    #[error("the cluster holds {limit} live {what}, which is its limit")]
+    /// As many live runs, live tasks, paused actions, … as the cluster may hold.
+    #[error("the cluster holds {limit} {what}, which is its limit")]
     LimitExceeded {
         /// What is counted.
         what: Limited,
@@ -121,6 +122,38 @@ pub enum Rejection {
     #[error("run {run} does not await this evaluation")]
     EvaluationNotAwaited {
         /// Which.
+        run: RunId,
+    },
+    /// The step does not wait for an approval.
+    #[error("step {step} of run {run} awaits no approval")]
+    ApprovalNotAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step, by its place.
+        step: StepIx,
+    },
+    /// Others may decide.
+    #[error("{by} may not decide this approval")]
+    NotAnApprover {
+        /// Who tried.
+        by: Text,
+    },
+    /// The step does not wait for the reply to a message.
+    #[error("step {step} of run {run} awaits no reply")]
+    ReplyNotAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step, by its place.
+        step: StepIx,
+    },
+    /// The concurrency group is full and its workflow refuses further runs.
+    #[error("{limit} runs of the concurrency group `{group}` are active, which is its limit")]
+    GroupBusy {
+        /// Its name.
+        group: Text,
+        /// Its limit.
+        limit: u32,
+        /// One of those that are active.
         run: RunId,
     },
     /// Settings of a new run or task that cannot work.
@@ -141,6 +174,68 @@ pub enum Rejection {
         task: TaskId,
         /// Where it stands.
         status: TaskStatus,
+    },
+    /// Its priority does not matter any more.
+    #[error("task {task} is {}, its priority matters only while it waits", status.name())]
+    TaskStarted {
+        /// Which.
+        task: TaskId,
+        /// Where it stands.
+        status: TaskStatus,
+    },
+    /// The task is not on the dead-letter list.
+    #[error("task {task} is not on the dead-letter list")]
+    TaskNotDead {
+        /// Which.
+        task: TaskId,
+    },
+    /// Nobody keeps a workflow of this name, or not in this version.
+    #[error("there is no workflow {name}")]
+    WorkflowUnknown {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow starts no runs.
+    #[error("workflow {name} is paused, it starts no runs")]
+    WorkflowPaused {
+        /// Which.
+        name: WorkflowName,
+    },
+    /// The workflow does not stand where the caller expects it.
+    #[error("workflow {name} is at version {version}")]
+    WorkflowConflict {
+        /// Which.
+        name: WorkflowName,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// Nobody made a schedule of this name.
+    #[error("there is no schedule {schedule}")]
+    ScheduleUnknown {
+        /// Which.
+        schedule: ScheduleId,
+    },
+    /// The schedule does not stand where the caller expects it.
+    #[error("schedule {schedule} is at version {version}")]
+    ScheduleConflict {
+        /// Which.
+        schedule: ScheduleId,
+        /// Where it stands; 0 if there is none.
+        version: u64,
+    },
+    /// The schedule belongs to a workflow's file.
+    #[error("schedule {schedule} comes with the file of workflow {workflow}")]
+    ScheduleOfFile {
+        /// Which.
+        schedule: ScheduleId,
+        /// Whose.
+        workflow: WorkflowName,
+    },
+    /// The schedule does not await this plan: somebody else planned it, or it has changed.
+    #[error("schedule {schedule} does not await this plan")]
+    PlanNotAwaited {
+        /// Which.
+        schedule: ScheduleId,
     },
 }
 
@@ -172,13 +267,28 @@ pub enum Limited {
     Runs,
     /// Live tasks.
     Tasks,
+    /// Signals of one run that no step has taken.
+    Signals,
+    /// Paused actions.
+    PausedActions,
+    /// Workflows.
+    Workflows,
+    /// Versions of one workflow.
+    WorkflowVersions,
+    /// Schedules.
+    Schedules,
 }
 
 impl core::fmt::Display for Limited {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Limited::Runs => "runs",
-            Limited::Tasks => "tasks",
+            Limited::Runs => "live runs",
+            Limited::Tasks => "live tasks",
+            Limited::PausedActions => "paused actions",
+            Limited::Signals => "untaken signals of a run",
+            Limited::Workflows => "workflows",
+            Limited::WorkflowVersions => "versions of this workflow",
+            Limited::Schedules => "schedules",
         })
     }
 }

@@ -1,10 +1,17 @@
-//! A run and its steps: their states and which may follow which.
+//! A run: its states and which may follow which.
 //! Knows nothing of commands or indexes; `decide` asks, `evolve` writes.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp};
+use crate::{
+    child::{Earlier, Handling, KeptItems, Parent},
+    definition::{Definition, OnConflict, OnFalse, StepKind},
+    ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
+    request::CreateRun,
+    step::{Step, StepStatus},
+    workflow::Origin,
+};
 
 /// Why something failed, as the user reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +26,18 @@ impl Failure {
     /// A failure from its parts.
     pub fn new(code: &str, message: impl Into<Text>) -> Self {
         Failure { code: code.into(), message: message.into() }
+    }
+
+    /// The longest message kept of an attempt that is over.
+    pub(crate) const HISTORY_BYTES_MAX: usize = 1_024;
+
+    /// The failure with its message cut.
+    pub(crate) fn cut(self, bytes_max: usize) -> Self {
+        if self.message.len() <= bytes_max {
+            return self;
+        }
+        let end = self.message.floor_char_boundary(bytes_max);
+        Failure { message: Text::from(&self.message[..end]), ..self }
     }
 }
 
@@ -67,16 +86,91 @@ pub struct Run {
     pub finishing: bool,
     /// JSON, once ended.
     pub outputs: Option<Json>,
+    /// Which steps of the definition it executes; 0 for a whole workflow.
+    pub block: BlockIx,
+    /// Whose child it is.
+    pub parent: Option<Box<Parent>>,
+    /// The earlier run it repeats.
+    pub earlier: Option<Earlier>,
+    /// What follows its last step, once that has ended.
+    pub handling: Option<Box<Handling>>,
+    /// Signals that no step has taken, oldest first.
+    pub signals: Vec<(Text, Json)>,
+    /// Its concurrency group.
+    pub group: Option<Group>,
+    /// While it lives, a run of the same workflow with the same word is not started anew.
+    pub dedupe: Option<Text>,
+    /// Items of an earlier run that a `foreach` has yet to take over.
+    pub kept: Vec<KeptItems>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A run's concurrency group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name within the workflow.
+    pub name: Text,
+    /// Runs active at once.
+    pub limit: u32,
+    /// What happens beyond.
+    pub on_conflict: OnConflict,
 }
 
 impl Run {
+    /// A run as it is accepted.
+    pub fn created(create: &CreateRun, definition: &Definition, at: Timestamp, rev: u64) -> Run {
+        let mut steps = vec![Step::pending(); definition.block(create.block).len()];
+        for (place, step) in &create.carried {
+            steps[usize::from(*place)] = step.clone();
+        }
+        let open = steps.iter().filter(|step| !step.status.is_terminal()).count();
+        let is_false = |step: &Step| step.decision.as_ref().is_some_and(|decision| !decision.value);
+        let gated = create.carried.iter().any(|(place, step)| {
+            let kind = &definition.block(create.block)[usize::from(*place)].kind;
+            is_false(step) && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
+        });
+        Run {
+            id: create.id,
+            definition: create.definition,
+            workflow: definition.name.clone(),
+            status: RunStatus::Queued,
+            conclusion: None,
+            inputs: create.inputs.clone(),
+            labels: create.labels.clone(),
+            priority: create.priority,
+            created_rev: rev,
+            created_at: at,
+            started_at: None,
+            ended_at: None,
+            deadline: None,
+            open_steps: u32::try_from(open).expect("at most 1,000 steps"),
+            steps,
+            error: None,
+            cancelling: None,
+            timing_out: false,
+            gated,
+            finishing: false,
+            outputs: None,
+            block: create.block,
+            parent: create.parent.clone(),
+            origin: create.origin.clone(),
+            earlier: create.earlier,
+            handling: None,
+            signals: Vec::new(),
+            group: create.group.clone(),
+            dedupe: create.dedupe.clone(),
+            kept: create.kept.clone(),
+        }
+    }
+
     /// No new step may start.
     pub fn is_winding_down(&self) -> bool {
         self.cancelling.is_some() || self.timing_out
     }
 }
 
-/// Where a run stands. `waiting` (only timers are awaited) is shown, not stored: see [`Run::shown_status`].
+/// Where a run stands. `waiting` (only timers, signals and approvals are awaited) is shown, not stored: see [`Run::shown_status`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RunStatus {
     /// `maxConcurrentWorkflows` are running.
@@ -168,181 +262,4 @@ impl Conclusion {
             Conclusion::TimedOut => "timed_out",
         }
     }
-}
-
-/// One step of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Where it stands.
-    pub status: StepStatus,
-    /// Attempts started.
-    pub attempts: u32,
-    /// When it left `pending`.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// When a delay is over.
-    pub wakes_at: Option<Timestamp>,
-    /// JSON, once completed.
-    pub output: Option<Json>,
-    /// Why it failed or was skipped.
-    pub error: Option<Failure>,
-    /// What its condition said, and from which values.
-    pub decision: Option<Decision>,
-    /// Why it did not run.
-    pub skip: Option<Skip>,
-}
-
-impl Step {
-    /// A step nothing has happened to.
-    pub fn pending() -> Self {
-        Step {
-            status: StepStatus::Pending,
-            attempts: 0,
-            started_at: None,
-            ended_at: None,
-            wakes_at: None,
-            output: None,
-            error: None,
-            decision: None,
-            skip: None,
-        }
-    }
-}
-
-/// What a condition or `if` said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// The value.
-    pub value: bool,
-    /// The names it was decided on and their values, a JSON object.
-    pub inputs: Json,
-}
-
-/// Where a step stands. A task step shows `ready`, `running` or `retrying` by its task while it is `Running` here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum StepStatus {
-    /// Its needs have not ended.
-    Pending,
-    /// Its expressions are being evaluated on the leader.
-    Evaluating,
-    /// Its task exists, or its children run.
-    Running,
-    /// A timer is awaited.
-    Waiting,
-    /// Done.
-    Completed,
-    /// Attempts used up.
-    Failed,
-    /// Not run.
-    Skipped,
-    /// Ended by a cancel.
-    Cancelled,
-    /// Its time was up.
-    TimedOut,
-}
-
-impl StepStatus {
-    /// Nothing changes any more.
-    pub fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            StepStatus::Completed
-                | StepStatus::Failed
-                | StepStatus::Skipped
-                | StepStatus::Cancelled
-                | StepStatus::TimedOut
-        )
-    }
-
-    /// The word users see.
-    pub fn name(self) -> &'static str {
-        match self {
-            StepStatus::Pending => "pending",
-            StepStatus::Evaluating => "evaluating",
-            StepStatus::Running => "running",
-            StepStatus::Waiting => "waiting",
-            StepStatus::Completed => "completed",
-            StepStatus::Failed => "failed",
-            StepStatus::Skipped => "skipped",
-            StepStatus::Cancelled => "cancelled",
-            StepStatus::TimedOut => "timed_out",
-        }
-    }
-
-    /// The table of legal transitions.
-    pub fn may_become(self, next: StepStatus) -> bool {
-        use StepStatus::{Evaluating, Pending, Running, Waiting};
-        match self {
-            Pending => next != Pending,
-            Evaluating => next != Pending && next != Evaluating,
-            Running | Waiting => next.is_terminal(),
-            StepStatus::Completed
-            | StepStatus::Failed
-            | StepStatus::Skipped
-            | StepStatus::Cancelled
-            | StepStatus::TimedOut => false,
-        }
-    }
-}
-
-/// How a step or task ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepOutcome {
-    /// With this output.
-    Completed(Json),
-    /// With its attempts used up.
-    Failed(Failure),
-    /// It did not run.
-    Skipped {
-        /// Which kind of reason.
-        why: Skip,
-        /// The reason, as the user reads it.
-        reason: Text,
-    },
-    /// By a cancel, with the reason.
-    Cancelled(Text),
-    /// Its time was up.
-    TimedOut(Failure),
-}
-
-impl StepOutcome {
-    /// The state it leads to.
-    pub fn status(&self) -> StepStatus {
-        match self {
-            StepOutcome::Completed(_) => StepStatus::Completed,
-            StepOutcome::Failed(_) => StepStatus::Failed,
-            StepOutcome::Skipped { .. } => StepStatus::Skipped,
-            StepOutcome::Cancelled(_) => StepStatus::Cancelled,
-            StepOutcome::TimedOut(_) => StepStatus::TimedOut,
-        }
-    }
-
-    /// The failure, where there is one.
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => Some(failure),
-            StepOutcome::Completed(_) | StepOutcome::Skipped { .. } | StepOutcome::Cancelled(_) => None,
-        }
-    }
-}
-
-/// Why a step did not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Skip {
-    /// Its own `if` was false: what follows goes on.
-    Chosen,
-    /// A condition before it was false.
-    Gated,
-    /// A step before it failed, or the run did.
-    Failure,
-}
-
-/// What is evaluated: a step's expressions or the run's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EvalPoint {
-    /// `if`, then the condition or the templates in the config.
-    Step(StepIx),
-    /// The `outputs` map, when every step has ended.
-    Outputs,
 }

@@ -1,23 +1,33 @@
 //! All that the cluster has agreed on, in tables that remember what changed.
 //! Knows nothing of disks; indexes over the tables are rebuilt from them.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::Answer,
     answers::Answers,
+    backlog::ActionBacklog,
+    child::{FanChunk, FanKey},
     command::Idempotency,
     component::Component,
     config::ClusterConfig,
     definition::Definition,
-    event::Recorded,
-    ids::{ComponentId, DefinitionId, RunId, StateKey, TaskId, Timestamp, Token},
+    ids::{ActionName, ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
+    names::{ScheduleId, WorkflowName},
+    recorded::Recorded,
     run::Run,
+    schedule::Schedule,
     table::Table,
-    task::Task,
+    task::{DeadTask, Task},
+    workflow::{Workflow, WorkflowVersion},
 };
 
 /// All that the cluster has agreed on.
@@ -35,10 +45,20 @@ pub struct State {
     pub keys: Table<StateKey, KeyRecord>,
     /// Kept versions of state keys; they live in the archive only.
     pub versions: Table<(StateKey, u64), VersionRecord>,
-    /// Definitions of live runs, and of ended ones while there is room.
+    /// Definitions of live runs and of the latest versions of workflows, and others while there is room.
     pub definitions: Table<DefinitionId, Definition>,
+    /// Items of each `foreach` at work; those of ended ones are in the archive.
+    pub fans: Table<FanKey, FanChunk>,
+    /// Workflows kept by name.
+    pub workflows: Table<WorkflowName, Workflow>,
+    /// Versions of workflows; they live in the archive only.
+    pub workflow_versions: Table<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Table<ScheduleId, Schedule>,
     /// Events and answers since the last drain.
     pub journal: Journal,
+    /// The dead-letter list: tasks of their own that gave up.
+    pub dead: Table<TaskId, DeadTask>,
     pub(crate) answers: Answers,
     pub(crate) indexes: Indexes,
 }
@@ -58,6 +78,12 @@ pub struct Meta {
     pub token: Token,
     /// Cluster-wide settings.
     pub config: Arc<ClusterConfig>,
+    /// Actions of which no tasks are assigned.
+    pub paused_actions: Arc<BTreeSet<ActionName>>,
+    /// Work that nothing can wake, as it was reported.
+    pub stuck: Arc<BTreeSet<Text>>,
+    /// Tasks that left the dead-letter list because it was full.
+    pub dead_overflowed: u64,
 }
 
 /// Events and answers since the last drain, in order.
@@ -81,6 +107,9 @@ pub struct AnswerRecord {
     /// What the caller heard.
     pub answer: Answer,
 }
+
+/// Findings that one report may hold.
+const STUCK_MAX: usize = 1_000;
 
 impl State {
     /// Restores an answer from the disk; call in log order. The disk forgets later than memory does: what had expired when
@@ -120,9 +149,30 @@ impl State {
         self.indexes.counts(self)
     }
 
+    /// At most so many steps that await an approval, from a place on, in the order of their runs.
+    pub fn approvals(&self, from: (RunId, StepIx), count: usize) -> Vec<(RunId, StepIx)> {
+        self.indexes.approvals(from).take(count).collect()
+    }
+
+    /// The runs of a concurrency group of a workflow: those that have started, and those that wait, the first one first.
+    pub fn group(&self, workflow: &Text, name: &Text) -> (Vec<RunId>, Vec<RunId>) {
+        self.indexes.group(workflow, name)
+    }
+
+    /// What waits and runs of each action that has live tasks, slots or a pause, by its name.
+    pub fn backlog(&self) -> BTreeMap<ActionName, ActionBacklog> {
+        self.indexes.backlog(&self.meta.paused_actions)
+    }
+
     /// Work that nothing can ever wake, as sentences: there must be none.
     pub fn stuck(&self) -> Vec<String> {
         crate::indexes::stuck(self)
+    }
+
+    /// What [`Command::ReportStuck`](crate::Command::ReportStuck) should say now; none where that is known.
+    pub fn stuck_news(&self) -> Option<BTreeSet<Text>> {
+        let found: BTreeSet<Text> = self.stuck().into_iter().take(STUCK_MAX).map(Text::from).collect();
+        (found != *self.meta.stuck).then_some(found)
     }
 
     /// How many rows, events and answers wait for the disk.
@@ -133,6 +183,11 @@ impl State {
             + self.keys.waiting()
             + self.versions.waiting()
             + self.definitions.waiting()
+            + self.fans.waiting()
+            + self.dead.waiting()
+            + self.workflows.waiting()
+            + self.workflow_versions.waiting()
+            + self.schedules.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -66,6 +66,44 @@ pub struct Task {
     pub output: Option<Json>,
     /// The last failure.
     pub error: Option<Failure>,
+    /// It does not start before.
+    pub run_at: Option<Timestamp>,
+    /// Time from its creation to its end, over all attempts.
+    pub total_timeout: Option<Duration>,
+    /// Time an attempt may go without a sign of life.
+    pub heartbeat_timeout: Option<Duration>,
+    /// The dead task it was made from.
+    pub requeued_from: Option<TaskId>,
+    /// The latest attempts that have ended, oldest first.
+    pub history: Vec<Attempt>,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Who ran it.
+    pub component: ComponentId,
+    /// Its token.
+    pub token: Token,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why it failed; none: it completed.
+    pub failure: Option<Failure>,
+    /// The component went away.
+    pub lost: bool,
+}
+
+/// A task of its own that gave up: on the dead-letter list until somebody requeues or drops it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadTask {
+    /// Which; the task itself is in the archive.
+    pub task: TaskId,
+    /// What it asked for.
+    pub action: ActionName,
+    /// When it ended.
+    pub at: Timestamp,
 }
 
 /// A running attempt.
@@ -93,7 +131,7 @@ pub struct CancelRequest {
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TaskStatus {
-    /// Dependencies have not completed.
+    /// Dependencies have not completed, or it is not to start yet.
     Blocked,
     /// In its action's queue.
     Queued,
@@ -146,14 +184,52 @@ pub enum WakeUp {
     Resume,
     /// Its component, or the attempt's deadline.
     Attempt,
-    /// The end of a pause between attempts.
+    /// The end of a pause between attempts, or the time it was asked to wait for.
     Timer(Timestamp),
 }
 
 impl Task {
+    /// A task that waits for a component, with nothing but what every task has.
+    pub fn queued(id: TaskId, action: ActionName, retry: Retry, at: Timestamp) -> Task {
+        Task {
+            id,
+            name: action.clone(),
+            action,
+            payload: Json::null(),
+            priority: Priority::Normal,
+            labels: Labels::new(),
+            dependencies: Vec::new(),
+            waits_for: BTreeSet::new(),
+            timeout: Duration::ZERO,
+            queue_timeout: None,
+            retry,
+            status: TaskStatus::Queued,
+            held: false,
+            attempts: 0,
+            failures: 0,
+            lost: 0,
+            created_at: at,
+            ready_at: at,
+            queued_at: at,
+            started_at: None,
+            ended_at: None,
+            assignment: None,
+            retry_at: None,
+            cancel: None,
+            output: None,
+            error: None,
+            run_at: None,
+            total_timeout: None,
+            heartbeat_timeout: None,
+            requeued_from: None,
+            history: Vec::new(),
+        }
+    }
+
     /// What will wake this task; none once it has ended.
     pub fn wake_up(&self) -> Option<WakeUp> {
         match self.status {
+            TaskStatus::Blocked if self.waits_for.is_empty() => self.run_at.map(WakeUp::Timer),
             TaskStatus::Blocked => Some(WakeUp::Dependencies),
             TaskStatus::Queued if self.held => Some(WakeUp::Resume),
             TaskStatus::Queued => Some(WakeUp::Queue),
@@ -165,7 +241,19 @@ impl Task {
 
     /// When time alone changes this task: a deadline or the end of a pause.
     pub fn due_at(&self) -> Option<Timestamp> {
+        let next = self.next_at();
+        next.into_iter().chain(self.total_deadline()).min()
+    }
+
+    /// When it ends whatever it does.
+    pub fn total_deadline(&self) -> Option<Timestamp> {
+        let total = self.total_timeout.filter(|_| !self.status.is_terminal());
+        total.map(|timeout| self.created_at + timeout)
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
         match self.status {
+            TaskStatus::Blocked if self.waits_for.is_empty() => self.run_at,
             TaskStatus::Queued if self.held => None,
             TaskStatus::Queued => self.queue_timeout.map(|timeout| self.queued_at + timeout),
             TaskStatus::Running => {
@@ -180,6 +268,23 @@ impl Task {
             | TaskStatus::Cancelled
             | TaskStatus::TimedOut => None,
         }
+    }
+
+    /// Ended attempts kept of a task.
+    pub const HISTORY_MAX: usize = 10;
+
+    /// The history once the running attempt, if there is one, has ended.
+    pub(crate) fn history_at(&self, at: Timestamp, failure: Option<Failure>, lost: bool) -> Vec<Attempt> {
+        let ended = self.assignment.as_ref().map(|assignment| Attempt {
+            component: assignment.component.clone(),
+            token: assignment.token,
+            started_at: assignment.assigned_at,
+            ended_at: at,
+            failure: failure.map(|failure| failure.cut(Failure::HISTORY_BYTES_MAX)),
+            lost,
+        });
+        let first = (self.history.len() + usize::from(ended.is_some())).saturating_sub(Self::HISTORY_MAX);
+        self.history.iter().skip(first).cloned().chain(ended).collect()
     }
 
     /// Whether a result with this token is about the running attempt.

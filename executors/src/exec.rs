@@ -1,4 +1,4 @@
-//! Any program as an action: the payload goes to its input, its output is JSON.
+//! Any program as an action: the payload goes to its input, its output is JSON, its errors are its log.
 //! Knows nothing of how processes are ended; [`crate::process`] does that.
 
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// A handler that runs `command` (a program and its arguments) for every attempt: it gets the payload as JSON on its
 /// standard input and `ORC_TASK_ID`, `ORC_RUN_ID`, `ORC_ATTEMPT`, `ORC_ATTEMPT_TOKEN` on top of the worker's environment; its
-/// standard output, or else the last line of it, is the result as JSON; none is `null`. An exit status other than 0 fails
-/// the attempt with `EXIT_<n>`.
+/// standard output, or else the last line of it, is the result as JSON; none is `null`. Its standard error is the attempt's
+/// log. An exit status other than 0 fails the attempt with `EXIT_<n>`.
 ///
 /// ```no_run
 /// # fn example(orc: orc_client::Client) {
@@ -53,6 +53,7 @@ async fn exec(argv: Vec<OsString>, ctx: TaskCtx, payload: Raw) -> Result<Raw, Ta
         input: payload.get().as_bytes().to_vec(),
         timeout: None,
         output_bytes: OUTPUT_BYTES_MAX,
+        output_is_log: false,
     };
     let finished = process::run(program, &ctx, &folder).await?;
     match finished.failure() {
@@ -83,6 +84,15 @@ mod tests {
         let handler = exec_handler(command.iter().map(ToString::to_string).collect());
         let result = handler.run(context().0, payload).await;
         result.map(|output| output.get().to_owned()).map_err(|error| error.code)
+    }
+
+    #[tokio::test]
+    async fn only_the_errors_of_a_program_are_its_log() {
+        let (ctx, _stop) = context();
+        let handler = exec_handler(["sh", "-c", "echo working >&2; echo 1"].map(str::to_owned).to_vec());
+        handler.run(ctx.clone(), orc_client::wire::raw_null()).await.expect("a result");
+        let texts: Vec<String> = ctx.logged().into_iter().map(|line| line.text).collect();
+        assert_eq!(texts, ["working"]);
     }
 
     #[tokio::test]

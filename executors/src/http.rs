@@ -63,7 +63,7 @@ pub(crate) async fn http(ctx: TaskCtx, request: Request) -> Result<Answer, TaskE
         read(response, max_bytes).await
     };
     let answer = tokio::select! {
-        answer = tokio::time::timeout(timeout, exchange) => answer
+        answer = ctx.alive_while(tokio::time::timeout(timeout, exchange)) => answer
             .unwrap_or_else(|_| Err(TaskError::new("HTTP_TIMEOUT", format!("no whole answer within {timeout:?}"))))?,
         () = ctx.cancelled() => return Err(TaskError::cancelled("cancelled while waiting for the answer")),
     };

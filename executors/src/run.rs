@@ -1,5 +1,5 @@
 //! The action `run`: a script in a folder of its own, with a scrubbed environment; what it writes to `$ORC_OUTPUT` is
-//! its output. Knows nothing of how processes are ended; [`crate::process`] does that.
+//! its output, and both its streams are its log. Knows nothing of how processes are ended; [`crate::process`] does that.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -82,6 +82,7 @@ pub(crate) async fn run(ctx: TaskCtx, run: Run) -> Result<Value, TaskError> {
         input: Vec::new(),
         timeout: run.timeout.map(Duration::from),
         output_bytes: TAIL_BYTES,
+        output_is_log: true,
     };
     let finished = process::run(program, &ctx, &folder).await?;
     match finished.failure() {
@@ -165,6 +166,24 @@ mod tests {
         let python = "import json, os\njson.dump({'a': [os.environ['ORC_TASK_ID']]}, open(os.environ['ORC_OUTPUT'], 'w'))";
         let output = outcome(json!({ "script": python, "shell": "python3" })).await.expect("a result");
         assert_eq!(output["a"], json!(["task_1"]));
+    }
+
+    #[tokio::test]
+    async fn what_a_script_writes_is_logged_while_it_runs() {
+        let (ctx, stop) = context();
+        let payload =
+            serde_json::from_value(json!({ "run": "echo out; echo err >&2; printf half; sleep 600" }));
+        let work = tokio::spawn(run(ctx.clone(), payload.expect("a payload")));
+        while ctx.logged().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel("enough");
+        work.await.expect("no panic").expect_err("cancelled");
+        let mut lines: Vec<String> =
+            ctx.logged().iter().map(|line| format!("{} {}", line.stream, line.text)).collect();
+        lines.truncate(2);
+        lines.sort_unstable();
+        assert_eq!(lines, ["stderr err", "stdout out"]);
     }
 
     #[tokio::test]

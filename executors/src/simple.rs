@@ -34,7 +34,7 @@ pub(crate) struct Slept {
 /// Sleeps, unless it is cancelled.
 pub(crate) async fn sleep(ctx: TaskCtx, sleep: Sleep) -> Result<Slept, TaskError> {
     tokio::select! {
-        () = tokio::time::sleep(Duration::from(sleep.ms)) => Ok(Slept { slept_ms: sleep.ms.0 }),
+        () = ctx.alive_while(tokio::time::sleep(Duration::from(sleep.ms))) => Ok(Slept { slept_ms: sleep.ms.0 }),
         () = ctx.cancelled() => Err(TaskError::cancelled("cancelled while asleep")),
     }
 }

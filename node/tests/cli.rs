@@ -139,9 +139,33 @@ fn a_dry_run_shows_the_plan_and_needs_no_cluster() {
 }
 
 #[test]
+fn a_plan_shows_what_is_inside_steps_and_the_handlers() {
+    let workflow = "name: W\nsteps: [{ id: a, foreach: { items: [1] }, workflow: other@2, compensate: { run: undo } }]\n\
+                    onFailure: [{ message: { component: linear, type: failed } }]\n";
+    let shown = stdout(&orc_with_input(&["run", "-", "--dry-run"], workflow));
+    let rows: Vec<String> =
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = [
+        "STEP TYPE DOES NEEDS",
+        "a foreach each of [1], 10 at once -",
+        "each",
+        "a workflow other@2 -",
+        "compensate",
+        "compensate_a task run -",
+        "onFailure",
+        "on_failure_1 message failed to linear -",
+    ];
+    assert_eq!(rows, expected);
+    let told = orc_with_input(&["workflow", "validate", "-", "-o", "json"], workflow);
+    let plan: serde_json::Value = serde_json::from_slice(&told.stdout).expect("one JSON document");
+    assert_eq!(plan["steps"][0]["each"][0]["type"], "workflow");
+    assert_eq!(plan["handlers"]["onFailure"][0]["type"], "message");
+}
+
+#[test]
 fn the_examples_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
-    for name in ["data-processing.yaml", "ml-training.yaml", "parallel-ci.yaml"] {
+    for name in ["data-processing.yaml", "ml-training.yaml", "parallel-ci.yaml", "publish-model.yaml"] {
         check(&["workflow", "validate", &format!("{folder}/{name}")], 0, "");
     }
 }

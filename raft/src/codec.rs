@@ -7,7 +7,10 @@ mod batch;
 mod golden;
 mod mirror;
 
-use orc_domain::{Component, Definition, KeyRecord, Meta, Proposal, Run, Task, VersionRecord};
+use orc_domain::{
+    Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Schedule, Task, VersionRecord,
+    Workflow, WorkflowVersion,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
@@ -47,6 +50,16 @@ pub enum Kind {
     Manifest = 14,
     /// Whose log this is.
     Owner = 15,
+    /// Items of a `foreach`.
+    Fan = 16,
+    /// A task of the dead-letter list.
+    Dead = 17,
+    /// A workflow.
+    Workflow = 18,
+    /// A version of a workflow.
+    WorkflowVersion = 19,
+    /// A schedule.
+    Schedule = 20,
 }
 
 /// Why stored bytes cannot be read.
@@ -124,7 +137,8 @@ macro_rules! stored {
 stored! {
     LogRecord => LogRecord, VoteRow => Vote, Place => Place, Position => Position, Meta => Meta, Run => Run, Task => Task,
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
-    AnswerRow => Answers, Manifest => Manifest, Owner => Owner,
+    AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
+    Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

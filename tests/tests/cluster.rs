@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use orc_client::Workflow;
+use futures::StreamExt;
+use orc_client::{Workflow, wire::LogsQuery};
 use orc_tests::{
     Cluster, Load, Options, Probe, counted_once, equal_hashes, every_run_completed, three_echo_steps,
 };
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const LIMITS: (&str, &str) = ("maxConcurrentWorkflows", "maxConcurrentTasks");
 
@@ -200,4 +201,49 @@ async fn a_worker_that_dies_loses_its_attempt_and_another_takes_it() -> Result<(
         result.steps()
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tasks_log_is_read_on_any_node_and_a_node_that_is_gone_is_named() -> Result<()> {
+    let mut cluster = Cluster::start("logs", 3, Options::default()).await?;
+    cluster.start_worker("w-1", 1)?;
+    let client = cluster.client_of(3)?;
+    let gate = cluster.folder().join("gate");
+    let script =
+        format!("echo before; while [ ! -e {} ]; do sleep 0.02; done; echo after >&2", gate.display());
+    let definition = json!({"name": "talk", "steps": [{"name": "talk", "run": script}]});
+    let run = client.runs().start(Workflow::definition(definition)).send().await?;
+
+    let mut pages = run.follow_logs(&LogsQuery::default());
+    let mut lines = Vec::new();
+    while let Some(page) = timeout(Duration::from_secs(30), pages.next()).await? {
+        let page = page?;
+        ensure!(page.missing.is_empty(), "all nodes answer: {page:?}");
+        lines.extend(page.items.into_iter().map(|line| (line.node, line.stream.to_string(), line.text)));
+        // The first line came while the run goes on; only now may it end.
+        std::fs::write(&gate, "")?;
+    }
+    let line = |stream: &str, text: &str| ("node-1".to_owned(), stream.to_owned(), text.to_owned());
+    ensure!(
+        lines == [line("stdout", "before"), line("stderr", "after")],
+        "the worker is connected to node-1: {lines:?}"
+    );
+
+    cluster.kill_node(1)?;
+    cluster.leader().await?;
+    let page = run.logs(&LogsQuery::default()).await?;
+    ensure!(page.items.is_empty() && page.missing == ["node-1"], "what is gone is named: {page:?}");
+    cluster.start_node(1)?;
+    cluster.ready(1).await?;
+    let rest = LogsQuery { from: Some(page.next), ..LogsQuery::default() };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = run.logs(&rest).await?;
+        if page.missing.is_empty() {
+            ensure!(page.items.len() == 2, "it is there again with its node: {page:?}");
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "node-1 answers again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use orc_domain::{ClusterConfig, Command, ComponentId, Effect, NodeId, SessionEnd, SessionId, TaskId, Token};
+use orc_domain::{
+    ClusterConfig, Command, ComponentId, Effect, HeldAttempt, NodeId, SessionEnd, SessionId, TaskId, Token,
+};
 
 use super::{
     desk::Desk,
@@ -21,6 +23,7 @@ impl Desk {
         for session in &sessions {
             if !self.is_silent(session, &config) {
                 self.compare(session);
+                self.expire_heartbeats(session);
             }
         }
         self.end_orphans(&sessions);
@@ -40,6 +43,20 @@ impl Desk {
         tracing::warn!(component = %session.component, ?silent_for, "a component fell silent");
         self.end(session, SessionEnd::Lost);
         true
+    }
+
+    /// Fails the attempts that gave no sign of life within their time. Nobody watches an attempt whose session is lost; with
+    /// the next session its time begins anew.
+    fn expire_heartbeats(self: &Arc<Self>, session: &Session) {
+        let limit = |task: &TaskId| self.state.task(task)?.heartbeat_timeout;
+        for HeldAttempt { task, token } in session.silent_attempts(limit) {
+            tracing::warn!(%task, token = token.0, component = %session.component, "an attempt fell silent");
+            let proposer = self.proposer.clone();
+            self.options.runtime.spawn(async move {
+                // Refused: it has ended meanwhile. Unheard: it is told again.
+                let _ = proposer.propose(Command::ExpireHeartbeat { task, token }).await;
+            });
+        }
     }
 
     /// Ends what the state takes for a session of this node and nobody here holds, once it was seen twice: its connection
@@ -94,7 +111,10 @@ impl Desk {
                 Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
                     *component == session.component
                 }
-                Effect::Evaluate { .. } | Effect::CloseSession { .. } => false,
+                Effect::Evaluate { .. }
+                | Effect::CloseSession { .. }
+                | Effect::SendMessage { .. }
+                | Effect::PlanSchedule { .. } => false,
             };
             let is_free = desk.look_again().await.is_ok_and(|effects| !effects.iter().any(is_its));
             if !is_free {

@@ -62,6 +62,11 @@ impl SessionLink {
         self.session.hear();
     }
 
+    /// The component works on an attempt: a sign of life of both.
+    pub fn attempt_heartbeat(&self, attempt: &HeldAttempt) {
+        self.session.hear_attempt(attempt);
+    }
+
     /// The component answers a message it was given.
     pub fn reply(&self, message: MessageId, reply: Reply) -> Result<(), MessageError> {
         self.session.hear();

@@ -135,7 +135,7 @@ impl Desk {
                     );
                 }
             }
-            Effect::Evaluate { .. } => {}
+            Effect::Evaluate { .. } | Effect::SendMessage { .. } | Effect::PlanSchedule { .. } => {}
         }
     }
 

@@ -70,7 +70,12 @@ impl CoordinatorHandle {
 
     /// A sign of life of a component that polls; false if it is not connected.
     pub async fn heartbeat(&self, component: &ComponentId) -> bool {
-        self.desk.hear(component).await
+        self.desk.hear(component, None).await
+    }
+
+    /// A sign of life of an attempt of a component that polls; false if it is not connected.
+    pub async fn attempt_heartbeat(&self, component: &ComponentId, attempt: HeldAttempt) -> bool {
+        self.desk.hear(component, Some(attempt)).await
     }
 
     /// Ends a session that is here.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orc_domain::{ComponentId, Json, NodeId, Unavailable};
+use orc_domain::{ComponentId, HeldAttempt, Json, NodeId, Unavailable};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,11 +16,29 @@ use super::{
 /// What a node asks of the node that holds a component's session.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    Send { component: ComponentId, message: Outgoing },
-    SendToAll { components: Vec<ComponentId>, message: Outgoing },
-    Reply { message: MessageId, reply: Reply },
-    Poll { component: ComponentId, max: usize, wait: Duration },
-    Heartbeat { component: ComponentId },
+    Send {
+        component: ComponentId,
+        message: Outgoing,
+    },
+    SendToAll {
+        components: Vec<ComponentId>,
+        message: Outgoing,
+    },
+    Reply {
+        message: MessageId,
+        reply: Reply,
+    },
+    Poll {
+        component: ComponentId,
+        max: usize,
+        wait: Duration,
+    },
+    Heartbeat {
+        component: ComponentId,
+        /// Nodes that know of none leave it out.
+        #[serde(default)]
+        attempt: Option<HeldAttempt>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +85,9 @@ impl Desk {
             Ok(Request::Poll { component, max, wait }) => {
                 Response::Polled(self.poll_here(&component, max, wait).await)
             }
-            Ok(Request::Heartbeat { component }) => Response::Heard(self.hear_here(&component)),
+            Ok(Request::Heartbeat { component, attempt }) => {
+                Response::Heard(self.hear_here(&component, attempt.as_ref()))
+            }
             Err(error) => {
                 tracing::warn!(%error, "a request of another node was not understood");
                 Response::NotUnderstood

@@ -132,31 +132,35 @@ impl Desk {
             | Effect::CancelAttempt { component: of, task, token, .. } => {
                 (of == component).then_some(HeldAttempt { task: *task, token: *token })
             }
-            Effect::Evaluate { .. } | Effect::CloseSession { .. } => None,
+            Effect::Evaluate { .. }
+            | Effect::CloseSession { .. }
+            | Effect::SendMessage { .. }
+            | Effect::PlanSchedule { .. } => None,
         });
         // Held, yet not noted as delivered: what the last session did not hand out comes again with its token.
         self.connect_session(handle, held.collect()).await
     }
 
-    /// A sign of life of a component without a connection of its own.
-    pub(super) async fn hear(&self, component: &ComponentId) -> bool {
+    /// A sign of life of a component without a connection of its own, or of an attempt of it.
+    pub(super) async fn hear(&self, component: &ComponentId, attempt: Option<HeldAttempt>) -> bool {
         let row = self.state.component(component);
         let Some(node) = row.and_then(|row| row.live_session().map(|session| session.node)) else {
             return false;
         };
         if node == self.state.node() {
-            return self.hear_here(component);
+            return self.hear_here(component, attempt.as_ref());
         }
-        let request = Request::Heartbeat { component: component.clone() };
+        let request = Request::Heartbeat { component: component.clone(), attempt };
         matches!(self.ask(node, &request, Duration::from_secs(1)).await, Ok(Response::Heard(true)))
     }
 
-    pub(super) fn hear_here(&self, component: &ComponentId) -> bool {
-        let session = self.session_of(component);
-        if let Some(session) = &session {
-            session.hear();
+    pub(super) fn hear_here(&self, component: &ComponentId, attempt: Option<&HeldAttempt>) -> bool {
+        let Some(session) = self.session_of(component) else { return false };
+        match attempt {
+            Some(attempt) => session.hear_attempt(attempt),
+            None => session.hear(),
         }
-        session.is_some()
+        true
     }
 
     pub(super) async fn drain(&self, component: &ComponentId) -> Result<Outcome, Unavailable> {

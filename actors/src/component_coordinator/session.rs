@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orc_domain::{ComponentId, SessionId, TaskId, Token};
+use orc_domain::{ComponentId, HeldAttempt, SessionId, TaskId, Token};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -29,6 +29,8 @@ pub(super) enum Kind {
 struct Delivered {
     token: Token,
     cancelled: bool,
+    /// When it was delivered, or gave its last sign of life.
+    heard: Instant,
 }
 
 /// A session of a component connected to this node.
@@ -107,9 +109,32 @@ impl Session {
         self.heard.lock().elapsed()
     }
 
+    /// An attempt gave a sign of life, which is one of its component, too.
+    pub(super) fn hear_attempt(&self, attempt: &HeldAttempt) {
+        self.hear();
+        if let Some(known) = self.delivered.lock().get_mut(&attempt.task)
+            && known.token == attempt.token
+        {
+            known.heard = Instant::now();
+        }
+    }
+
+    /// Attempts without a sign of life for longer than they may be; each is told again only after as long.
+    pub(super) fn silent_attempts(&self, limit: impl Fn(&TaskId) -> Option<Duration>) -> Vec<HeldAttempt> {
+        let mut silent = Vec::new();
+        for (task, known) in &mut *self.delivered.lock() {
+            if limit(task).is_some_and(|limit| known.heard.elapsed() > limit) {
+                known.heard = Instant::now();
+                silent.push(HeldAttempt { task: *task, token: known.token });
+            }
+        }
+        silent
+    }
+
     /// Notes that an attempt is delivered; false if it was before.
     pub(super) fn note_delivery(&self, task: TaskId, token: Token) -> bool {
-        let known = self.delivered.lock().insert(task, Delivered { token, cancelled: false });
+        let fresh = Delivered { token, cancelled: false, heard: Instant::now() };
+        let known = self.delivered.lock().insert(task, fresh);
         match known {
             Some(known) if known.token == token => {
                 self.delivered.lock().insert(task, known);
@@ -121,7 +146,8 @@ impl Session {
 
     /// Notes that an attempt is cancelled; false if it was before.
     pub(super) fn note_cancel(&self, task: TaskId, token: Token) -> bool {
-        let known = self.delivered.lock().insert(task, Delivered { token, cancelled: true });
+        let fresh = Delivered { token, cancelled: true, heard: Instant::now() };
+        let known = self.delivered.lock().insert(task, fresh);
         !known.is_some_and(|known| known.token == token && known.cancelled)
     }
 

@@ -42,8 +42,18 @@ impl Path {
 #[derive(Debug)]
 pub(super) enum Fault {
     Deep,
-    UnknownFunction { name: String, id: u64 },
-    UnknownType { name: String, id: u64 },
+    UnknownFunction {
+        name: String,
+        id: u64,
+    },
+    UnknownType {
+        name: String,
+        id: u64,
+    },
+    /// `state(…)` of something else than one key in quotes.
+    StateKey {
+        id: u64,
+    },
 }
 
 /// What an expression names.
@@ -51,6 +61,8 @@ pub(super) enum Fault {
 pub(super) struct Names {
     pub(super) paths: BTreeSet<Path>,
     pub(super) status: BTreeSet<&'static str>,
+    /// State keys, by `state('key')`.
+    pub(super) keys: BTreeSet<String>,
     bound: Vec<String>,
 }
 
@@ -128,6 +140,11 @@ impl Names {
             self.status.insert(status);
             return Ok(());
         }
+        if call.func_name == STATE && call.target.is_none() {
+            let key = key_of(call).ok_or(Fault::StateKey { id })?;
+            self.keys.insert(key.to_owned());
+            return Ok(());
+        }
         let is_word = call.func_name.starts_with(|first: char| first.is_ascii_alphabetic());
         if is_word && !KNOWN.contains(&call.func_name.as_str()) {
             return Err(Fault::UnknownFunction { name: call.func_name.clone(), id });
@@ -136,6 +153,27 @@ impl Names {
             self.visit(target, depth)?;
         }
         call.args.iter().try_for_each(|argument| self.visit(argument, depth))
+    }
+}
+
+/// The function that reads a state key.
+const STATE: &str = "state";
+
+/// The variable that stands for `state('key')`; none for other calls.
+pub(super) fn state_of(call: &CallExpr) -> Option<String> {
+    let plain = call.func_name == STATE && call.target.is_none();
+    key_of(call).filter(|_| plain).map(state_variable)
+}
+
+/// The name of the variable; no source can spell it.
+pub(super) fn state_variable(key: &str) -> String {
+    format!("state({key})")
+}
+
+fn key_of(call: &CallExpr) -> Option<&str> {
+    match call.args.as_slice() {
+        [IdedExpr { expr: Expr::Literal(LiteralValue::String(key)), .. }] => Some(key.inner()),
+        _ => None,
     }
 }
 

@@ -39,12 +39,14 @@ pub enum ExpressionError {
         have: String,
     },
     /// The wrong type.
-    #[error("`{expression}` is {got}, a boolean is needed")]
-    NotBoolean {
+    #[error("`{expression}` is {got}, {wanted} is needed")]
+    Unfit {
         /// The expression, cut if long.
         expression: String,
         /// What it is.
         got: &'static str,
+        /// What it should be.
+        wanted: &'static str,
     },
     /// The operands do not fit, a division by zero, an index out of bounds, ….
     #[error("`{expression}`: {message}")]
@@ -61,6 +63,12 @@ pub enum ExpressionError {
         expression: String,
         /// What was used up.
         limit: &'static str,
+    },
+    /// More than [`ITEMS_MAX`](super::ITEMS_MAX).
+    #[error("the list has {count} items, the limit is {}", super::ITEMS_MAX)]
+    Items {
+        /// How many it has.
+        count: usize,
     },
     /// More than [`RESULT_BYTES_MAX`](super::RESULT_BYTES_MAX).
     #[error("the result has {bytes} bytes, the limit is {}", super::RESULT_BYTES_MAX)]
@@ -79,7 +87,8 @@ impl ExpressionError {
             | ExpressionError::Long { .. }
             | ExpressionError::Complex
             | ExpressionError::Unclosed { .. }
-            | ExpressionError::NotBoolean { .. }
+            | ExpressionError::Unfit { .. }
+            | ExpressionError::Items { .. }
             | ExpressionError::Failed { .. }
             | ExpressionError::Exhausted { .. }
             | ExpressionError::Large { .. } => "EXPRESSION_FAILED",

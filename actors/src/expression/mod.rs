@@ -5,6 +5,8 @@ mod analysis;
 mod budget;
 mod cache;
 mod error;
+mod filter;
+mod frame;
 mod functions;
 mod pattern;
 mod program;
@@ -12,19 +14,24 @@ mod rewrite;
 mod scope;
 mod step;
 mod template;
+mod text;
 mod value;
-
-use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 pub use error::ExpressionError;
-pub use step::{evaluate, evaluate_outputs, evaluate_step};
+pub use filter::filter;
+pub use scope::{Family, ReadKey};
+pub use step::{Evaluated, evaluate};
+pub use text::{fill_text, group_of};
 
 /// The longest expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 /// The largest result (a value, a filled-in config, a run's outputs) as JSON text, in bytes.
 pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+
+/// The most items of a `foreach`.
+pub const ITEMS_MAX: usize = 10_000;
 
 /// Whether an expression (of a `condition`, an `if` or an output) can be evaluated as far as its text tells: syntax,
 /// length, nesting and the names of functions. The gateway calls it before a definition is accepted.
@@ -47,24 +54,12 @@ pub fn check_templates(config: &Value) -> Result<bool, (String, ExpressionError)
     Ok(found)
 }
 
-/// The ids of the steps that an expression names as `steps.<id>` or `steps['<id>']`, so that a definition which names
-/// a step it does not have can be refused.
-pub fn steps_named(expression: &str) -> Result<BTreeSet<String>, ExpressionError> {
+/// The data that an expression names, each as its path (`steps`, `train`, `outputs`, `loss`), so that a definition which
+/// names what it does not have can be refused. What `has(…)` asks for is left out of its path: it may be missing.
+pub fn names(expression: &str) -> Result<Vec<Vec<String>>, ExpressionError> {
     let program = program::Program::compile(expression)?;
-    let named = program.paths().into_iter().filter(|path| path.names.len() > 1 && path.names[0] == "steps");
-    Ok(named.map(|path| path.names[1].clone()).collect())
-}
-
-/// [`steps_named`] for every `${{ … }}` in the strings of a config.
-pub fn steps_named_in(config: &Value) -> Result<BTreeSet<String>, ExpressionError> {
-    let mut named = BTreeSet::new();
-    template::visit(config, &mut |_, text| {
-        for expression in template::Template::parse(text)?.expressions() {
-            named.extend(steps_named(expression)?);
-        }
-        Ok(())
-    })?;
-    Ok(named)
+    let paths = program.paths().into_iter().filter(|path| !path.may_be_type());
+    Ok(paths.map(|path| path.names[..path.names.len() - usize::from(path.asked)].to_vec()).collect())
 }
 
 #[cfg(test)]

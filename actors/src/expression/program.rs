@@ -53,6 +53,11 @@ impl Program {
         self.names.status.iter().copied()
     }
 
+    /// The state keys it reads.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.names.keys.iter().map(String::as_str)
+    }
+
     /// Evaluates it; `missing` says whether a path that does not resolve explains a failure.
     pub(super) fn run(
         &self,
@@ -78,8 +83,13 @@ impl Program {
     pub(super) fn boolean(&self, value: &Cel) -> Result<bool, ExpressionError> {
         match value {
             Cel::Bool(value) => Ok(*value),
-            other => Err(ExpressionError::NotBoolean { expression: cut(&self.source), got: kind(other) }),
+            other => Err(self.unfit(other, "a boolean")),
         }
+    }
+
+    /// A value of the wrong type.
+    pub(super) fn unfit(&self, value: &Cel, wanted: &'static str) -> ExpressionError {
+        ExpressionError::Unfit { expression: cut(&self.source), got: kind(value), wanted }
     }
 
     /// A value that is no JSON.
@@ -108,6 +118,7 @@ fn fault_error(fault: Fault, source: &str, info: &SourceInfo) -> ExpressionError
         Fault::Deep => return ExpressionError::Complex,
         Fault::UnknownFunction { name, id } => (format!("unknown function `{}`", cut(name)), *id),
         Fault::UnknownType { name, id } => (format!("unknown type `{}`", cut(name)), *id),
+        Fault::StateKey { id } => ("`state` takes one key in quotes, such as state('app.a')".to_owned(), *id),
     };
     let offset = info.offset_for(id).map_or(0, |(start, _)| start as usize);
     let mut before = source.chars().take(offset).collect::<String>();

@@ -4,7 +4,7 @@
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
 
 use super::{
-    analysis::{is_of_optional, status_of},
+    analysis::{is_of_optional, state_of, status_of},
     functions::{ARITHMETIC, ITERATE, MATCHES, TICK, WEIGH},
 };
 
@@ -56,6 +56,9 @@ pub(super) fn rewrite(expression: IdedExpr) -> IdedExpr {
 fn rewrite_call(id: u64, mut of: CallExpr) -> IdedExpr {
     if let Some(variable) = status_of(&of) {
         return IdedExpr { id, expr: Expr::Ident(variable.to_owned()) };
+    }
+    if let Some(variable) = state_of(&of) {
+        return IdedExpr { id, expr: Expr::Ident(variable) };
     }
     if !is_of_optional(&of) {
         of.target = of.target.map(|target| Box::new(rewrite(*target)));

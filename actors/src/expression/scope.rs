@@ -1,22 +1,23 @@
-//! What names mean at one place of a run: `inputs`, `steps`, `run`, and bare names found in the outputs of the nearest
-//! step before it, then in the inputs. Parses only the outputs that an expression names.
+//! What names mean at one place of a run: `inputs`, `steps`, `run`, `output`, `trigger`, and bare names: an item's, an output of the
+//! nearest step before it, an input. A child sees the runs around it. Parses only the outputs that an expression names.
 
 use std::{
-    cell::{OnceCell, RefCell},
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use cel::Value as Cel;
-use orc_domain::{Definition, EvalPoint, Json, Run, Skip, StepIx, StepStatus};
+use orc_domain::{Definition, EvalPoint, Json, Run};
 use serde_json::{Map, Value, json};
 
 use super::{
-    analysis::Path,
+    analysis::{Path, state_variable},
     cache,
     error::{ExpressionError, cut},
+    frame::Frame,
     program::Program,
     value::to_cel,
 };
@@ -28,14 +29,27 @@ const HAVE_MAX: usize = 20;
 /// A longer value is recorded by its length only.
 const RECORDED_BYTES_MAX: usize = 4 * 1024;
 
+/// A run, and the runs of the same definition whose child it is, the nearest first.
+#[derive(Clone)]
+pub struct Family {
+    /// The run itself, then its parent, and so on up to the run of the whole workflow.
+    pub runs: Vec<Arc<Run>>,
+    /// What they execute.
+    pub definition: Arc<Definition>,
+    /// Reads a state key.
+    pub key: ReadKey,
+}
+
+/// Reads a state key; none where it has no value.
+pub type ReadKey = Arc<dyn Fn(&str) -> Option<Json> + Send + Sync>;
+
 /// Names and their values at one place of a run.
 pub(super) struct Scope<'a> {
-    run: &'a Run,
-    definition: &'a Definition,
-    point: EvalPoint,
+    /// The run itself first, the whole workflow's last.
+    frames: Vec<Frame<'a>>,
+    key: &'a ReadKey,
     until: Instant,
     inputs: OnceCell<Rc<Value>>,
-    outputs: RefCell<BTreeMap<StepIx, Rc<Value>>>,
 }
 
 /// An expression's value, and what it was found from.
@@ -53,9 +67,21 @@ impl Found {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(run: &'a Run, definition: &'a Definition, point: EvalPoint) -> Self {
-        let until = Instant::now() + TIME_MAX;
-        Scope { run, definition, point, until, inputs: OnceCell::new(), outputs: RefCell::default() }
+    pub(super) fn new(family: &'a Family, point: EvalPoint) -> Self {
+        let Family { runs, definition, key } = family;
+        let own = runs.iter().take(1).map(|run| Frame::new(run, definition, point));
+        let around = runs.windows(2).map(|pair| Frame::around(&pair[0], &pair[1], definition));
+        Scope {
+            frames: own.chain(around).collect(),
+            key,
+            until: Instant::now() + TIME_MAX,
+            inputs: OnceCell::new(),
+        }
+    }
+
+    /// The run of the whole workflow.
+    fn whole(&self) -> &'a Run {
+        self.frames[self.frames.len() - 1].run
     }
 
     pub(super) fn evaluate(&self, source: &str) -> Result<Found, ExpressionError> {
@@ -86,9 +112,14 @@ impl<'a> Scope<'a> {
         let mut variables: Vec<(String, Cel)> =
             roots.iter().map(|(name, value)| ((*name).to_owned(), to_cel(value))).collect();
         for status in program.status() {
-            let value = self.status(status);
+            let value = self.frames[0].status(status);
             names.insert(status.to_owned(), Value::Bool(value));
             variables.push((status.to_owned(), Cel::Bool(value)));
+        }
+        for key in program.keys() {
+            let value = (self.key)(key).map_or(Value::Null, |value| parsed(&value));
+            names.insert(state_variable(key), recorded(&value));
+            variables.push((state_variable(key), to_cel(&value)));
         }
         let value = program
             .run(variables, || paths.iter().find_map(|path| missing(roots.get(path.root())?, path)))?;
@@ -99,7 +130,13 @@ impl<'a> Scope<'a> {
         match path.root() {
             "inputs" => Ok(Some(self.inputs().as_ref().clone())),
             "run" => Ok(Some(self.run_object())),
+            "trigger" if self.whole().origin.trigger.is_some() => {
+                Ok(self.whole().origin.trigger.as_ref().map(parsed))
+            }
             "steps" => self.steps_object(paths).map(Some),
+            "output" if self.frames[0].own_output().is_some() => {
+                Ok(self.frames[0].own_output().map(|output| output.as_ref().clone()))
+            }
             name => match self.bare(name) {
                 Some(value) => Ok(Some(value)),
                 None if path.may_be_type() => Ok(None),
@@ -109,19 +146,11 @@ impl<'a> Scope<'a> {
     }
 
     fn inputs(&self) -> Rc<Value> {
-        self.inputs.get_or_init(|| Rc::new(parsed(&self.run.inputs))).clone()
-    }
-
-    fn output(&self, step: StepIx) -> Rc<Value> {
-        let parse = || match self.run.steps.get(usize::from(step)).and_then(|step| step.output.as_ref()) {
-            Some(output) => Rc::new(parsed(output)),
-            None => Rc::new(Value::Null),
-        };
-        self.outputs.borrow_mut().entry(step).or_insert_with(parse).clone()
+        self.inputs.get_or_init(|| Rc::new(parsed(&self.whole().inputs))).clone()
     }
 
     fn run_object(&self) -> Value {
-        let run = self.run;
+        let run = self.whole();
         let labels = run.labels.iter().map(|(name, value)| (name.to_string(), Value::from(&**value)));
         json!({
             "id": run.id.to_string(),
@@ -131,6 +160,8 @@ impl<'a> Scope<'a> {
             "labels": labels.collect::<Map<_, _>>(),
             "createdAt": run.created_at.0,
             "startedAt": run.started_at.map(|at| at.0),
+            "conclusion": run.handling.as_ref().map(|handling| handling.conclusion.name()),
+            "error": run.error.as_ref().map(|error| json!({ "code": &*error.code, "message": &*error.message })),
         })
     }
 
@@ -141,9 +172,12 @@ impl<'a> Scope<'a> {
         let named: BTreeSet<&str> =
             of_steps().filter_map(|path| path.names.get(1).map(String::as_str)).collect();
         let mut object = Map::new();
-        for (place, step) in (0..).zip(&self.definition.steps) {
-            if all || named.contains(&*step.id) {
-                object.insert(step.id.to_string(), self.step_object(place));
+        // The nearest run that has a step of the name counts.
+        for frame in self.frames.iter().rev() {
+            for (place, step) in (0..).zip(frame.steps) {
+                if all || named.contains(&*step.id) {
+                    object.insert(step.id.to_string(), frame.step_object(place));
+                }
             }
         }
         let absent = of_steps().find(|path| {
@@ -152,106 +186,46 @@ impl<'a> Scope<'a> {
         });
         match absent {
             Some(path) => {
-                let have = listed(self.definition.steps.iter().map(|step| step.id.to_string()));
+                let steps = self.frames.iter().flat_map(|frame| frame.steps);
+                let have = listed(steps.map(|step| step.id.to_string()));
                 Err(ExpressionError::UnknownName { name: path.names[..2].join("."), have })
             }
             None => Ok(Value::Object(object)),
         }
     }
 
-    fn step_object(&self, place: StepIx) -> Value {
-        let step = &self.run.steps[usize::from(place)];
-        let outputs = match self.output(place).as_ref() {
-            Value::Null => Value::Object(Map::new()),
-            output => output.clone(),
+    /// A bare name: the item of the nearest `foreach`, the outputs of the nearest step before, then the inputs.
+    fn bare(&self, name: &str) -> Option<Value> {
+        let of_frame = |(place, frame): (usize, &Frame<'_>)| {
+            let item = self.item_names(place).into_iter().find(|(known, _)| known == name);
+            let before = || frame.before().into_iter().find_map(|step| frame.output(step).get(name).cloned());
+            item.map(|(_, value)| value).or_else(before)
         };
-        let error =
-            step.error.as_ref().map(|error| json!({ "code": &*error.code, "message": &*error.message }));
-        json!({ "outputs": outputs, "status": step.status.name(), "error": error, "attempts": step.attempts })
+        let found = self.frames.iter().enumerate().find_map(of_frame);
+        found.or_else(|| self.inputs().get(name).cloned())
     }
 
-    /// A bare name: in the outputs of the nearest step before, then in the inputs.
-    fn bare(&self, name: &str) -> Option<Value> {
-        let of_steps = self.before().into_iter().find_map(|step| self.output(step).get(name).cloned());
-        of_steps.or_else(|| self.inputs().get(name).cloned())
+    /// The names of the item that a run of the family is for.
+    fn item_names(&self, place: usize) -> Vec<(String, Value)> {
+        let parent = self.frames.get(place + 1);
+        parent.map_or_else(Vec::new, |parent| parent.item_names(self.frames[place].run))
     }
 
     fn bare_names(&self) -> String {
         let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>());
-        let of_steps = self.before().into_iter().filter_map(|step| keys(&self.output(step))).flatten();
-        let names: BTreeSet<String> = of_steps.chain(keys(&self.inputs()).into_iter().flatten()).collect();
+        let of_frame = |(place, frame): (usize, &Frame<'_>)| {
+            let items = self.item_names(place).into_iter().map(|(name, _)| name);
+            let outputs = frame.before().into_iter().filter_map(|step| keys(&frame.output(step))).flatten();
+            items.chain(outputs).collect::<Vec<_>>()
+        };
+        let found = self.frames.iter().enumerate().flat_map(of_frame);
+        let names: BTreeSet<String> = found.chain(keys(&self.inputs()).into_iter().flatten()).collect();
         listed(names.into_iter())
-    }
-
-    /// The steps before this place, nearest first. Before a run's outputs all are, the last of the file first.
-    fn before(&self) -> Vec<StepIx> {
-        let steps = &self.definition.steps;
-        let mut waiting: VecDeque<StepIx> = match self.point {
-            EvalPoint::Step(step) => steps[usize::from(step)].needs.iter().copied().collect(),
-            EvalPoint::Outputs => {
-                let ends = (0..).zip(steps).filter(|(_, step)| step.followers.is_empty());
-                ends.map(|(place, _)| place).collect::<Vec<_>>().into_iter().rev().collect()
-            }
-        };
-        let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
-        while let Some(step) = waiting.pop_front() {
-            if seen.insert(step) {
-                order.push(step);
-                waiting.extend(&steps[usize::from(step)].needs);
-            }
-        }
-        order
-    }
-
-    /// The value of `success()`, `failure()` or `always()`.
-    fn status(&self, function: &str) -> bool {
-        let needs: Vec<StepIx> = match self.point {
-            EvalPoint::Step(step) => self.definition.steps[usize::from(step)].needs.clone(),
-            EvalPoint::Outputs => (0..).zip(&self.definition.steps).map(|(place, _)| place).collect(),
-        };
-        match function {
-            "success()" => needs.iter().all(|need| self.went_well(*need)),
-            "failure()" => needs.iter().any(|need| self.went_wrong(*need)),
-            _ => true,
-        }
-    }
-
-    fn went_well(&self, place: StepIx) -> bool {
-        let step = &self.run.steps[usize::from(place)];
-        match step.status {
-            StepStatus::Completed => true,
-            StepStatus::Skipped => step.skip == Some(Skip::Chosen),
-            StepStatus::Failed | StepStatus::TimedOut => {
-                self.definition.steps[usize::from(place)].continue_on_error
-            }
-            StepStatus::Pending
-            | StepStatus::Evaluating
-            | StepStatus::Running
-            | StepStatus::Waiting
-            | StepStatus::Cancelled => false,
-        }
-    }
-
-    /// It failed, or was skipped because one before it did.
-    fn went_wrong(&self, place: StepIx) -> bool {
-        let step = &self.run.steps[usize::from(place)];
-        match step.status {
-            StepStatus::Failed | StepStatus::TimedOut => {
-                !self.definition.steps[usize::from(place)].continue_on_error
-            }
-            StepStatus::Skipped => step.skip == Some(Skip::Failure),
-            StepStatus::Completed
-            | StepStatus::Pending
-            | StepStatus::Evaluating
-            | StepStatus::Running
-            | StepStatus::Waiting
-            | StepStatus::Cancelled => false,
-        }
     }
 }
 
 /// JSON that the rules carried without looking; a component may have sent anything the gateway let pass.
-fn parsed(json: &Json) -> Value {
+pub(super) fn parsed(json: &Json) -> Value {
     serde_json::from_str(json.as_str()).unwrap_or(Value::Null)
 }
 
@@ -265,7 +239,7 @@ fn walk<'v>(root: &'v Value, path: &Path) -> Result<&'v Value, (usize, &'v Value
 }
 
 /// The error of a path that leads nowhere.
-fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
+pub(super) fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     let (place, parent) = walk(root, path).err()?;
     if path.asked && place + 1 == path.names.len() {
         return None;
@@ -279,7 +253,7 @@ fn missing(root: &Value, path: &Path) -> Option<ExpressionError> {
     Some(ExpressionError::UnknownName { name: cut(&path.names[..=place].join(".")), have })
 }
 
-fn listed(names: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     let mut names: Vec<String> = names.take(HAVE_MAX + 1).map(|name| cut(&name)).collect();
     if names.is_empty() {
         return "nothing".to_owned();

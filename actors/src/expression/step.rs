@@ -1,72 +1,155 @@
 //! What a step's or a run's expressions are, as the command that records them has it.
 //! Order: `if`, then the condition or the templates of the config.
 
-use orc_domain::{Decision, Definition, EvalPoint, Evaluation, Json, Run, StepIx, StepKind};
+use cel::Value as Cel;
+use orc_domain::{Decision, EvalPoint, Evaluation, Json, StepIx, StepKind, Text, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{
-    RESULT_BYTES_MAX,
+    ITEMS_MAX, RESULT_BYTES_MAX, cache,
     error::ExpressionError,
-    scope::{Found, Scope},
+    scope::{Family, Found, Scope, parsed},
     template,
     value::to_json,
 };
 
-/// Evaluates what a run awaits.
-pub fn evaluate(run: &Run, definition: &Definition, point: EvalPoint) -> Evaluation {
-    match point {
-        EvalPoint::Step(step) => evaluate_step(run, definition, step),
-        EvalPoint::Outputs => evaluate_outputs(run, definition),
+/// What an evaluation led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evaluated {
+    /// What is to be recorded.
+    Known(Evaluation),
+    /// A workflow to be looked up by its name, and what it is given.
+    Workflow {
+        /// Its name.
+        name: Text,
+        /// Its version, the latest if none.
+        version: Option<u32>,
+        /// Its inputs, a JSON object.
+        inputs: Json,
+    },
+}
+
+impl From<Evaluation> for Evaluated {
+    fn from(evaluation: Evaluation) -> Self {
+        Evaluated::Known(evaluation)
     }
 }
 
-/// Evaluates a step's `if`, then its condition or the templates of its config. A name or expression that does not work
-/// out is [`Evaluation::Failed`], never a silent false.
-pub fn evaluate_step(run: &Run, definition: &Definition, step: StepIx) -> Evaluation {
-    of_step(run, definition, step).unwrap_or_else(|error| Evaluation::Failed(error.failure()))
+/// Evaluates what a run awaits. A name or expression that does not work out is [`Evaluation::Failed`], never a silent
+/// false.
+pub fn evaluate(family: &Family, point: EvalPoint) -> Evaluated {
+    let found = match point {
+        EvalPoint::Step(step) => of_step(family, step),
+        EvalPoint::Outputs => of_run(family).map(Evaluated::Known),
+        EvalPoint::StepOutputs(step) => {
+            let outputs = &family.definition.block(family.runs[0].block)[usize::from(step)].outputs;
+            outputs_of(&Scope::new(family, point), outputs).map(Evaluated::Known)
+        }
+    };
+    found.unwrap_or_else(|error| Evaluation::Failed(error.failure()).into())
 }
 
-/// Evaluates the `outputs` of a definition, or takes the output of its last step where it has none.
-pub fn evaluate_outputs(run: &Run, definition: &Definition) -> Evaluation {
-    of_outputs(run, definition).unwrap_or_else(|error| Evaluation::Failed(error.failure()))
-}
-
-fn of_step(run: &Run, definition: &Definition, place: StepIx) -> Result<Evaluation, ExpressionError> {
-    let scope = Scope::new(run, definition, EvalPoint::Step(place));
-    let step = &definition.steps[usize::from(place)];
+fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError> {
+    let scope = Scope::new(family, EvalPoint::Step(place));
+    let step = &family.definition.block(family.runs[0].block)[usize::from(place)];
     if let Some(only_if) = &step.only_if {
         let decision = decide(&scope, only_if)?;
         if !decision.value {
-            return Ok(Evaluation::Skip(decision));
+            return Ok(Evaluation::Skip(decision).into());
         }
     }
-    match &step.kind {
-        StepKind::Condition { expression, .. } => decide(&scope, expression).map(Evaluation::Condition),
-        StepKind::Task { config, templated: true, .. } => {
-            let config: Value = serde_json::from_str(config.as_str()).unwrap_or(Value::Null);
-            let mut bytes = 0;
-            let filled = template::fill(&config, &mut |source| {
-                let value = json(&scope.evaluate(source)?)?;
-                // Stops early where thousands of templates would each bring a large value.
-                bytes += bounded(&value)?.as_str().len();
-                if bytes > RESULT_BYTES_MAX { Err(ExpressionError::Large { bytes }) } else { Ok(value) }
-            })?;
-            Ok(Evaluation::Proceed { config: Some(bounded(&filled)?) })
+    let mut filling = Filling { scope: &scope, bytes: 0 };
+    Ok(match &step.kind {
+        StepKind::Condition { expression, .. } => Evaluation::Condition(decide(&scope, expression)?).into(),
+        StepKind::Task { config: template, templated: true, .. }
+        | StepKind::Approval { request: template, templated: true, .. }
+        | StepKind::Message { request: template, templated: true }
+        | StepKind::Emit { data: template, templated: true, .. } => {
+            Evaluation::Proceed { config: Some(filling.fill(template)?) }.into()
         }
-        StepKind::Task { .. } | StepKind::Parallel { .. } | StepKind::Delay { .. } => {
-            Ok(Evaluation::Proceed { config: None })
+        StepKind::State { writes, templated: true, .. } => {
+            let values = writes.iter().map(|(_, value)| filling.fill(value)).collect::<Result<_, _>>()?;
+            Evaluation::Values(values).into()
         }
+        StepKind::ForEach { items, .. } => Evaluation::Items(items_of(&scope, items)?).into(),
+        StepKind::Until { expression } => Evaluation::Until(time_of(&scope, expression)?).into(),
+        StepKind::Workflow { name, version, inputs, .. } => {
+            Evaluated::Workflow { name: name.clone(), version: *version, inputs: filling.fill(inputs)? }
+        }
+        StepKind::Task { .. }
+        | StepKind::Parallel { .. }
+        | StepKind::Delay { .. }
+        | StepKind::Signal { .. }
+        | StepKind::Approval { .. }
+        | StepKind::State { .. }
+        | StepKind::Message { .. }
+        | StepKind::Emit { .. } => Evaluation::Proceed { config: None }.into(),
+    })
+}
+
+/// Fills templates in, and stops early where thousands of them would each bring a large value.
+struct Filling<'s> {
+    scope: &'s Scope<'s>,
+    bytes: usize,
+}
+
+impl Filling<'_> {
+    fn fill(&mut self, template: &Json) -> Result<Json, ExpressionError> {
+        let template = parsed(template);
+        let filled = template::fill(&template, &mut |source| {
+            let value = json(&self.scope.evaluate(source)?)?;
+            self.bytes += bounded(&value)?.as_str().len();
+            if self.bytes > RESULT_BYTES_MAX {
+                return Err(ExpressionError::Large { bytes: self.bytes });
+            }
+            Ok(value)
+        })?;
+        bounded(&filled)
     }
 }
 
-fn of_outputs(run: &Run, definition: &Definition) -> Result<Evaluation, ExpressionError> {
-    if definition.outputs.is_empty() {
-        let last = run.steps.last().and_then(|step| step.output.clone());
+fn items_of(scope: &Scope<'_>, expression: &str) -> Result<Vec<Json>, ExpressionError> {
+    let found = scope.evaluate(expression)?;
+    let Value::Array(items) = json(&found)? else { return Err(found.program.unfit(&found.value, "a list")) };
+    if items.len() > ITEMS_MAX {
+        return Err(ExpressionError::Items { count: items.len() });
+    }
+    let bytes = items.iter().map(|item| item.to_string().len()).sum();
+    if bytes > RESULT_BYTES_MAX {
+        return Err(ExpressionError::Large { bytes });
+    }
+    Ok(items.iter().map(|item| Json::from(item.to_string())).collect())
+}
+
+fn time_of(scope: &Scope<'_>, expression: &str) -> Result<Timestamp, ExpressionError> {
+    let found = scope.evaluate(expression)?;
+    let unfit = || found.program.unfit(&found.value, "a time (RFC 3339, or milliseconds since 1970)");
+    let millis = match &found.value {
+        Cel::Int(millis) => *millis,
+        Cel::Timestamp(time) => time.timestamp_millis(),
+        Cel::String(_) => {
+            let parse = cache::program("timestamp(text)")?;
+            match parse.run(vec![("text".to_owned(), found.value.clone())], || None) {
+                Ok(Cel::Timestamp(time)) => time.timestamp_millis(),
+                Ok(_) | Err(_) => return Err(unfit()),
+            }
+        }
+        _ => return Err(unfit()),
+    };
+    u64::try_from(millis).map(Timestamp).map_err(|_| unfit())
+}
+
+fn of_run(family: &Family) -> Result<Evaluation, ExpressionError> {
+    if family.definition.outputs.is_empty() {
+        let last = family.runs[0].steps.last().and_then(|step| step.output.clone());
         return Ok(Evaluation::Outputs(last.unwrap_or_else(Json::null)));
     }
-    let scope = Scope::new(run, definition, EvalPoint::Outputs);
+    outputs_of(&Scope::new(family, EvalPoint::Outputs), &family.definition.outputs)
+}
+
+fn outputs_of(scope: &Scope<'_>, named: &[(Text, Text)]) -> Result<Evaluation, ExpressionError> {
     let mut outputs = Map::new();
-    for (name, expression) in &definition.outputs {
+    for (name, expression) in named {
         outputs.insert(name.to_string(), json(&scope.evaluate(expression)?)?);
     }
     Ok(Evaluation::Outputs(bounded(&Value::Object(outputs))?))

@@ -90,8 +90,9 @@ impl Orchestrator {
             ((propose.clone(), desk.clone(), subscriptions.clone()), options.shutdown_deadline);
         let thread = std::thread::Builder::new().name("orc-actors".to_owned()).spawn(move || {
             let (propose, desk, subscriptions) = handles;
+            let coordinator = CoordinatorHandle::new(desk.clone());
             let members = vec![
-                leader_only_members(&state, &propose, &options, &gauges),
+                leader_only_members((&state, &propose, &coordinator), &options, &gauges),
                 vec![
                     leader_only("ComponentCoordinator", move || ComponentCoordinator::new(desk.clone())),
                     behind("Proposer", Door::new(), move || Proposer::new(submits.clone())),
@@ -108,21 +109,21 @@ impl Orchestrator {
 }
 
 fn leader_only_members(
-    state: &Arc<dyn ReplicatedState>,
-    propose: &ProposerHandle,
+    (state, propose, coordinator): (&Arc<dyn ReplicatedState>, &ProposerHandle, &CoordinatorHandle),
     options: &Options,
     gauges: &Arc<Gauges>,
 ) -> Vec<Member> {
+    let coordinator = coordinator.clone();
     let parts = || (state.clone(), propose.clone(), options.clone(), gauges.clone());
     let (manager, scheduler) = (parts(), parts());
     vec![
         leader_only("WorkflowManager", move || {
             let (state, propose, options, gauges) = manager.clone();
-            WorkflowManager::new(state, propose, &options, gauges)
+            WorkflowManager::new(state, propose, coordinator.clone(), &options, gauges)
         }),
         leader_only("TaskScheduler", move || {
-            let (state, propose, options, gauges) = scheduler.clone();
-            TaskScheduler::new(state, propose, &options, gauges)
+            let (state, propose, _, gauges) = scheduler.clone();
+            TaskScheduler::new(state, propose, gauges)
         }),
     ]
 }

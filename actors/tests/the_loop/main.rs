@@ -5,6 +5,7 @@ mod messages;
 mod polls;
 mod proposals;
 mod runs;
+mod schedules;
 mod sessions;
 mod subscriptions;
 mod supervision;

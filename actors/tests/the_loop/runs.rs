@@ -22,7 +22,7 @@ struct End {
 
 async fn end_of(world: &World, id: RunId) -> End {
     let end = |event: &Event| match event {
-        Event::RunEnded { run, status, conclusion, outputs, failure } if *run == id => Some(End {
+        Event::RunEnded { run, status, conclusion, outputs, failure, .. } if *run == id => Some(End {
             status: *status,
             conclusion: *conclusion,
             outputs: serde_json::from_str(outputs.as_str()).expect("outputs are JSON"),

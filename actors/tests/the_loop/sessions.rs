@@ -5,7 +5,7 @@ use std::time::Duration;
 use orc_actors::{Goodbye, Order};
 use orc_domain::{
     ClusterConfig, Command, Component, ComponentStatus, Effect, Event, HeldAttempt, NodeId, Rejection,
-    SessionEnd, SessionId, State, TaskStatus,
+    SessionEnd, SessionId, State, TaskStatus, Token,
 };
 use uuid::Uuid;
 
@@ -225,4 +225,42 @@ async fn a_shutdown_says_goodbye_and_leaves_the_grace_time() {
     first.proposer.propose(complete).await.expect("there is a leader").result.expect("the attempt was kept");
     drop(again);
     first.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_without_a_sign_of_life_is_given_again() {
+    let cluster = Cluster::of(2);
+    let mut session = cluster.connect(1, "ann", Vec::new()).await;
+    for create in [watched_task(), watched_task()] {
+        cluster.accept(create).await;
+    }
+    let (alive, kept) = next_task(&mut session).await;
+    let (silent, token) = next_task(&mut session).await;
+    let link = session.link();
+    let beats = tokio::spawn(async move {
+        loop {
+            link.attempt_heartbeat(&HeldAttempt { task: alive, token: kept });
+            // One of another attempt, and those of the component, keep nothing.
+            link.attempt_heartbeat(&HeldAttempt { task: silent, token: Token(token.0 + 7) });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let cancelled = next(&mut session).await;
+    assert!(matches!(&cancelled, Some(Order::Cancel(cancel)) if cancel.task == silent), "{cancelled:?}");
+    let (task, again) = next_task(&mut session).await;
+    assert!(task == silent && again > token, "tried again");
+    assert_eq!(cluster.world.count(|command| matches!(command, Command::ExpireHeartbeat { .. })), 1);
+    beats.abort();
+    drop(session);
+    let held = [(alive, kept), (silent, again)].map(|(task, token)| HeldAttempt { task, token });
+    let mut session = cluster.connect(2, "ann", held.into()).await;
+    assert!(matches!(next(&mut session).await, Some(Order::Cancel(_))), "the next node watches them, too");
+    cluster.shutdown().await;
+}
+
+fn watched_task() -> Command {
+    let (_, create) = single_task("1");
+    let Command::CreateTasks { mut tasks } = create else { unreachable!("it creates a task") };
+    tasks[0].heartbeat_timeout = Some(Duration::from_millis(1_500));
+    Command::CreateTasks { tasks }
 }

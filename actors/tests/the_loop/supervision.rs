@@ -1,8 +1,11 @@
 //! Actors that die and are started again, and how they say that they are well.
 
-use std::sync::atomic::Ordering;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use orc_domain::{Command, Labels, NodeId, RegisterComponent, SessionId};
+use orc_domain::{ClusterConfig, Command, Event, Labels, NodeId, RegisterComponent, SessionId, Text};
 
 use crate::support::{Cluster, World, component_id, echo, next_task, options, single_task, until};
 
@@ -99,7 +102,7 @@ async fn a_session_that_nobody_holds_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_stuck_and_the_sweep_says_so() {
-    let cluster = Cluster::over(World::new(64), 1, options());
+    let cluster = Cluster::over(sweeping(), 1, options());
     let (_, create) = single_task("1");
     cluster.accept(create).await;
     let mut reports = cluster.node(1).health.reports();
@@ -107,7 +110,38 @@ async fn nothing_is_stuck_and_the_sweep_says_so() {
     let report = cluster.node(1).health.check().await.expect("the orchestrator answers");
     assert_eq!(*reports.borrow_and_update(), report);
     until(|| cluster.node(1).health.status().proposals_unanswered == 0).await;
+    until(|| cluster.world.sweeps.load(Ordering::Acquire) > 1).await;
     let status = cluster.node(1).health.status();
     assert_eq!((status.totals.stuck, status.sessions), (0, 0));
+    cluster.shutdown().await;
+}
+
+/// A world whose leader sweeps often.
+fn sweeping() -> Arc<World> {
+    let world = World::new(64);
+    let config = ClusterConfig { deadlock_interval: Duration::from_millis(100), ..Default::default() };
+    world.apply(Command::Configure(Box::new(config)).into()).result.expect("the rules say yes");
+    world
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nothing_can_wake_is_reported_once_and_when_it_is_over() {
+    let world = sweeping();
+    *world.stuck.lock() = Some(["task 1 sleeps".into()].into());
+    let cluster = Cluster::over(world, 2, options());
+    let told = |of: fn(&Event) -> Option<&Text>| {
+        cluster.world.history().iter().filter_map(|recorded| of(&recorded.event).cloned()).collect::<Vec<_>>()
+    };
+    let detected = |event: &Event| matches!(event, Event::DeadlockDetected { .. }).then_some(());
+    cluster.world.event(detected).await;
+    let swept = cluster.world.sweeps.load(Ordering::Acquire);
+    until(|| cluster.world.sweeps.load(Ordering::Acquire) > swept + 1).await;
+    *cluster.world.stuck.lock() = None;
+    cluster.world.event(|event| matches!(event, Event::DeadlockResolved { .. }).then_some(())).await;
+    let detections = told(|event| match event {
+        Event::DeadlockDetected(work) => Some(work),
+        _ => None,
+    });
+    assert_eq!(detections, ["task 1 sleeps".into()], "later sweeps, and other nodes, do not repeat it");
     cluster.shutdown().await;
 }

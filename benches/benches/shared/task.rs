@@ -16,5 +16,9 @@ pub fn new_task(id: TaskId) -> NewTask {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_domain::{
-    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Json, Labels, Priority, RunId, StepDef,
-    StepIx, StepKind,
+    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Json, Labels, RunId, StepDef, StepIx,
+    StepKind,
 };
 use uuid::Uuid;
 
@@ -16,42 +16,28 @@ pub const LONG: Duration = Duration::from_secs(60 * 86_400);
 pub fn in_a_row(number: u8, kinds: Vec<StepKind>) -> Arc<Definition> {
     let last = StepIx::try_from(kinds.len()).expect("a few steps") - 1;
     let steps = (0..).zip(kinds).map(|(place, kind)| step(place, last, kind)).collect();
-    Arc::new(Definition {
-        id: DefinitionId([number; 16]),
-        name: "three steps".into(),
-        source: Json::from(r#"{"name":"three steps","steps":["one","two","three"]}"#),
-        steps,
-        outputs: Vec::new(),
-        timeout: LONG,
-    })
+    let definition = Definition::new(DefinitionId([number; 16]), "three steps", steps);
+    let source = Json::from(r#"{"name":"three steps","steps":["one","two","three"]}"#);
+    Arc::new(Definition { source, timeout: LONG, ..definition })
 }
 
 fn step(place: StepIx, last: StepIx, kind: StepKind) -> StepDef {
     StepDef {
-        id: format!("step_{place}").into(),
         name: format!("Step {place}").into(),
         needs: place.checked_sub(1).into_iter().collect(),
         followers: (place < last).then_some(place + 1).into_iter().collect(),
-        only_if: None,
-        kind,
         timeout: LONG,
-        queue_timeout: None,
-        retry: ClusterConfig::default().step_retry,
-        continue_on_error: false,
-        labels: Labels::new(),
-        priority: None,
+        ..StepDef::new(format!("step_{place}"), kind, ClusterConfig::default().step_retry)
     }
 }
 
 /// Starts a run; the definition rides along, as it does where the state may not have it.
 pub fn create_run(id: Uuid, definition: &Arc<Definition>) -> Command {
     Command::CreateRun(Box::new(CreateRun {
-        id: RunId(id),
-        definition: definition.id,
         body: Some(definition.clone()),
         inputs: Json::from(r#"{"version":"1.2.3"}"#),
         labels: Labels::from([("team".into(), "data".into())]),
-        priority: Priority::Normal,
+        ..CreateRun::new(RunId(id), definition.id)
     }))
 }
 

@@ -10,10 +10,14 @@ open_enum! {
     BatchAction {
         /// As `POST /runs/{id}/cancel`.
         Cancel => "cancel",
+        /// As `POST /runs/{id}/terminate`.
+        Terminate => "terminate",
         /// As `POST /runs/{id}/pause`.
         Pause => "pause",
         /// As `POST /runs/{id}/resume`.
         Resume => "resume",
+        /// As `POST /runs/{id}/retry`.
+        Retry => "retry",
         /// As `DELETE /runs/{id}`.
         Delete => "delete",
     }

@@ -157,6 +157,14 @@ pub struct TaskSchedulerStatus {
     pub running_tasks: u64,
     /// Tasks that wait for a component.
     pub queued_tasks: u64,
+    /// Tasks on the dead-letter list.
+    pub dead_tasks: u64,
+    /// Tasks that left that list because it was full.
+    pub dead_tasks_overflowed: u64,
+    /// Actions of which no tasks are assigned.
+    pub paused_actions: Vec<String>,
+    /// Work that nothing can wake, as the leader's last sweep found it: there should be none.
+    pub deadlocks: Vec<String>,
 }
 
 /// Components in a [`SystemStatus`].

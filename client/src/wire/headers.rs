@@ -17,6 +17,8 @@ pub const ORC_LEADER: &str = "orc-leader";
 pub const ORC_NODE: &str = "orc-node";
 /// How far the answering node may be behind the leader, in milliseconds.
 pub const ORC_LAG_MS: &str = "orc-lag-ms";
+/// On a decision: who decides, if the body does not say.
+pub const ORC_USER: &str = "orc-user";
 /// The id of the request, echoed in logs and problems.
 pub const REQUEST_ID: &str = "x-request-id";
 /// The version of a state key: `"3"`, with the quotes.
@@ -34,6 +36,8 @@ pub const LAST_EVENT_ID: &str = "last-event-id";
 pub const JSON: &str = "application/json";
 /// The media type of a [`super::Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
+/// The media type of JSON documents, one a line.
+pub const NDJSON: &str = "application/x-ndjson";
 /// The media type of event streams.
 pub const EVENT_STREAM: &str = "text/event-stream";
 

@@ -53,33 +53,45 @@ macro_rules! open_enum {
     };
 }
 
+mod approvals;
 mod batches;
 pub mod calls;
 mod cluster;
 pub mod codes;
 mod components;
 mod events;
+mod family;
 pub mod headers;
+mod logs;
 pub mod paths;
 mod problem;
 mod query;
+mod queue;
 mod runs;
 mod scalars;
+mod schedules;
 pub mod session;
 mod state;
 mod tasks;
+mod workflows;
 
+pub use approvals::*;
 pub use batches::*;
 pub use cluster::*;
 pub use components::*;
 pub use events::*;
+pub use family::*;
+pub use logs::*;
 pub use problem::*;
 pub(crate) use query::write_query;
 pub use query::*;
+pub use queue::*;
 pub use runs::*;
 pub use scalars::*;
+pub use schedules::*;
 pub use state::*;
 pub use tasks::*;
+pub use workflows::*;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

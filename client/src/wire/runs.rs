@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorBody, Priority, Raw, Timestamp, WaitingFor};
+use super::{
+    AttemptView, ErrorBody, HandlerView, ItemCounts, OriginView, ParentView, Priority, Raw, Timestamp,
+    WaitingFor,
+};
 
 open_enum! {
     /// Where a run stands.
@@ -67,12 +70,27 @@ open_enum! {
     }
 }
 
+impl StepStatus {
+    /// Whether nothing changes any more.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Skipped | Self::Cancelled | Self::TimedOut)
+    }
+}
+
 /// `POST /runs`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct StartRun {
-    /// The workflow: name, steps, limits.
-    pub definition: Raw,
+    /// The workflow itself: name, steps, limits; or `workflow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Raw>,
+    /// A workflow that is kept by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// A version of it other than the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// The run's inputs, an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Raw>,
@@ -82,9 +100,18 @@ pub struct StartRun {
     /// How urgent it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// Who starts it: `api` (the default) or `cli`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
+    /// A word of your own: while a run of the workflow with this word lives, it is the answer and nothing is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// The name of its concurrency group, instead of what the workflow's `concurrency.group` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<String>,
 }
 
-/// The answer to `POST /runs` (201).
+/// The answer to `POST /runs`, `POST /runs/{id}/retry|rerun`: 201, or 200 where a run with the word lived already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStarted {
@@ -94,6 +121,19 @@ pub struct RunStarted {
     pub workflow_id: String,
     /// Where it stands.
     pub status: RunStatus,
+    /// A run with the same `dedupe` word lived already: it is this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicated: bool,
+    /// The earlier run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView>,
+}
+
+impl RunStarted {
+    /// A run that was started now, and repeats no other.
+    pub fn of(id: String, status: RunStatus) -> RunStarted {
+        RunStarted { run_id: id.clone(), workflow_id: id, status, deduplicated: false, origin: None }
+    }
 }
 
 /// `POST /runs/{id}/cancel|pause|resume` and `POST /tasks/{id}/cancel`; an empty body is one without a reason.
@@ -159,9 +199,36 @@ pub struct RunView {
     /// The log index of its last change.
     #[serde(default)]
     pub rev: u64,
+    /// The word and version of the workflow it is a run of, such as `train@3`; none if the definition came with the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_version: Option<String>,
+    /// Who started it: `api`, `cli`, `cron`, `webhook`, ...
+    #[serde(default)]
+    pub started_by: String,
+    /// What set it off, as its expressions see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Raw>,
     /// Its steps, in the definition's order.
     #[serde(default)]
     pub steps: Vec<StepView>,
+    /// Whose child it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentView>,
+    /// The earlier run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginView>,
+    /// Handlers it has started, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<HandlerView>,
+    /// How many signals no step has taken yet.
+    #[serde(default)]
+    pub signals: usize,
+    /// Its concurrency group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The word that keeps a second run from being started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
 }
 
 /// A step of a [`RunView`].
@@ -208,6 +275,24 @@ pub struct StepView {
     /// What the component said last about how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Raw>,
+    /// How far a `foreach` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
+    /// The run that does its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_run_id: Option<String>,
+    /// The name of the signal it awaits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The id of the approval it awaits: `POST /approvals/{id}/approve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<String>,
+    /// What those who decide are shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Raw>,
+    /// Its latest attempts that have ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptView>,
 }
 
 /// A run in a list.
@@ -249,6 +334,12 @@ pub struct RunSummary {
     /// The log index of its last change.
     #[serde(default)]
     pub rev: u64,
+    /// The word and version of the workflow it is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_version: Option<String>,
+    /// Who started it: `api`, `cli`, `cron`, `webhook`, ...
+    #[serde(default)]
+    pub started_by: String,
 }
 
 #[cfg(test)]
@@ -259,7 +350,7 @@ mod tests {
     fn a_definition_is_carried_byte_by_byte_and_unknown_fields_are_refused() {
         let body = r#"{"definition":{"name" : "a",  "n":1.0},"priority":"HIGH"}"#;
         let start: StartRun = serde_json::from_str(body).expect("reads");
-        assert_eq!(start.definition.get(), r#"{"name" : "a",  "n":1.0}"#);
+        assert_eq!(start.definition.as_ref().expect("it is there").get(), r#"{"name" : "a",  "n":1.0}"#);
         assert_eq!(start.priority, Some(Priority::High));
         let written = serde_json::to_string(&start).expect("writes");
         assert_eq!(written, r#"{"definition":{"name" : "a",  "n":1.0},"priority":3}"#);

@@ -161,6 +161,59 @@ impl Visitor<'_> for MillisVisitor {
     }
 }
 
+/// A time to wait for: RFC 3339 in UTC, or a duration from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At this time.
+    At(Timestamp),
+    /// So long after the request.
+    In(Millis),
+}
+
+impl std::str::FromStr for When {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = text.parse().map(Self::At);
+        at.or_else(|_| text.parse().map(Self::In)).map_err(
+            |_| "expected a time like 2026-11-22T04:11:08Z, or a duration from now: 250ms, 30s, 20m, 1h, 2d",
+        )
+    }
+}
+
+impl Serialize for When {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::At(at) => at.serialize(serializer),
+            Self::In(millis) => millis.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WhenVisitor)
+    }
+}
+
+struct WhenVisitor;
+
+impl Visitor<'_> for WhenVisitor {
+    type Value = When;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a time such as \"2026-11-22T04:11:08Z\", or a duration from now")
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<When, E> {
+        Ok(When::In(Millis(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<When, E> {
+        value.parse().map_err(E::custom)
+    }
+}
+
 /// How urgent a run or a task is: a number on the wire, read also as a word (`"HIGH"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -267,6 +320,17 @@ mod tests {
         {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_time_to_wait_for_is_a_time_or_a_duration() {
+        let when = |json| serde_json::from_str::<When>(json).ok();
+        assert_eq!(when("\"1970-01-01T00:00:01Z\""), Some(When::At(Timestamp(1000))));
+        assert_eq!(["1500", "\"1500ms\""].map(when), [Some(When::In(Millis(1500))); 2]);
+        assert_eq!(["-1", "\"tomorrow\"", "\"1970-01-01\"", "null"].map(when), [None; 4]);
+        let written = |when: When| serde_json::to_string(&when).ok();
+        assert_eq!(written(When::At(Timestamp(0))).as_deref(), Some("\"1970-01-01T00:00:00.000Z\""));
+        assert_eq!(written(When::In(Millis(5))).as_deref(), Some("5"));
     }
 
     #[test]

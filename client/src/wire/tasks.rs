@@ -8,12 +8,12 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ErrorBody, Millis, Priority, Raw, Timestamp, WaitingFor};
+use super::{ErrorBody, Millis, Priority, Raw, Timestamp, WaitingFor, When};
 
 open_enum! {
     /// Where a task stands.
     TaskStatus {
-        /// A dependency is not completed.
+        /// A dependency is not completed, or its time has not come.
         Blocked => "blocked",
         /// It waits for a component.
         Queued => "queued",
@@ -73,6 +73,15 @@ pub struct ScheduleTask {
     /// In a batch: the name by which other members depend on this one.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// It does not start before: a time, or how long from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<When>,
+    /// How long it may take from its creation to its end, over all attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_timeout: Option<Millis>,
+    /// How long an attempt may go without a sign of life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout: Option<Millis>,
 }
 
 /// When and how often to try again.
@@ -100,6 +109,9 @@ pub struct Retry {
     /// How many attempts may be lost with their component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost: Option<u32>,
+    /// Codes that are tried again; without any, all are but those of `nonRetryable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
 }
 
 /// `POST /tasks`: one task or a list of them.
@@ -228,6 +240,41 @@ pub struct TaskView {
     /// The step it belongs to.
     #[serde(default)]
     pub step_id: Option<String>,
+    /// Labels that a component must have.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// It does not start before.
+    #[serde(default)]
+    pub run_at: Option<Timestamp>,
+    /// Its latest attempts that have ended, oldest first; not in lists.
+    #[serde(default)]
+    pub history: Vec<AttemptView>,
+    /// The task of the dead-letter list that it took the place of.
+    #[serde(default)]
+    pub requeued_from: Option<String>,
+    /// Since when it is on the dead-letter list.
+    #[serde(default)]
+    pub dead_at: Option<Timestamp>,
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptView {
+    /// The component that worked on it.
+    pub component: String,
+    /// Its fencing token.
+    pub token: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why it failed; absent if it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// Whether its component went away.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 /// `POST /tasks/{id}/complete`

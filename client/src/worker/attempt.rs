@@ -87,6 +87,7 @@ mod tests {
     use super::super::handler::{FnHandler, TaskCtx};
     use super::*;
     use crate::wire::session::TaskOrder;
+    use crate::worker::logs::Logs;
 
     const GRACE: Duration = Duration::from_secs(5);
 
@@ -138,6 +139,21 @@ mod tests {
         };
         assert_eq!(outcome("2", Some(1), late).await, "2");
         assert_eq!(outcome("99", None, late).await, "CANCELLED Some(false)");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_given_in_time_while_work_goes_on() {
+        let (beats, mut heard) = tokio::sync::mpsc::channel(64);
+        let mut order = order("1", None);
+        order.heartbeat_timeout = Some(300);
+        let (ctx, _stop) = TaskCtx::attached(order, Logs::default(), Some(beats));
+        ctx.alive_while(sleep(Duration::from_millis(950))).await;
+        drop(ctx);
+        let mut signs = Vec::new();
+        while let Some(attempt) = heard.recv().await {
+            signs.push((attempt.task_id, attempt.token));
+        }
+        assert_eq!(signs, vec![("t".to_owned(), 1); 10], "one each 100 ms");
     }
 
     #[tokio::test]

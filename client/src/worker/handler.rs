@@ -10,10 +10,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::wire::session::TaskOrder;
-use crate::wire::{self, ErrorBody, Raw, codes};
+use super::logs::Logs;
+use crate::wire::session::{AttemptRef, Logged, TaskOrder};
+use crate::wire::{self, ErrorBody, LogStream, Raw, codes};
 
 /// Does the work of one action. Most are made from functions by [`super::Worker::task_fn`].
 pub trait TaskHandler: Send + Sync + 'static {
@@ -111,14 +112,49 @@ async fn stopped(mut receiver: watch::Receiver<Option<StopReason>>) -> StopReaso
 pub struct TaskCtx {
     order: Arc<TaskOrder>,
     stop: watch::Receiver<Option<StopReason>>,
+    logs: Logs,
+    /// Where signs of life go; none without a session.
+    beats: Option<mpsc::Sender<AttemptRef>>,
 }
 
 impl TaskCtx {
     /// A context without a session, and the handle that stops it: to run a handler by itself.
     #[must_use]
     pub fn detached(order: TaskOrder) -> (Self, StopHandle) {
+        Self::attached(order, Logs::default(), None)
+    }
+
+    /// A context whose lines go to `logs` and whose signs of life go to `beats`.
+    pub(super) fn attached(
+        order: TaskOrder,
+        logs: Logs,
+        beats: Option<mpsc::Sender<AttemptRef>>,
+    ) -> (Self, StopHandle) {
         let (sender, stop) = watch::channel(None);
-        (Self { order: Arc::new(order), stop }, StopHandle(Arc::new(sender)))
+        (Self { order: Arc::new(order), stop, logs, beats }, StopHandle(Arc::new(sender)))
+    }
+
+    /// Says that the attempt lives: due within the task's `heartbeatTimeout`, if it has one. Cheap; to be called whenever the
+    /// work got on.
+    pub fn heartbeat(&self) {
+        let Some(beats) = &self.beats else { return };
+        // Where as many wait already, this one would come no later with the next.
+        beats.try_send(AttemptRef { task_id: self.order.task_id.clone(), token: self.order.token }).ok();
+    }
+
+    /// Does some work that cannot say how it gets on, and gives signs of life for it in time.
+    pub async fn alive_while<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(limit) = self.order.heartbeat_timeout else { return work.await };
+        let beats = async {
+            loop {
+                self.heartbeat();
+                tokio::time::sleep(Duration::from_millis((limit / 3).max(1))).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = beats => unreachable!("signs of life do not end"),
+        }
     }
 
     /// The task's id.
@@ -173,6 +209,23 @@ impl TaskCtx {
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.order.deadline.map(time_until)
+    }
+
+    /// Logs a line, as if it was written to the standard output. It never waits: lines are sent in batches, and what a slow
+    /// connection leaves no room for is dropped, with a line that says how many.
+    pub fn log(&self, line: impl AsRef<str>) {
+        self.log_to(&LogStream::Stdout, line);
+    }
+
+    /// Logs a line of a stream. Longer ones than [`wire::LOG_LINE_BYTES_MAX`] are cut.
+    pub fn log_to(&self, stream: &LogStream, line: impl AsRef<str>) {
+        self.logs.add(&self.order, stream, line.as_ref());
+    }
+
+    /// The lines that were logged and not sent yet; without a session, all of the last ones.
+    #[must_use]
+    pub fn logged(&self) -> Vec<Logged> {
+        self.logs.waiting(self.order.token)
     }
 
     /// Returns once the attempt should stop: it was cancelled, or its deadline has passed. What has not ended after the

@@ -6,6 +6,7 @@ mod attempt;
 mod handler;
 mod held;
 mod link;
+mod logs;
 mod messages;
 mod runtime;
 
@@ -64,6 +65,7 @@ pub enum WorkerError {
 ///     .slots(8)
 ///     .task_fn("prepare_data", |ctx: TaskCtx, input: Value| async move {
 ///         let rows = input["rows"].as_u64().ok_or_else(|| TaskError::permanent("NO_ROWS", "rows is missing"))?;
+///         ctx.log(format!("preparing {rows} rows"));
 ///         tokio::select! {
 ///             () = ctx.cancelled() => Err(TaskError::cancelled("stopped early")),
 ///             () = tokio::time::sleep(std::time::Duration::from_millis(rows)) => Ok(json!({ "rows": rows })),

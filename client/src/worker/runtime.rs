@@ -12,12 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::handler::{TaskCtx, TaskError};
 use super::held::Held;
 use super::link::{Link, LinkError};
+use super::logs::Logs;
 use super::{Worker, WorkerError, attempt};
 use crate::backoff;
 use crate::wire::paths;
 use crate::wire::session::{
-    Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply, TaskOrder,
-    encode_frame,
+    AttemptRef, Bye, ByeReason, CancelOrder, ComponentMessage, Drain, Heartbeat, NodeMessage, Reply,
+    TaskOrder, encode_frame,
 };
 
 /// How long a drained worker waits for the node's `bye`.
@@ -51,7 +52,10 @@ pub(super) struct Runtime {
     held: Held,
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
+    /// Signs of life of attempts.
+    beats: (mpsc::Sender<AttemptRef>, mpsc::Receiver<AttemptRef>),
     outbox: VecDeque<Arc<str>>,
+    logs: Logs,
     /// Set when the worker is to stop: until when attempts may take.
     drain_until: Option<Instant>,
 }
@@ -59,7 +63,8 @@ pub(super) struct Runtime {
 impl Runtime {
     pub(super) fn new(worker: Worker) -> Self {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
-        Self { worker, held: Held::default(), ended, replies, outbox: VecDeque::new(), drain_until: None }
+        let (outbox, logs, beats) = (VecDeque::new(), Logs::default(), mpsc::channel(WAITING_MAX));
+        Self { worker, held: Held::default(), ended, replies, beats, outbox, logs, drain_until: None }
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -122,6 +127,7 @@ impl Runtime {
     async fn session(&mut self, session: Session, mut shutdown: Shutdown<'_>) -> End {
         let Session { link: Link { mut incoming, outgoing }, beat, first } = session;
         self.outbox.clear();
+        self.logs.lost();
         self.held.all_due();
         if self.drain_until.is_some() {
             self.say(&Drain {}.into());
@@ -135,7 +141,7 @@ impl Runtime {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut emptied) = (Instant::now(), None);
         loop {
-            self.outbox.extend(self.held.take_due());
+            self.fill_outbox();
             let drained = self.drain_until.is_some() && self.held.is_empty();
             emptied = if drained { emptied.or_else(|| Some(Instant::now() + BYE_TIMEOUT)) } else { None };
             tokio::select! {
@@ -160,6 +166,7 @@ impl Runtime {
                     }
                 }
                 Some(reply) = self.replies.1.recv() => self.say(&reply.into()),
+                () = self.logs.due(), if self.outbox.is_empty() => {}
                 written = outgoing.write(&mut self.outbox), if !self.outbox.is_empty() => {
                     if written.is_none() {
                         return End::Broken;
@@ -170,8 +177,9 @@ impl Runtime {
                         return End::Broken;
                     }
                     outgoing.ping();
-                    self.say(&Heartbeat {}.into());
+                    self.say(&Heartbeat::default().into());
                 }
+                Some(attempt) = self.beats.1.recv() => self.say_alive(attempt),
                 () = until(self.held.next_due()) => {}
                 () = shutdown.as_mut(), if self.drain_until.is_none() => {
                     self.drain_until = Some(Instant::now() + self.worker.drain_timeout);
@@ -184,6 +192,28 @@ impl Runtime {
                 () = until(self.drain_until) => return End::DrainTimeout,
             }
         }
+    }
+
+    /// Adds the results that are due, after everything that was logged before them; else what was logged, once what was
+    /// said before is written.
+    fn fill_outbox(&mut self) {
+        let results = self.held.take_due();
+        if self.outbox.is_empty() {
+            self.logs.written();
+        }
+        if !results.is_empty() || (self.outbox.is_empty() && self.logs.is_due()) {
+            self.outbox.extend(self.logs.take());
+        }
+        self.outbox.extend(results);
+    }
+
+    /// Says that an attempt lives, and those that said so by now.
+    fn say_alive(&mut self, attempt: AttemptRef) {
+        let mut attempts = vec![attempt];
+        while let Ok(more) = self.beats.1.try_recv() {
+            attempts.push(more);
+        }
+        self.say(&Heartbeat { attempts }.into());
     }
 
     fn say(&mut self, message: &ComponentMessage) {
@@ -229,7 +259,7 @@ impl Runtime {
         tracing::debug!(task = %task_id, token, attempt = order.attempt, action = %order.action, "attempt started");
         let handler = self.worker.handlers.get(&order.action).cloned();
         let (payload, limits) = (order.payload.clone(), (order.deadline, self.worker.cancel_grace));
-        let (ctx, stop) = TaskCtx::detached(order);
+        let (ctx, stop) = TaskCtx::attached(order, self.logs.clone(), Some(self.beats.0.clone()));
         let (ended, name, handle) = (self.ended.0.clone(), task_id.clone(), stop.clone());
         let work = tokio::spawn(async move {
             let message = attempt::run(handler, (ctx, handle), payload, limits).await;

@@ -5,11 +5,11 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::Decided;
 use crate::{
-    command::RegisterComponent,
     component::{Component, HeldAttempt, Session, SessionEnd},
     event::Event,
     ids::{ComponentId, NodeId, SessionId},
     rejection::Rejection,
+    request::RegisterComponent,
     state::State,
 };
 
@@ -62,7 +62,7 @@ pub(super) fn end_session(
         SessionEnd::Lost => vec![lost(state, component, current)],
         SessionEnd::Closed => vec![
             Event::SessionEnded { component: id.clone(), session, end, until: None },
-            Event::ComponentDisconnected { component: id.clone() },
+            Event::ComponentDisconnected(id.clone()),
         ],
     }
 }
@@ -87,10 +87,10 @@ pub(super) fn drain(state: &State, id: &ComponentId) -> Decided {
     if known(state, id)?.draining {
         return Ok(Vec::new());
     }
-    Ok(vec![Event::ComponentDraining { component: id.clone() }])
+    Ok(vec![Event::ComponentDraining(id.clone())])
 }
 
 pub(super) fn deregister(state: &State, id: &ComponentId) -> Decided {
     known(state, id)?;
-    Ok(vec![Event::ComponentDeregistered { component: id.clone() }])
+    Ok(vec![Event::ComponentDeregistered(id.clone())])
 }

@@ -1,24 +1,34 @@
 //! Decisions: what a command leads to on the state as it is, or why not.
 //! Everything here only reads; the facts returned are written by `evolve`.
 
+mod begin;
+mod child;
 mod component;
+mod dead;
+mod handler;
+mod queue;
 mod run;
+mod schedule;
+mod signal;
 mod step;
 mod task;
+mod workflow;
 
 use alloc::{format, vec, vec::Vec};
 
 use crate::{
-    command::{Command, DELETED_MAX, Expect},
+    command::Command,
     event::Event,
-    ids::{Json, RunId, StateKey, TaskId},
+    ids::{Json, StateKey},
     indexes::Due,
     react::FollowUp,
     rejection::Rejection,
+    request::{DeleteEnded, Expect},
     state::State,
 };
 
-pub(crate) use task::TASK_TIMEOUT;
+pub(crate) use run::alive_twin;
+pub(crate) use task::{ENDED_BY_US, scatter};
 
 type Decided = Result<Vec<Event>, Rejection>;
 
@@ -29,6 +39,13 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::CancelRun { run, reason } => run::cancel(state, *run, reason),
         Command::PauseRun { run } => run::pause(state, *run),
         Command::ResumeRun { run } => run::resume(state, *run),
+        Command::TerminateRun { run, reason } => run::terminate(state, *run, reason),
+        Command::SignalRun { run, name, data } => signal::signal(state, *run, name, data),
+        Command::DecideApproval { run, step, approved, by, comment, output } => {
+            let verdict = signal::Verdict { approved: *approved, by, comment: comment.as_ref(), output };
+            signal::decide_approval(state, *run, *step, &verdict)
+        }
+        Command::FinishMessage { run, step, reply } => signal::finish_message(state, *run, *step, reply),
         Command::CreateTasks { tasks } => task::create(state, tasks),
         Command::CancelTask { task, reason } => task::cancel(state, *task, reason),
         Command::CompleteTask { task, token, output } => task::complete(state, *task, *token, output),
@@ -55,7 +72,26 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),
             Err(error) => Err(Rejection::BadConfig(error)),
         },
-        Command::DeleteEnded { runs, tasks } => delete_ended(state, runs, tasks),
+        Command::DeleteEnded(delete) => delete_ended(state, delete),
+        Command::ExpireHeartbeat { task, token } => task::expire_heartbeat(state, *task, *token),
+        Command::SetTaskPriority { task, priority } => queue::set_priority(state, *task, *priority),
+        Command::PauseAction { action } => queue::pause(state, action),
+        Command::ResumeAction { action } => Ok(queue::resume(state, action)),
+        Command::DropDeadTasks { which } => dead::drop_dead(state, which),
+        Command::ReportStuck { found } => Ok(queue::report_stuck(state, found)),
+        Command::ApplyWorkflow(apply) => workflow::apply(state, apply),
+        Command::DeleteWorkflow { name, expect } => workflow::delete(state, name, *expect),
+        Command::PauseWorkflow { name } => workflow::pause(state, name),
+        Command::ResumeWorkflow { name } => workflow::resume(state, name),
+        Command::SetSchedule { spec, expect } => schedule::set(state, spec, *expect),
+        Command::DeleteSchedule { schedule } => schedule::delete(state, schedule),
+        Command::PauseSchedule { schedule } => schedule::pause(state, schedule),
+        Command::ResumeSchedule { schedule } => schedule::resume(state, schedule),
+        Command::TriggerSchedule { schedule, run } => schedule::trigger(state, schedule, *run),
+        Command::PlanSchedule { schedule, version, after, instant, missed } => {
+            let plan = schedule::Plan { instant: *instant, missed: missed.as_ref() };
+            schedule::plan(state, schedule, (*version, *after), &plan)
+        }
     }
 }
 
@@ -65,8 +101,16 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::StartSteps(run) => step::start_all(state, *run),
         FollowUp::AfterStep(run, step) => step::after(state, *run, *step),
         FollowUp::WindDown(run) => step::wind_down(state, *run),
+        FollowUp::FeedItems(run, step) => child::feed(state, *run, *step),
+        FollowUp::FeedAll(run) => child::feed_all(state, *run),
+        FollowUp::AfterChild(parent, outcome) => child::after(state, parent, outcome),
+        FollowUp::PauseChildren(run, pause) => child::pause_all(state, *run, *pause),
+        FollowUp::NextHandler(run) => handler::next(state, *run),
+        FollowUp::HandOverSignals(run) => signal::hand_over(state, *run),
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
+        FollowUp::TrimDead => dead::trim(state),
+        FollowUp::ReleaseSchedules => schedule::release(state),
     }
 }
 
@@ -74,43 +118,50 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
 pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
     Some(match state.indexes.first_due(state.meta.now)? {
         Due::Run(run) => vec![Event::RunTimedOut { run }],
-        Due::Step(run, step) => vec![step::delay_over(run, step)],
+        Due::Step(run, step) => step::due(state, run, step),
         Due::Task(task) => task::due(state, task),
-        Due::Component(component) => vec![Event::ComponentDisconnected { component }],
+        Due::Component(component) => vec![Event::ComponentDisconnected(component)],
+        Due::Schedule(schedule) => schedule::due(state, &schedule),
     })
 }
 
-fn delete_ended(state: &State, runs: &[RunId], tasks: &[TaskId]) -> Decided {
-    if runs.len() + tasks.len() > DELETED_MAX {
-        return Err(Rejection::Invalid(format!("at most {DELETED_MAX} are deleted at once")));
+fn delete_ended(state: &State, delete: &DeleteEnded) -> Decided {
+    let DeleteEnded { runs, fans, tasks } = delete;
+    if delete.rows() > DeleteEnded::MAX {
+        return Err(Rejection::Invalid(format!("at most {} are deleted at once", DeleteEnded::MAX)));
     }
-    if let Some(run) = runs.iter().find_map(|run| state.runs.get(run)) {
+    let of_fans = fans.iter().map(|(run, ..)| run);
+    if let Some(run) = runs.iter().chain(of_fans).find_map(|run| state.runs.get(run)) {
         return Err(Rejection::RunNotEnded { run: run.id, status: run.status });
     }
     if let Some(task) = tasks.iter().find_map(|task| state.tasks.get(task)) {
         return Err(Rejection::TaskNotEnded { task: task.id, status: task.status });
     }
     let mut events = Vec::new();
-    if !runs.is_empty() {
-        events.push(Event::RunsDeleted { runs: runs.to_vec() });
+    if !runs.is_empty() || !fans.is_empty() {
+        events.push(Event::RunsDeleted { runs: runs.clone(), fans: fans.clone() });
     }
     if !tasks.is_empty() {
-        events.push(Event::TasksDeleted { tasks: tasks.to_vec() });
+        events.push(Event::TasksDeleted(tasks.clone()));
     }
     Ok(events)
+}
+
+/// Whether something that stands at a version, if it is there, stands as expected.
+fn holds(expect: Expect, version: Option<u64>) -> bool {
+    match expect {
+        Expect::Any => true,
+        Expect::Absent => version.is_none(),
+        Expect::Present => version.is_some(),
+        Expect::Version(expected) => version == Some(expected),
+    }
 }
 
 fn set_state(state: &State, key: &StateKey, value: Option<&Json>, expect: Expect) -> Decided {
     let known = state.keys.get(key);
     let version = known.map_or(0, |record| record.version);
     let old = known.and_then(|record| record.value.clone());
-    let holds = match expect {
-        Expect::Any => true,
-        Expect::Absent => old.is_none(),
-        Expect::Present => old.is_some(),
-        Expect::Version(expected) => old.is_some() && version == expected,
-    };
-    if !holds {
+    if !holds(expect, old.is_some().then_some(version)) {
         return Err(Rejection::StateVersionConflict { key: key.clone(), version, present: old.is_some() });
     }
     if value.is_none() && old.is_none() {

@@ -1,20 +1,25 @@
-//! Decisions about runs as wholes: create, pause, resume, cancel, and how one ends.
-//! Knows nothing of how single steps start.
+//! Decisions about runs as wholes: create, pause, resume, cancel, terminate.
+//! Knows nothing of how single steps start or of what follows the last one.
 
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
-use super::Decided;
+use super::{Decided, handler, task, workflow};
 use crate::{
-    command::CreateRun,
-    definition::Definition,
+    definition::OnConflict,
     event::Event,
-    ids::{Json, RunId, Text},
+    ids::{Json, RunId, TaskId, Text},
     rejection::{Limited, Rejection, RunWish},
-    run::{Conclusion, EvalPoint, Failure, Run, RunStatus, StepStatus},
+    request::CreateRun,
+    run::{Conclusion, Failure, Run, RunStatus},
     state::State,
+    step::{StepOutcome, StepStatus},
+    workflow::WorkflowRef,
 };
 
 pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
+    if create.parent.is_some() || create.block != 0 {
+        return Err(Rejection::Invalid("only a run makes child runs".to_string()));
+    }
     if state.runs.contains(&create.id) {
         return Err(Rejection::RunExists { run: create.id });
     }
@@ -22,7 +27,13 @@ pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
     if state.runs.len() >= limit as usize {
         return Err(Rejection::LimitExceeded { what: Limited::Runs, limit });
     }
-    let mut events = Vec::new();
+    if alive_twin(state, create).is_some() {
+        return Ok(Vec::new());
+    }
+    if let Some(WorkflowRef { name, version }) = &create.origin.workflow {
+        workflow::may_start(state, name, *version)?;
+    }
+    let mut events = make_room(state, create)?;
     if !state.definitions.contains(&create.definition) {
         let unknown = Rejection::DefinitionUnknown { definition: create.definition };
         let body = create.body.as_ref().filter(|body| body.id == create.definition).ok_or(unknown)?;
@@ -35,6 +46,38 @@ pub(super) fn create(state: &State, create: &CreateRun) -> Decided {
     Ok(events)
 }
 
+/// The live run of the same workflow with the same word, if there is one: it is the answer.
+pub(crate) fn alive_twin(state: &State, create: &CreateRun) -> Option<RunId> {
+    let word = create.dedupe.as_ref()?;
+    let definition = state.definitions.get(&create.definition).or(create.body.as_deref())?;
+    state.indexes.twin(&definition.name, word)
+}
+
+/// What a full concurrency group means for a further run.
+pub(super) fn make_room(state: &State, create: &CreateRun) -> Result<Vec<Event>, Rejection> {
+    let Some(group) = &create.group else { return Ok(Vec::new()) };
+    let definition = state.definitions.get(&create.definition).or(create.body.as_deref());
+    let Some(definition) = definition else { return Ok(Vec::new()) };
+    let (active, waiting) = state.indexes.group(&definition.name, &group.name);
+    match group.on_conflict {
+        OnConflict::Queue => Ok(Vec::new()),
+        OnConflict::Reject => match active.first().or(waiting.first()) {
+            Some(run) if active.len() + waiting.len() >= group.limit as usize => {
+                Err(Rejection::GroupBusy { group: group.name.clone(), limit: group.limit, run: *run })
+            }
+            Some(_) | None => Ok(Vec::new()),
+        },
+        OnConflict::CancelRunning => {
+            let reason = Text::from("a newer run of its concurrency group was started");
+            let going = |id: &&RunId| state.runs.get(id).is_some_and(|run| !run.is_winding_down());
+            let older: Vec<RunId> = active.iter().filter(going).chain(&waiting).copied().collect();
+            let surplus = (older.len() + 1).saturating_sub(group.limit as usize);
+            let ended = older.iter().take(surplus);
+            Ok(ended.flat_map(|run| cancel(state, *run, &reason).unwrap_or_default()).collect())
+        }
+    }
+}
+
 pub(super) fn cancel(state: &State, id: RunId, reason: &Text) -> Decided {
     let run = live(state, id)?;
     match run.status {
@@ -43,11 +86,12 @@ pub(super) fn cancel(state: &State, id: RunId, reason: &Text) -> Decided {
             status: RunStatus::Cancelled,
             conclusion: Conclusion::Cancelled,
             outputs: Json::null(),
-            failure: None,
+            failure: Some(Failure::new("CANCELLED", reason.clone())),
+            parent: run.parent.clone(),
         }]),
         RunStatus::Running | RunStatus::Paused if run.finishing => Ok(vec![
             Event::RunCancelRequested { run: id, reason: reason.clone() },
-            over(run, Conclusion::Cancelled, Json::null(), None),
+            handler::over(run, Conclusion::Cancelled, Json::null(), None),
         ]),
         RunStatus::Running | RunStatus::Paused => {
             Ok(vec![Event::RunCancelRequested { run: id, reason: reason.clone() }])
@@ -75,48 +119,32 @@ pub(super) fn resume(state: &State, id: RunId) -> Decided {
     Err(Rejection::RunTransition { run: id, status: run.status, wish: RunWish::Resumed })
 }
 
-fn live(state: &State, id: RunId) -> Result<&Run, Rejection> {
-    state.runs.get(&id).ok_or(Rejection::RunNotLive { run: id })
-}
-
-/// What happens once every step has ended.
-pub(super) fn finish(run: &Run, definition: &Definition) -> Event {
-    let conclusion = match () {
-        () if run.timing_out => Conclusion::TimedOut,
-        () if run.cancelling.is_some() => Conclusion::Cancelled,
-        () if run.error.is_some() => Conclusion::Failure,
-        () if run.gated => Conclusion::Gated,
-        () => Conclusion::Success,
-    };
-    if conclusion == Conclusion::Success && !definition.outputs.is_empty() {
-        return Event::EvaluationAwaited { run: run.id, point: EvalPoint::Outputs };
+/// Ends a run, its children and their attempts, all in this entry.
+pub(super) fn terminate(state: &State, id: RunId, reason: &Text) -> Decided {
+    let run = live(state, id)?;
+    let mut events = Vec::new();
+    if matches!(run.status, RunStatus::Running | RunStatus::Paused) {
+        events.push(Event::RunCancelRequested { run: id, reason: reason.clone() });
     }
-    let outputs = match conclusion {
-        Conclusion::Success | Conclusion::Gated => last_output(run),
-        Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut => Json::null(),
-    };
-    over(run, conclusion, outputs, None)
-}
-
-/// The end of a run.
-pub(super) fn over(run: &Run, conclusion: Conclusion, outputs: Json, failure: Option<Failure>) -> Event {
-    let status = match conclusion {
-        Conclusion::Success | Conclusion::Gated => RunStatus::Completed,
-        Conclusion::Failure => RunStatus::Failed,
-        Conclusion::Cancelled => RunStatus::Cancelled,
-        Conclusion::TimedOut => RunStatus::TimedOut,
-    };
-    let failure = match conclusion {
-        Conclusion::TimedOut => Some(Failure::new("WORKFLOW_TIMEOUT", "the run's time was up")),
-        Conclusion::Cancelled => run.cancelling.clone().map(|reason| Failure::new("CANCELLED", reason)),
-        Conclusion::Success | Conclusion::Gated | Conclusion::Failure => {
-            failure.or_else(|| run.error.clone())
+    for child in state.indexes.children(&id) {
+        events.extend(terminate(state, child, reason)?);
+    }
+    for (place, step) in (0..).zip(&run.steps) {
+        if step.status == StepStatus::Running {
+            let task = task::wind_down(state, TaskId::Step(id, place), reason);
+            events
+                .extend(task.into_iter().filter(|event| matches!(event, Event::TaskCancelRequested { .. })));
+            let outcome = StepOutcome::Cancelled(reason.clone());
+            events.push(Event::StepEnded { run: id, step: place, outcome });
         }
-    };
-    Event::RunEnded { run: run.id, status, conclusion, outputs, failure }
+    }
+    let (outputs, parent) = (Json::null(), run.parent.clone());
+    let failure = Some(Failure::new("TERMINATED", reason.clone()));
+    let (status, conclusion) = (RunStatus::Cancelled, Conclusion::Cancelled);
+    events.push(Event::RunEnded { run: id, status, conclusion, outputs, failure, parent });
+    Ok(events)
 }
 
-fn last_output(run: &Run) -> Json {
-    let completed = run.steps.iter().rev().filter(|step| step.status == StepStatus::Completed);
-    completed.filter_map(|step| step.output.clone()).next().unwrap_or_else(Json::null)
+pub(super) fn live(state: &State, id: RunId) -> Result<&Run, Rejection> {
+    state.runs.get(&id).ok_or(Rejection::RunNotLive { run: id })
 }

@@ -3,15 +3,20 @@
 
 use alloc::{format, string::String, vec, vec::Vec};
 
-use super::{Decided, run as whole, task};
+use super::{
+    Decided,
+    begin::{Given, Turn},
+    child, handler, signal, task,
+};
 use crate::{
-    command::Evaluation,
     definition::{Definition, OnFalse, StepDef, StepKind},
+    evaluation::Evaluation,
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
     rejection::Rejection,
-    run::{Conclusion, EvalPoint, Failure, Run, RunStatus, Skip, StepOutcome, StepStatus},
+    run::{Conclusion, Failure, Run, RunStatus},
     state::State,
+    step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work},
 };
 
 /// What the ends of a step's needs mean for it.
@@ -25,39 +30,63 @@ enum Needs {
 }
 
 pub(super) fn start_all(state: &State, id: RunId) -> Vec<Event> {
-    let Some((run, definition)) = moving(state, id) else { return Vec::new() };
-    (0..).zip(&run.steps).flat_map(|(place, _)| start(run, definition, place)).collect()
+    let Some(run) = state.runs.get(&id) else { return Vec::new() };
+    if !moves(run) {
+        return Vec::new();
+    }
+    if is_held(state, run) {
+        return vec![Event::RunPaused { run: id }];
+    }
+    let definition = definition(state, run);
+    if run.open_steps == 0 {
+        return if run.finishing || run.handling.is_some() {
+            Vec::new()
+        } else {
+            vec![handler::finish(run, definition)]
+        };
+    }
+    (0..).zip(&run.steps).flat_map(|(place, _)| start(Turn { state, run, definition, place })).collect()
 }
 
-/// The run and its definition, if steps of it may start.
-fn moving(state: &State, id: RunId) -> Option<(&Run, &Definition)> {
-    let run = state.runs.get(&id)?;
-    (run.status == RunStatus::Running && !run.is_winding_down()).then(|| (run, definition(state, run)))
+/// Whether steps of it may start.
+fn moves(run: &Run) -> bool {
+    run.status == RunStatus::Running && !run.is_winding_down()
+}
+
+/// Its parent is paused, so it is, too.
+fn is_held(state: &State, run: &Run) -> bool {
+    let parent = run.parent.as_ref().and_then(|parent| state.runs.get(&parent.run));
+    parent.is_some_and(|parent| parent.status == RunStatus::Paused)
 }
 
 fn definition<'a>(state: &'a State, run: &Run) -> &'a Definition {
     state.definitions.get(&run.definition).expect("a live run's definition is in memory")
 }
 
+/// The steps that a run executes, as its definition has them.
+pub(super) fn steps_of<'a>(state: &'a State, run: &Run) -> &'a [StepDef] {
+    definition(state, run).block(run.block)
+}
+
 /// Starts or skips one step, if it is its turn.
-fn start(run: &Run, definition: &Definition, place: StepIx) -> Option<Event> {
-    let step = &definition.steps[place as usize];
-    if run.steps[place as usize].status != StepStatus::Pending {
-        return None;
+fn start(turn: Turn<'_>) -> Vec<Event> {
+    let (run, step) = (turn.run, turn.step());
+    if run.steps[usize::from(turn.place)].status != StepStatus::Pending {
+        return Vec::new();
     }
-    let needs = needs_of(run, definition, step);
+    let needs = needs_of(turn);
     let (why, reason) = match needs {
-        Needs::Open => return None,
-        _ if asks_anyway(step) => return Some(await_evaluation(run, place)),
-        Needs::Met if run.error.is_none() => return Some(begin(run, step, place)),
+        Needs::Open => return Vec::new(),
+        _ if asks_anyway(step) => return vec![turn.await_evaluation()],
+        Needs::Met if run.error.is_none() => return turn.begin(),
         Needs::Met => (Skip::Failure, Text::from(RUN_FAILED)),
         Needs::Failed(reason) if matches!(step.kind, StepKind::Parallel { .. }) => {
-            return Some(ended(run, place, StepOutcome::Failed(Failure::new("CHILD_FAILED", reason))));
+            return vec![turn.ended(StepOutcome::Failed(Failure::new("CHILD_FAILED", reason)))];
         }
         Needs::Failed(reason) => (Skip::Failure, reason),
         Needs::Gated(reason) => (Skip::Gated, reason),
     };
-    Some(ended(run, place, StepOutcome::Skipped { why, reason }))
+    vec![turn.ended(StepOutcome::Skipped { why, reason })]
 }
 
 const RUN_FAILED: &str = "the run failed";
@@ -67,36 +96,11 @@ fn asks_anyway(step: &StepDef) -> bool {
     step.only_if.as_ref().is_some_and(|text| text.contains("failure()") || text.contains("always()"))
 }
 
-fn begin(run: &Run, step: &StepDef, place: StepIx) -> Event {
-    let evaluates = match &step.kind {
-        StepKind::Task { templated, .. } => *templated,
-        StepKind::Condition { .. } => true,
-        StepKind::Parallel { .. } | StepKind::Delay { .. } => false,
-    };
-    if evaluates || step.only_if.is_some() {
-        return await_evaluation(run, place);
-    }
-    proceed(run, step, place, None)
-}
-
-fn await_evaluation(run: &Run, place: StepIx) -> Event {
-    Event::EvaluationAwaited { run: run.id, point: EvalPoint::Step(place) }
-}
-
-/// Begins a step whose expressions, if any, are known.
-fn proceed(run: &Run, step: &StepDef, place: StepIx, config: Option<Json>) -> Event {
-    match &step.kind {
-        StepKind::Parallel { .. } => ended(run, place, StepOutcome::Completed(Json::null())),
-        StepKind::Task { .. } | StepKind::Delay { .. } | StepKind::Condition { .. } => {
-            Event::StepStarted { run: run.id, step: place, config }
-        }
-    }
-}
-
-fn needs_of(run: &Run, definition: &Definition, step: &StepDef) -> Needs {
+fn needs_of(turn: Turn<'_>) -> Needs {
+    let steps = turn.definition.block(turn.run.block);
     let mut verdict = Needs::Met;
-    for need in &step.needs {
-        let (before, needed) = (&definition.steps[*need as usize], &run.steps[*need as usize]);
+    for need in &turn.step().needs {
+        let (before, needed) = (&steps[usize::from(*need)], &turn.run.steps[usize::from(*need)]);
         let name = || -> String { format!("step `{}`", before.id) };
         match needed.status {
             StepStatus::Pending | StepStatus::Evaluating | StepStatus::Running | StepStatus::Waiting => {
@@ -137,45 +141,49 @@ pub(super) fn after(state: &State, id: RunId, step: StepIx) -> Vec<Event> {
     let Some(run) = state.runs.get(&id) else { return Vec::new() };
     let definition = definition(state, run);
     if run.open_steps == 0 {
-        return if run.finishing { Vec::new() } else { vec![whole::finish(run, definition)] };
+        let is_over = run.finishing || run.handling.is_some();
+        return if is_over { Vec::new() } else { vec![handler::finish(run, definition)] };
     }
-    if run.status != RunStatus::Running || run.is_winding_down() {
+    if !moves(run) {
         return Vec::new();
     }
-    let ended = &run.steps[step as usize];
+    let turn = |place| Turn { state, run, definition, place };
+    let ended = &run.steps[usize::from(step)];
     let fails = matches!(ended.status, StepStatus::Failed | StepStatus::TimedOut);
     if fails && run.error.is_some() {
-        return (0..)
-            .zip(&definition.steps)
-            .flat_map(|(place, _)| start_or_give_up(run, definition, place))
-            .collect();
+        return (0..).zip(&run.steps).flat_map(|(place, _)| start_or_give_up(turn(place))).collect();
     }
-    let followers = &definition.steps[step as usize].followers;
-    followers.iter().flat_map(|place| start(run, definition, *place)).collect()
+    let followers = &definition.block(run.block)[usize::from(step)].followers;
+    followers.iter().flat_map(|place| start(turn(*place))).collect()
 }
 
 /// After a failure nothing new starts but what asks for it (`failure()`, `always()`).
-fn start_or_give_up(run: &Run, definition: &Definition, place: StepIx) -> Option<Event> {
-    let step = &definition.steps[place as usize];
-    let pending = run.steps[place as usize].status == StepStatus::Pending;
+fn start_or_give_up(turn: Turn<'_>) -> Vec<Event> {
+    let step = turn.step();
+    let pending = turn.run.steps[usize::from(turn.place)].status == StepStatus::Pending;
     let group = matches!(step.kind, StepKind::Parallel { .. });
-    if pending && !asks_anyway(step) && !group && matches!(needs_of(run, definition, step), Needs::Open) {
+    if pending && !asks_anyway(step) && !group && matches!(needs_of(turn), Needs::Open) {
         let reason = Text::from(RUN_FAILED);
-        return Some(ended(run, place, StepOutcome::Skipped { why: Skip::Failure, reason }));
+        return vec![turn.ended(StepOutcome::Skipped { why: Skip::Failure, reason })];
     }
-    start(run, definition, place)
+    start(turn)
 }
 
 pub(super) fn wind_down(state: &State, id: RunId) -> Vec<Event> {
     let Some(run) = state.runs.get(&id) else { return Vec::new() };
+    let definition = definition(state, run);
     let reason = run.cancelling.clone().unwrap_or_else(|| Text::from("the run's time was up"));
+    if run.handling.is_some() {
+        return handler::cut_short(state, run, &reason);
+    }
     let mut events = Vec::new();
     for (place, step) in (0..).zip(&run.steps) {
+        let turn = Turn { state, run, definition, place };
         match step.status {
             StepStatus::Pending | StepStatus::Evaluating | StepStatus::Waiting => {
-                events.push(ended(run, place, StepOutcome::Cancelled(reason.clone())));
+                events.push(turn.ended(StepOutcome::Cancelled(reason.clone())));
             }
-            StepStatus::Running => events.extend(task::wind_down(state, TaskId::Step(id, place), &reason)),
+            StepStatus::Running => events.extend(stop(turn, step, &reason)),
             StepStatus::Completed
             | StepStatus::Failed
             | StepStatus::Skipped
@@ -183,18 +191,31 @@ pub(super) fn wind_down(state: &State, id: RunId) -> Vec<Event> {
             | StepStatus::TimedOut => {}
         }
     }
-    if run.open_steps == 0 {
-        events.push(whole::finish(run, definition(state, run)));
+    if run.open_steps == 0 && !run.finishing {
+        events.push(handler::finish(run, definition));
     }
     events
 }
 
-pub(super) fn delay_over(run: RunId, step: StepIx) -> Event {
-    Event::StepEnded { run, step, outcome: StepOutcome::Completed(Json::null()) }
+/// Has a running step end: its task, its children or its wait for a reply.
+fn stop(turn: Turn<'_>, step: &Step, reason: &Text) -> Vec<Event> {
+    let (state, run, place) = (turn.state, turn.run, turn.place);
+    let cancelled = || StepOutcome::Cancelled(reason.clone());
+    match step.work.as_deref() {
+        None => task::wind_down(state, TaskId::Step(run.id, place), reason),
+        Some(Work::Child(_)) => child::cancel_all(state, run.id, place, reason),
+        Some(Work::Fan(_)) => {
+            let stopping = Event::StepStopping { run: run.id, step: place, outcome: cancelled() };
+            [vec![stopping], child::cancel_all(state, run.id, place, reason)].concat()
+        }
+        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_)) => vec![turn.ended(cancelled())],
+    }
 }
 
-fn ended(run: &Run, step: StepIx, outcome: StepOutcome) -> Event {
-    Event::StepEnded { run: run.id, step, outcome }
+/// What a step's passed deadline means.
+pub(super) fn due(state: &State, id: RunId, place: StepIx) -> Vec<Event> {
+    let run = state.runs.get(&id).expect("a run in the index is live");
+    signal::due(Turn { state, run, definition: definition(state, run), place })
 }
 
 pub(super) fn record_evaluation(
@@ -209,43 +230,66 @@ pub(super) fn record_evaluation(
         EvalPoint::Outputs if !run.finishing => Err(not_awaited),
         EvalPoint::Outputs => match evaluation {
             Evaluation::Outputs(outputs) => {
-                Ok(vec![whole::over(run, Conclusion::Success, outputs.clone(), None)])
+                Ok(vec![handler::over(run, Conclusion::Success, outputs.clone(), None)])
             }
             Evaluation::Failed(failure) => {
-                Ok(vec![whole::over(run, Conclusion::Failure, Json::null(), Some(failure.clone()))])
+                Ok(vec![handler::over(run, Conclusion::Failure, Json::null(), Some(failure.clone()))])
             }
-            Evaluation::Proceed { .. } | Evaluation::Skip(_) | Evaluation::Condition(_) => Err(not_awaited),
+            Evaluation::Proceed { .. }
+            | Evaluation::Skip(_)
+            | Evaluation::Condition(_)
+            | Evaluation::Items(_)
+            | Evaluation::Until(_)
+            | Evaluation::Values(_)
+            | Evaluation::Child(_) => Err(not_awaited),
         },
-        EvalPoint::Step(place) => {
-            let awaits =
-                run.steps.get(place as usize).is_some_and(|step| step.status == StepStatus::Evaluating);
+        EvalPoint::Step(place) | EvalPoint::StepOutputs(place) => {
+            let step = run.steps.get(usize::from(place));
+            let awaits = step.is_some_and(|step| {
+                let returned = matches!(point, EvalPoint::StepOutputs(_));
+                step.status == StepStatus::Evaluating && step.output.is_some() == returned
+            });
             if !awaits {
                 return Err(not_awaited);
             }
-            let step = &definition(state, run).steps[place as usize];
-            evaluated(run, step, place, evaluation).ok_or(not_awaited)
+            let turn = Turn { state, run, definition: definition(state, run), place };
+            let events = match point {
+                EvalPoint::StepOutputs(_) => outputs_known(turn, evaluation),
+                EvalPoint::Step(_) | EvalPoint::Outputs => evaluated(turn, evaluation),
+            };
+            events.ok_or(not_awaited)
         }
     }
 }
 
-fn evaluated(run: &Run, step: &StepDef, place: StepIx, evaluation: &Evaluation) -> Option<Vec<Event>> {
-    let decided = |decision: &crate::run::Decision| Event::StepDecided {
-        run: run.id,
-        step: place,
+fn outputs_known(turn: Turn<'_>, evaluation: &Evaluation) -> Option<Vec<Event>> {
+    Some(vec![match evaluation {
+        Evaluation::Outputs(outputs) => turn.ended(StepOutcome::Completed(outputs.clone())),
+        Evaluation::Failed(failure) => turn.ended(StepOutcome::Failed(failure.clone())),
+        Evaluation::Proceed { .. }
+        | Evaluation::Skip(_)
+        | Evaluation::Condition(_)
+        | Evaluation::Items(_)
+        | Evaluation::Until(_)
+        | Evaluation::Values(_)
+        | Evaluation::Child(_) => return None,
+    }])
+}
+
+fn evaluated(turn: Turn<'_>, evaluation: &Evaluation) -> Option<Vec<Event>> {
+    let decided = |decision: &Decision| Event::StepDecided {
+        run: turn.run.id,
+        step: turn.place,
         decision: decision.clone(),
     };
-    match (evaluation, &step.kind) {
-        (Evaluation::Proceed { .. }, _) if run.error.is_some() && !asks_anyway(step) => {
-            let reason = Text::from(RUN_FAILED);
-            Some(vec![ended(run, place, StepOutcome::Skipped { why: Skip::Failure, reason })])
+    let given = match (evaluation, &turn.step().kind) {
+        (Evaluation::Failed(failure), _) => {
+            return Some(vec![turn.ended(StepOutcome::Failed(failure.clone()))]);
         }
-        (Evaluation::Proceed { config }, _) => Some(vec![proceed(run, step, place, config.clone())]),
         (Evaluation::Skip(decision), _) => {
             let reason = Text::from("its `if` is false");
-            Some(vec![
-                decided(decision),
-                ended(run, place, StepOutcome::Skipped { why: Skip::Chosen, reason }),
-            ])
+            let skipped = StepOutcome::Skipped { why: Skip::Chosen, reason };
+            return Some(vec![decided(decision), turn.ended(skipped)]);
         }
         (Evaluation::Condition(decision), StepKind::Condition { expression, on_false }) => {
             let outcome = match (decision.value, on_false) {
@@ -254,11 +298,18 @@ fn evaluated(run: &Run, step: &StepDef, place: StepIx, evaluation: &Evaluation) 
                 }
                 (value, _) => StepOutcome::Completed(Json::from(format!("{{\"result\":{value}}}"))),
             };
-            Some(vec![decided(decision), ended(run, place, outcome)])
+            return Some(vec![decided(decision), turn.ended(outcome)]);
         }
-        (Evaluation::Failed(failure), _) => {
-            Some(vec![ended(run, place, StepOutcome::Failed(failure.clone()))])
-        }
-        (Evaluation::Condition(_) | Evaluation::Outputs(_), _) => None,
+        (Evaluation::Condition(_) | Evaluation::Outputs(_), _) => return None,
+        (Evaluation::Proceed { config }, _) => Given::Config(config.as_ref()),
+        (Evaluation::Items(items), _) => Given::Items(items),
+        (Evaluation::Until(until), _) => Given::Until(*until),
+        (Evaluation::Values(values), _) => Given::Values(values),
+        (Evaluation::Child(start), _) => Given::Child(start),
+    };
+    if turn.run.error.is_some() && !asks_anyway(turn.step()) {
+        let reason = Text::from(RUN_FAILED);
+        return Some(vec![turn.ended(StepOutcome::Skipped { why: Skip::Failure, reason })]);
     }
+    turn.proceed(&given)
 }

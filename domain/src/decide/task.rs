@@ -4,21 +4,29 @@
 use alloc::{format, vec, vec::Vec};
 use core::time::Duration;
 
-use super::Decided;
+use super::{Decided, child};
 use crate::{
-    command::{Dependency, NewTask},
+    child::mix,
     component::HeldAttempt,
     definition::Retry,
     event::Event,
     ids::{ComponentId, Json, TaskId, Text, Token},
     rejection::{Limited, Rejection},
-    run::{Failure, StepOutcome},
+    request::{Dependency, NewTask},
+    run::Failure,
     state::State,
+    step::StepOutcome,
     task::{Task, TaskStatus},
 };
 
 /// The code of an attempt whose time was up.
-pub(crate) const TASK_TIMEOUT: &str = "TASK_TIMEOUT";
+const TASK_TIMEOUT: &str = "TASK_TIMEOUT";
+/// The code of a task whose time over all attempts was up.
+const TOTAL_TIMEOUT: &str = "TOTAL_TIMEOUT";
+/// The code of an attempt that gave no sign of life.
+const HEARTBEAT_TIMEOUT: &str = "HEARTBEAT_TIMEOUT";
+/// Codes of attempts that the rules end, so that the component has to be told.
+pub(crate) const ENDED_BY_US: [&str; 3] = [TASK_TIMEOUT, TOTAL_TIMEOUT, HEARTBEAT_TIMEOUT];
 
 pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
     let limit = state.config().tasks_live_max;
@@ -42,10 +50,17 @@ pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
                 }
             }
         }
-        if !task.waits_for.is_empty() {
+        if !task.waits_for.is_empty() || task.run_at.is_some_and(|at| at > state.meta.now) {
             task.status = TaskStatus::Blocked;
         }
         events.push(Event::TaskCreated(alloc::boxed::Box::new(task)));
+        if let Some(dead) = new.requeued_from {
+            let taken = earlier.iter().any(|task| task.requeued_from == Some(dead));
+            if taken || !state.dead.contains(&dead) {
+                return Err(Rejection::TaskNotDead { task: dead });
+            }
+            events.push(Event::DeadTaskRequeued { task: dead, requeued_as: new.id });
+        }
         if let Some((dependency, status)) = failed {
             events.push(ended(new.id, dependency_failed(dependency, status.name())));
         }
@@ -55,33 +70,20 @@ pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
 
 fn blank(state: &State, new: &NewTask) -> Task {
     let config = state.config();
+    let retry = new.retry.clone().unwrap_or_else(|| config.task_retry.clone());
     Task {
-        id: new.id,
         name: new.name.clone(),
-        action: new.action.clone(),
         payload: new.payload.clone(),
         priority: new.priority,
         labels: new.labels.clone(),
         dependencies: new.dependencies.iter().map(|dependency| dependency.task).collect(),
-        waits_for: Default::default(),
         timeout: new.timeout.unwrap_or(config.task_timeout),
         queue_timeout: new.queue_timeout,
-        retry: new.retry.clone().unwrap_or_else(|| config.task_retry.clone()),
-        status: TaskStatus::Queued,
-        held: false,
-        attempts: 0,
-        failures: 0,
-        lost: 0,
-        created_at: state.meta.now,
-        ready_at: state.meta.now,
-        queued_at: state.meta.now,
-        started_at: None,
-        ended_at: None,
-        assignment: None,
-        retry_at: None,
-        cancel: None,
-        output: None,
-        error: None,
+        run_at: new.run_at,
+        total_timeout: new.total_timeout,
+        heartbeat_timeout: new.heartbeat_timeout,
+        requeued_from: new.requeued_from,
+        ..Task::queued(new.id, new.action.clone(), retry, state.meta.now)
     }
 }
 
@@ -131,10 +133,11 @@ fn current(state: &State, id: TaskId, token: Token) -> Result<&Task, Rejection> 
 
 pub(super) fn complete(state: &State, id: TaskId, token: Token, output: &Json) -> Decided {
     let task = current(state, id, token)?;
-    Ok(vec![match &task.cancel {
-        None => ended(id, StepOutcome::Completed(output.clone())),
-        Some(cancel) => ended(id, StepOutcome::Cancelled(cancel.reason.clone())),
-    }])
+    Ok(match (&task.cancel, id.step().and_then(|(run, step)| Some((state.runs.get(&run)?, step)))) {
+        (None, Some((run, step))) => child::finished(state, run, step, output.clone()),
+        (None, None) => vec![ended(id, StepOutcome::Completed(output.clone()))],
+        (Some(cancel), _) => vec![ended(id, StepOutcome::Cancelled(cancel.reason.clone()))],
+    })
 }
 
 /// What a component says of a failed attempt.
@@ -146,9 +149,7 @@ pub(super) struct Failed<'a> {
 
 pub(super) fn fail(state: &State, id: TaskId, token: Token, failed: &Failed<'_>) -> Decided {
     let task = current(state, id, token)?;
-    let code = &failed.failure.code;
-    let may_retry = failed.retryable && !task.retry.non_retryable.contains(code);
-    let retries = may_retry && task.failures + 1 < task.retry.limit;
+    let retries = failed.retryable && task.retry.follows(&failed.failure.code, task.failures + 1);
     let pause = failed.retry_after.unwrap_or_else(|| pause(task));
     Ok(attempt_failed(state, task, failed.failure, retries.then_some(pause)))
 }
@@ -166,10 +167,30 @@ fn attempt_failed(state: &State, task: &Task, failure: &Failure, pause: Option<D
         return vec![attempt];
     }
     let outcome = match &*failure.code {
-        TASK_TIMEOUT => StepOutcome::TimedOut(failure.clone()),
+        TASK_TIMEOUT | TOTAL_TIMEOUT => StepOutcome::TimedOut(failure.clone()),
         _ => StepOutcome::Failed(failure.clone()),
     };
-    vec![attempt, ended(task.id, outcome)]
+    [vec![attempt], gave_up(state, task, outcome)].concat()
+}
+
+/// The end of a task that was not cancelled and did all it could: one of its own goes to the dead-letter list.
+fn gave_up(state: &State, task: &Task, outcome: StepOutcome) -> Vec<Event> {
+    let mut events = vec![ended(task.id, outcome)];
+    if task.id.step().is_none() && state.config().tasks_dead_max > 0 {
+        events.push(Event::TaskDeadLettered { task: task.id, action: task.action.clone() });
+    }
+    events
+}
+
+/// An attempt gave no sign of life within its time.
+pub(super) fn expire_heartbeat(state: &State, id: TaskId, token: Token) -> Decided {
+    let task = current(state, id, token)?;
+    let stale = Rejection::StaleAttempt { task: id, token };
+    let limit = task.heartbeat_timeout.ok_or(stale)?.as_millis();
+    let message = format!("the attempt gave no sign of life for {limit} ms");
+    let retries = task.retry.follows(HEARTBEAT_TIMEOUT, task.failures + 1);
+    let failure = Failure::new(HEARTBEAT_TIMEOUT, message);
+    Ok(attempt_failed(state, task, &failure, retries.then(|| pause(task))))
 }
 
 fn attempt_lost(state: &State, task: &Task) -> Vec<Event> {
@@ -193,12 +214,15 @@ pub(super) fn lose(state: &State, component: &ComponentId, held: &[HeldAttempt])
 /// What a passed deadline means for a task.
 pub(super) fn due(state: &State, id: TaskId) -> Vec<Event> {
     let task = state.tasks.get(&id).expect("a task in the index is live");
+    if task.total_deadline().is_some_and(|at| at <= state.meta.now) {
+        return total_timeout(state, task);
+    }
     match task.status {
-        TaskStatus::Retrying => vec![Event::TaskRequeued { task: id }],
+        TaskStatus::Retrying | TaskStatus::Blocked => vec![Event::TaskRequeued { task: id }],
         TaskStatus::Queued => {
             let waited = state.meta.now.since(task.queued_at);
             let message = format!("no component took it within {} ms", waited.as_millis());
-            vec![ended(id, StepOutcome::TimedOut(Failure::new("QUEUE_TIMEOUT", message)))]
+            gave_up(state, task, StepOutcome::TimedOut(Failure::new("QUEUE_TIMEOUT", message)))
         }
         TaskStatus::Running => match &task.cancel {
             Some(cancel) if cancel.deadline <= state.meta.now => {
@@ -206,17 +230,24 @@ pub(super) fn due(state: &State, id: TaskId) -> Vec<Event> {
             }
             Some(_) | None => {
                 let message = format!("the attempt took longer than {} ms", task.timeout.as_millis());
-                let retries = task.failures + 1 < task.retry.limit
-                    && !task.retry.non_retryable.iter().any(|code| &**code == TASK_TIMEOUT);
+                let retries = task.retry.follows(TASK_TIMEOUT, task.failures + 1);
                 let failure = Failure::new(TASK_TIMEOUT, message);
                 attempt_failed(state, task, &failure, retries.then(|| pause(task)))
             }
         },
-        TaskStatus::Blocked
-        | TaskStatus::Completed
-        | TaskStatus::Failed
-        | TaskStatus::Cancelled
-        | TaskStatus::TimedOut => unreachable!("a {} task has no deadline", task.status.name()),
+        TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled | TaskStatus::TimedOut => {
+            unreachable!("a {} task has no deadline", task.status.name())
+        }
+    }
+}
+
+/// The time over all attempts is up, wherever the task stands.
+fn total_timeout(state: &State, task: &Task) -> Vec<Event> {
+    let total = task.total_timeout.unwrap_or_default().as_millis();
+    let failure = Failure::new(TOTAL_TIMEOUT, format!("it did not end within {total} ms of its creation"));
+    match task.assignment {
+        Some(_) => attempt_failed(state, task, &failure, None),
+        None => gave_up(state, task, StepOutcome::TimedOut(failure)),
     }
 }
 
@@ -257,10 +288,7 @@ fn pause(task: &Task) -> Duration {
     Duration::from_millis(scatter(id, task.attempts) % millis.saturating_add(1))
 }
 
-/// A fixed mixing function (splitmix64): equal on every node, unlike a random number.
-fn scatter(id: u128, attempt: u32) -> u64 {
-    let mut bits = (id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
+/// A number that every node draws alike.
+pub(crate) fn scatter(id: u128, attempt: u32) -> u64 {
+    mix((id as u64) ^ ((id >> 64) as u64) ^ u64::from(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }

@@ -1,11 +1,14 @@
 //! Facts written: the only code that changes rows. It cannot fail and decides nothing.
 //! Whoever changes a row goes through the `change_*` functions, which keep the indexes true.
 
+mod child;
 mod rows;
 mod run;
+mod schedule;
 mod task;
+mod workflow;
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 
 use crate::{
     component::{Component, Session},
@@ -13,10 +16,15 @@ use crate::{
     ids::{Json, StateKey},
     indexes::Indexes,
     key::{KeyRecord, VersionRecord},
+    schedule::ScheduleEvent,
     state::State,
+    step::Work,
+    task::DeadTask,
+    workflow::WorkflowEvent,
 };
 
 /// A fact cannot fail.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn evolve(state: &mut State, event: &Event) {
     match event {
         Event::DefinitionAdded(definition) => state.definitions.insert(definition.id, (**definition).clone()),
@@ -58,12 +66,96 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::StateChanged { key, old: _, value, version, version_min } => {
             state_changed(state, key, value.as_ref(), (*version, *version_min));
         }
+        Event::FanStarted { run, step, items } => child::fan_started(state, *run, *step, items),
+        Event::ItemEnded { run, step, index, outcome } => {
+            child::item_ended(state, (*run, *step, *index), outcome);
+        }
+        Event::ItemsCollected { run, step, output } => {
+            state.change_step(*run, *step, |step| step.output = Some(output.clone()));
+        }
+        Event::StepStopping { run, step, outcome } => state.change_step(*run, *step, |step| {
+            step.stopping = Some(Box::new(outcome.clone()));
+            step.wakes_at = None;
+        }),
+        Event::StepReturned { run, step, output } => run::step_returned(state, *run, *step, output),
+        Event::TimeAwaited { run, step, until } => {
+            state.change_step(*run, *step, |step| step.wakes_at = Some(*until));
+        }
+        Event::SignalAwaited { run, step, name } => state.set_work(*run, *step, Work::Signal(name.clone())),
+        Event::ApprovalAwaited { run, step, request } => {
+            state.set_work(*run, *step, Work::Approval(request.clone()));
+        }
+        Event::MessageAwaited { run, step, request } => {
+            state.set_work(*run, *step, Work::Message(request.clone()));
+        }
+        Event::RunSignalled { run, name, data } => {
+            state.change_run(*run, |run| run.signals.push((name.clone(), data.clone())));
+        }
+        Event::SignalTaken { run, name } => state.change_run(*run, |run| {
+            if let Some(place) = run.signals.iter().position(|(kept, _)| kept == name) {
+                run.signals.remove(place);
+            }
+        }),
+        Event::RunConcluding { run, conclusion, jobs } => child::concluding(state, *run, *conclusion, jobs),
+        Event::HandlerEnded { run, job, outcome } => child::handler_ended(state, *run, *job, outcome),
+        Event::HandlersDropped { run } => child::handlers_dropped(state, *run),
+        // What happened is all there is to know of it.
+        Event::ApprovalDecided { .. } | Event::Emitted { .. } => {}
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());
             state.indexes = Indexes::of(state); // places in queues depend on the head start
         }
-        Event::RunsDeleted { runs } => runs.iter().for_each(|run| state.runs.forget_archived(*run)),
-        Event::TasksDeleted { tasks } => tasks.iter().for_each(|task| state.tasks.forget_archived(*task)),
+        Event::RunsDeleted { runs, fans } => {
+            runs.iter().for_each(|run| state.runs.forget_archived(*run));
+            fans.iter().for_each(|fan| state.fans.forget_archived(*fan));
+        }
+        Event::TasksDeleted(tasks) => tasks.iter().for_each(|task| state.tasks.forget_archived(*task)),
+        Event::TaskDeadLettered { task, action } => {
+            let dead = DeadTask { task: *task, action: action.clone(), at: state.meta.now };
+            state.put_dead(dead);
+        }
+        Event::DeadTaskRequeued { task, .. } => state.drop_dead(task),
+        Event::DeadTasksDropped { tasks, overflow } => {
+            tasks.iter().for_each(|task| state.drop_dead(task));
+            state.meta.dead_overflowed += if *overflow { tasks.len() as u64 } else { 0 };
+        }
+        Event::TaskPriorityChanged { task, priority } => {
+            state.change_task(task, |task| task.priority = *priority);
+        }
+        Event::ActionPaused(action) => {
+            Arc::make_mut(&mut state.meta.paused_actions).insert(action.clone());
+        }
+        Event::ActionResumed(action) => {
+            Arc::make_mut(&mut state.meta.paused_actions).remove(action);
+        }
+        Event::DeadlockDetected(work) => {
+            Arc::make_mut(&mut state.meta.stuck).insert(work.clone());
+        }
+        Event::DeadlockResolved(work) => {
+            Arc::make_mut(&mut state.meta.stuck).remove(work);
+        }
+        Event::Workflow(WorkflowEvent::Applied { name, version, definition }) => {
+            workflow::applied(state, name, *version, *definition)
+        }
+        Event::Workflow(WorkflowEvent::Deleted { name }) => state.drop_workflow(name),
+        Event::Workflow(WorkflowEvent::Paused { name }) => workflow::paused(state, name, true),
+        Event::Workflow(WorkflowEvent::Resumed { name }) => workflow::paused(state, name, false),
+        Event::Schedule(ScheduleEvent::Set(spec)) => schedule::set(state, spec),
+        Event::Schedule(ScheduleEvent::Deleted { schedule }) => state.drop_schedule(schedule),
+        Event::Schedule(ScheduleEvent::Paused { schedule }) => schedule::paused(state, schedule, true),
+        Event::Schedule(ScheduleEvent::Resumed { schedule }) => schedule::paused(state, schedule, false),
+        Event::Schedule(ScheduleEvent::Planned { schedule, instant, missed }) => {
+            schedule::planned(state, schedule, *instant, missed.as_ref());
+        }
+        Event::Schedule(ScheduleEvent::Fired { schedule, instant, turn, run }) => {
+            schedule::fired(state, schedule, (*instant, *turn), *run);
+        }
+        Event::Schedule(ScheduleEvent::Skipped { schedule, instant, turn, cause }) => {
+            schedule::skipped(state, schedule, (*instant, *turn), *cause);
+        }
+        Event::Schedule(ScheduleEvent::Queued { schedule, instant }) => {
+            schedule::queued(state, schedule, *instant)
+        }
     }
 }
 
@@ -98,13 +190,13 @@ fn component_changed(state: &mut State, event: &Event) {
                     component.session.take().map(|session| Session { lost_until: Some(*until), ..session });
             })
         }
-        Event::ComponentDisconnected { component } => {
+        Event::ComponentDisconnected(component) => {
             state.change_component(component, |component| component.session = None);
         }
-        Event::ComponentDraining { component } => {
+        Event::ComponentDraining(component) => {
             state.change_component(component, |component| component.draining = true);
         }
-        Event::ComponentDeregistered { component } => state.drop_component(component),
+        Event::ComponentDeregistered(component) => state.drop_component(component),
         _ => {} // a closed session ends with the disconnect that follows
     }
 }

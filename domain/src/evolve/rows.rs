@@ -1,13 +1,19 @@
 //! Rows changed with their indexes: entries out, change, entries in.
 //! Knows nothing of why a row changes.
 
+use alloc::boxed::Box;
+
 use crate::{
     component::Component,
-    ids::{ComponentId, RunId, TaskId},
+    ids::{ComponentId, DefinitionId, RunId, StepIx, TaskId},
     indexes::RunEntries,
+    names::{ScheduleId, WorkflowName},
     run::Run,
+    schedule::Schedule,
     state::State,
-    task::Task,
+    step::{Step, Work},
+    task::{DeadTask, Task},
+    workflow::Workflow,
 };
 
 impl State {
@@ -29,15 +35,73 @@ impl State {
         }
     }
 
+    pub(super) fn change_step(&mut self, run: RunId, place: StepIx, change: impl FnOnce(&mut Step)) {
+        self.change_run(run, |run| change(&mut run.steps[usize::from(place)]));
+    }
+
+    pub(super) fn set_work(&mut self, run: RunId, place: StepIx, work: Work) {
+        self.change_step(run, place, |step| step.work = Some(Box::new(work)));
+    }
+
     /// The run ends: it leaves memory, and its definition may.
     pub(super) fn archive_run(&mut self, id: RunId) {
         if let Some(run) = self.runs.get(&id) {
             let definition = run.definition;
             self.indexes.remove_run(run, self.meta.config.head_start);
             self.runs.archive(&id);
-            if self.definitions.len() > DEFINITIONS_KEPT_MAX && !self.indexes.is_used(&definition) {
-                self.definitions.archive(&definition);
+            self.let_go(&definition);
+        }
+    }
+
+    /// A definition that nobody uses any more may leave memory.
+    fn let_go(&mut self, definition: &DefinitionId) {
+        let unused = self.definitions.len() - self.indexes.definitions_used();
+        if unused > DEFINITIONS_KEPT_MAX && !self.indexes.is_used(definition) {
+            self.definitions.archive(definition);
+        }
+    }
+
+    pub(super) fn put_workflow(&mut self, workflow: Workflow) {
+        let before = self.workflows.get(&workflow.name).map(|known| known.definition);
+        self.indexes.use_definition(workflow.definition);
+        self.workflows.insert(workflow.name.clone(), workflow);
+        if let Some(definition) = before {
+            self.indexes.leave_definition(&definition);
+            self.let_go(&definition);
+        }
+    }
+
+    /// The workflow is forgotten with its versions; their definitions stay readable.
+    pub(super) fn drop_workflow(&mut self, name: &WorkflowName) {
+        if let Some(workflow) = self.workflows.get(name) {
+            let (definition, last) = (workflow.definition, workflow.version);
+            self.indexes.leave_definition(&definition);
+            self.workflows.remove(name);
+            for version in 1..=last {
+                self.workflow_versions.forget_archived((name.clone(), version));
             }
+            self.let_go(&definition);
+        }
+    }
+
+    pub(super) fn put_schedule(&mut self, schedule: Schedule) {
+        self.drop_schedule(&schedule.spec.id.clone());
+        self.indexes.add_schedule(&schedule);
+        self.schedules.insert(schedule.spec.id.clone(), schedule);
+    }
+
+    pub(super) fn change_schedule(&mut self, id: &ScheduleId, change: impl FnOnce(&mut Schedule)) {
+        if let Some(schedule) = self.schedules.get(id) {
+            self.indexes.remove_schedule(schedule);
+            self.schedules.update(id, change);
+            self.indexes.add_schedule(self.schedules.get(id).expect("it was just changed"));
+        }
+    }
+
+    pub(super) fn drop_schedule(&mut self, id: &ScheduleId) {
+        if let Some(schedule) = self.schedules.get(id) {
+            self.indexes.remove_schedule(schedule);
+            self.schedules.remove(id);
         }
     }
 
@@ -64,6 +128,19 @@ impl State {
                 TaskId::Single(_) => self.tasks.archive(id),
                 TaskId::Step(..) => self.tasks.remove(id),
             }
+        }
+    }
+
+    pub(super) fn put_dead(&mut self, dead: DeadTask) {
+        self.drop_dead(&dead.task);
+        self.indexes.add_dead(&dead);
+        self.dead.insert(dead.task, dead);
+    }
+
+    pub(super) fn drop_dead(&mut self, id: &TaskId) {
+        if let Some(dead) = self.dead.get(id) {
+            self.indexes.remove_dead(dead);
+            self.dead.remove(id);
         }
     }
 

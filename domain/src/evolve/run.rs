@@ -1,44 +1,27 @@
 //! Facts about runs and steps, written.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
+use super::child;
 use crate::{
-    command::CreateRun,
-    definition::{OnFalse, StepKind},
+    child::Role,
+    definition::{OnFalse, StepDef, StepKind},
     event::Event,
     ids::{Json, RunId, StepIx, TaskId, Text},
-    run::{EvalPoint, Failure, Run, RunStatus, Step, StepOutcome, StepStatus},
+    request::CreateRun,
+    run::{Failure, Run, RunStatus},
     state::State,
-    task::{Task, TaskStatus},
+    step::{EvalPoint, Step, StepOutcome, StepStatus},
+    task::Task,
 };
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
     let definition = state.definitions.get(&create.definition).expect("it was added before the run");
-    let steps = vec![Step::pending(); definition.steps.len()];
-    let run = Run {
-        id: create.id,
-        definition: create.definition,
-        workflow: definition.name.clone(),
-        status: RunStatus::Queued,
-        conclusion: None,
-        inputs: create.inputs.clone(),
-        labels: create.labels.clone(),
-        priority: create.priority,
-        created_rev: state.meta.rev,
-        created_at: state.meta.now,
-        started_at: None,
-        ended_at: None,
-        deadline: None,
-        open_steps: u32::try_from(steps.len()).expect("at most 1,000 steps"),
-        steps,
-        error: None,
-        cancelling: None,
-        timing_out: false,
-        gated: false,
-        finishing: false,
-        outputs: None,
-    };
+    let run = Run::created(create, definition, state.meta.now, state.meta.rev);
     state.add_run(run);
+    if let Some(parent) = &create.parent {
+        child::created(state, create.id, parent);
+    }
 }
 
 fn become_status(run: &mut Run, next: RunStatus) {
@@ -53,8 +36,11 @@ fn become_step(step: &mut Step, next: StepStatus) {
 
 pub(super) fn started(state: &mut State, id: RunId) {
     let now = state.meta.now;
-    let timeout =
-        state.runs.get(&id).and_then(|run| state.definitions.get(&run.definition)).map(|def| def.timeout);
+    // An item ends with its parent at the latest; whatever else runs has a time limit of its own.
+    let limited =
+        |run: &&Run| !run.parent.as_ref().is_some_and(|parent| matches!(parent.role, Role::Item { .. }));
+    let run = state.runs.get(&id).filter(limited);
+    let timeout = run.and_then(|run| state.definitions.get(&run.definition)).map(|def| def.timeout);
     state.change_run(id, |run| {
         become_status(run, RunStatus::Running);
         run.started_at = Some(now);
@@ -88,7 +74,7 @@ pub(super) fn evaluation_awaited(state: &mut State, id: RunId, point: EvalPoint)
     let now = state.meta.now;
     state.change_run(id, |run| match point {
         EvalPoint::Outputs => run.finishing = true,
-        EvalPoint::Step(place) => {
+        EvalPoint::Step(place) | EvalPoint::StepOutputs(place) => {
             let step = &mut run.steps[place as usize];
             become_step(step, StepStatus::Evaluating);
             step.started_at = Some(now);
@@ -97,7 +83,7 @@ pub(super) fn evaluation_awaited(state: &mut State, id: RunId, point: EvalPoint)
 }
 
 pub(super) fn ended(state: &mut State, event: &Event) {
-    let Event::RunEnded { run: id, status, conclusion, outputs, failure } = event else { return };
+    let Event::RunEnded { run: id, status, conclusion, outputs, failure, parent: _ } = event else { return };
     let now = state.meta.now;
     state.change_run(*id, |run| {
         become_status(run, *status);
@@ -111,50 +97,69 @@ pub(super) fn ended(state: &mut State, event: &Event) {
         }
         run.open_steps = 0;
     });
+    super::schedule::run_ended(state, *id);
     state.archive_run(*id);
+}
+
+/// The task has done its work: what is left are the step's outputs.
+pub(super) fn step_returned(state: &mut State, id: RunId, place: StepIx, output: &Json) {
+    let task = TaskId::Step(id, place);
+    let (attempts, history) = match state.tasks.get(&task) {
+        Some(task) => (task.attempts, task.history_at(state.meta.now, None, false)),
+        None => (0, Vec::new()),
+    };
+    state.drop_task(&task);
+    state.change_step(id, place, |step| {
+        become_step(step, StepStatus::Evaluating);
+        (step.attempts, step.history) = (attempts, history);
+        step.wakes_at = None;
+        step.output = Some(output.clone());
+    });
 }
 
 pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: Option<&Json>) {
     let now = state.meta.now;
     let Some(run) = state.runs.get(&id) else { return };
-    let step = &state.definitions.get(&run.definition).expect("a live run's definition is in memory").steps
-        [place as usize];
+    let step = step_def(state, run, place);
+    let limit = step.limit.map(|limit| now + limit);
     let (next, wakes_at) = match &step.kind {
         StepKind::Delay { duration } => (StepStatus::Waiting, Some(now + *duration)),
-        StepKind::Task { .. } | StepKind::Condition { .. } | StepKind::Parallel { .. } => {
-            (StepStatus::Running, None)
+        StepKind::Until { .. } | StepKind::Signal { .. } | StepKind::Approval { .. } => {
+            (StepStatus::Waiting, limit)
         }
+        StepKind::ForEach { .. } | StepKind::Workflow { .. } | StepKind::Message { .. } => {
+            (StepStatus::Running, limit)
+        }
+        StepKind::Task { .. }
+        | StepKind::Condition { .. }
+        | StepKind::Parallel { .. }
+        | StepKind::State { .. }
+        | StepKind::Emit { .. } => (StepStatus::Running, None),
     };
     let task = match &step.kind {
         StepKind::Task { action, config: fixed, .. } => Some(Task {
-            id: TaskId::Step(id, place),
             name: step.name.clone(),
-            action: action.clone(),
             payload: config.unwrap_or(fixed).clone(),
             priority: step.priority.unwrap_or(run.priority),
             labels: step.labels.clone(),
-            dependencies: Vec::new(),
-            waits_for: Default::default(),
             timeout: step.timeout,
             queue_timeout: step.queue_timeout,
-            retry: step.retry.clone(),
-            status: TaskStatus::Queued,
             held: run.status == RunStatus::Paused,
-            attempts: 0,
-            failures: 0,
-            lost: 0,
-            created_at: now,
-            ready_at: now,
-            queued_at: now,
-            started_at: None,
-            ended_at: None,
-            assignment: None,
-            retry_at: None,
-            cancel: None,
-            output: None,
-            error: None,
+            total_timeout: step.total_timeout,
+            heartbeat_timeout: step.heartbeat_timeout,
+            ..Task::queued(TaskId::Step(id, place), action.clone(), step.retry.clone(), now)
         }),
-        StepKind::Delay { .. } | StepKind::Condition { .. } | StepKind::Parallel { .. } => None,
+        StepKind::Delay { .. }
+        | StepKind::Condition { .. }
+        | StepKind::Parallel { .. }
+        | StepKind::Until { .. }
+        | StepKind::Signal { .. }
+        | StepKind::Approval { .. }
+        | StepKind::ForEach { .. }
+        | StepKind::Workflow { .. }
+        | StepKind::State { .. }
+        | StepKind::Message { .. }
+        | StepKind::Emit { .. } => None,
     };
     state.change_run(id, |run| {
         let step = &mut run.steps[place as usize];
@@ -170,18 +175,25 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
 pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &StepOutcome) {
     let now = state.meta.now;
     let task_id = TaskId::Step(id, place);
-    let attempts = state.tasks.get(&task_id).map_or(0, |task| task.attempts);
+    let (attempts, history) = match state.tasks.get(&task_id) {
+        Some(task) => (task.attempts, task.history_at(now, outcome.of_attempt(), false)),
+        None => (0, Vec::new()),
+    };
     state.drop_task(&task_id);
     let Some(run) = state.runs.get(&id) else { return };
-    let step = &state.definitions.get(&run.definition).expect("a live run's definition is in memory").steps
-        [place as usize];
+    let step = step_def(state, run, place);
+    let fan = run.steps[usize::from(place)].fan().copied();
     let forgiven = step.continue_on_error;
     let gates = matches!(step.kind, StepKind::Condition { on_false: OnFalse::Skip, .. });
     state.change_run(id, |run| {
         let step = &mut run.steps[place as usize];
         become_step(step, outcome.status());
-        step.attempts = attempts;
+        step.attempts = step.attempts.max(attempts);
+        if !history.is_empty() {
+            step.history = history;
+        }
         step.ended_at = Some(now);
+        step.stopping = None;
         step.wakes_at = None;
         match outcome {
             StepOutcome::Completed(output) => step.output = Some(output.clone()),
@@ -201,4 +213,12 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
             run.error = Some(failure.clone());
         }
     });
+    if let Some(fan) = fan {
+        child::fan_ended(state, id, place, fan);
+    }
+}
+
+fn step_def<'a>(state: &'a State, run: &Run, place: StepIx) -> &'a StepDef {
+    let definition = state.definitions.get(&run.definition).expect("a live run's definition is in memory");
+    &definition.block(run.block)[usize::from(place)]
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     ids::{ComponentId, TaskId, Text, Timestamp, Token},
-    run::{Failure, StepOutcome},
+    run::Failure,
     state::State,
+    step::StepOutcome,
     task::{Assignment, CancelRequest, TaskStatus},
 };
 
@@ -11,7 +12,7 @@ pub(super) fn dependency_completed(state: &mut State, id: &TaskId, dependency: &
     let now = state.meta.now;
     state.change_task(id, |task| {
         task.waits_for.remove(dependency);
-        if task.waits_for.is_empty() {
+        if task.waits_for.is_empty() && task.run_at.is_none_or(|at| at <= now) {
             task.status = TaskStatus::Queued;
             task.ready_at = now;
             task.queued_at = now;
@@ -54,6 +55,7 @@ pub(super) fn attempt_failed(
 ) {
     let now = state.meta.now;
     state.change_task(id, |task| {
+        task.history = task.history_at(now, Some(failure.clone()), lost);
         task.assignment = None;
         task.error = Some(failure.clone());
         if lost {
@@ -79,6 +81,7 @@ pub(super) fn cancel_requested(state: &mut State, id: &TaskId, reason: &Text, de
 pub(super) fn ended(state: &mut State, id: &TaskId, outcome: &StepOutcome) {
     let now = state.meta.now;
     state.change_task(id, |task| {
+        task.history = task.history_at(now, outcome.of_attempt(), false);
         task.assignment = None;
         task.retry_at = None;
         task.cancel = None;

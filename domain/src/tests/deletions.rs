@@ -3,10 +3,11 @@
 use super::*;
 
 fn delete(runs: &[u128], tasks: &[u128]) -> Command {
-    Command::DeleteEnded {
+    Command::DeleteEnded(DeleteEnded {
         runs: runs.iter().map(|run| run_id(*run)).collect(),
+        fans: runs.iter().map(|run| (run_id(*run), 0, 0)).collect(),
         tasks: tasks.iter().map(|task| TaskId::Single(Uuid::from_u128(*task))).collect(),
-    }
+    })
 }
 
 fn ended() -> Cluster {
@@ -29,6 +30,7 @@ fn what_has_ended_is_deleted_from_the_archive() {
     assert_eq!(cluster.event_names(), ["RunsDeleted", "TasksDeleted"]);
     let runs = cluster.state.runs.drain();
     assert!(matches!(runs.as_slice(), [Change::Forget(run)] if *run == run_id(1)), "{runs:?}");
+    assert!(matches!(cluster.state.fans.drain().as_slice(), [Change::Forget(_)]));
     assert!(matches!(cluster.state.tasks.drain().as_slice(), [Change::Forget(_)]));
 }
 
@@ -46,7 +48,7 @@ fn what_lives_is_not_deleted_and_nothing_beside_it() {
 #[test]
 fn one_command_deletes_only_so_many() {
     let mut cluster = Cluster::new();
-    let many: Vec<u128> = (0..=DELETED_MAX as u128).collect();
+    let many: Vec<u128> = (0..=DeleteEnded::MAX as u128 / 2).collect();
     assert!(matches!(cluster.refused(delete(&many, &[])), Rejection::Invalid(_)));
     cluster.ok(delete(&many[1..], &[]));
 }

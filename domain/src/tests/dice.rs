@@ -2,7 +2,10 @@
 
 use alloc::format;
 
-use super::*;
+use super::{
+    dice_runs::{random_definition, random_evaluation, random_outside},
+    *,
+};
 
 /// splitmix64
 pub(super) struct Dice(pub(super) u64);
@@ -10,10 +13,7 @@ pub(super) struct Dice(pub(super) u64);
 impl Dice {
     pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits ^ (bits >> 31)) % sides
+        crate::child::mix(self.0) % sides
     }
 
     pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> Option<T> {
@@ -26,47 +26,19 @@ impl Dice {
     }
 }
 
-fn random_steps(dice: &mut Dice) -> Vec<StepDef> {
-    let count = 1 + dice.roll(6) as StepIx;
-    let mut steps = Vec::new();
-    for place in 0..count {
-        let needs: Vec<StepIx> = (0..place).filter(|_| dice.chance(40)).collect();
-        let kind = match dice.roll(8) {
-            0 => StepKind::Delay { duration: Duration::from_millis(dice.roll(3_000)) },
-            1 => StepKind::Condition {
-                expression: "x".into(),
-                on_false: if dice.chance(50) { OnFalse::Skip } else { OnFalse::Fail },
-            },
-            2 if !needs.is_empty() => StepKind::Parallel { children: needs.clone() },
-            3 => StepKind::Task { action: "a".into(), config: "{}".into(), templated: true },
-            _ => does(if dice.chance(70) { "a" } else { "b" }),
-        };
-        let mut step = step("s", &needs, kind);
-        step.continue_on_error = dice.chance(15);
-        step.timeout = Duration::from_millis(500 + dice.roll(4_000));
-        step.queue_timeout = dice.chance(20).then(|| Duration::from_millis(500 + dice.roll(5_000)));
-        step.retry = random_retry(dice);
-        step.only_if = match dice.roll(6) {
-            0 => Some("inputs.x".into()),
-            1 => Some("always()".into()),
-            _ => None,
-        };
-        steps.push(step);
-    }
-    steps
-}
-
-fn random_retry(dice: &mut Dice) -> Retry {
+pub(super) fn random_retry(dice: &mut Dice) -> Retry {
     Retry {
         limit: 1 + dice.roll(3) as u32,
         delay: Duration::from_millis(dice.roll(1_500)),
         backoff_percent: 100 + dice.roll(200) as u32,
         jitter: dice.chance(50),
         lost_max: dice.roll(3) as u32,
+        on: if dice.chance(20) { vec!["BROKEN".into()] } else { vec![] },
         ..retry()
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each command")]
 pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Command {
     let runs: Vec<RunId> = state.runs.iter().map(|(id, _)| *id).collect();
     let tasks: Vec<TaskId> = state.tasks.iter().map(|(id, _)| *id).collect();
@@ -75,9 +47,16 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(24) {
-        0 if dice.chance(20) => create_run(used_id(dice, next), &definition(next, random_steps(dice))),
-        0..=3 => create_run(next, &definition(u128::from(dice.roll(20)) << 64 | next, random_steps(dice))),
+    match dice.roll(36) {
+        0 if dice.chance(20) => {
+            let used = used_id(dice, next);
+            random_run(dice, used, next)
+        }
+        0..=3 => {
+            let number = u128::from(dice.roll(20)) << 64 | next;
+            random_run(dice, next, number)
+        }
+        4 if dice.chance(30) => Command::TerminateRun { run, reason: "now".into() },
         4 => Command::CancelRun { run, reason: "enough".into() },
         5 => Command::PauseRun { run },
         6..=7 => Command::ResumeRun { run },
@@ -121,11 +100,114 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             versions_max: 1 + dice.roll(4) as u32,
             ..ClusterConfig::default()
         })),
-        21 if dice.chance(40) => Command::DeleteEnded {
+        21 if dice.chance(40) => Command::DeleteEnded(DeleteEnded {
             runs: vec![run_id(used_id(dice, next))],
+            fans: vec![(run_id(used_id(dice, next)), 0, 0)],
             tasks: vec![TaskId::Single(Uuid::from_u128(used_id(dice, next)))],
+        }),
+        26..=27 => random_outside(dice, state, run),
+        21 => Command::SetTaskPriority {
+            task: any_task,
+            priority: Priority::from_level(1 + dice.roll(5)).expect("1 to 5"),
         },
+        22 => random_pause(dice),
+        23 => random_dead(dice, state, next),
+        24 => Command::ExpireHeartbeat {
+            task: any_task,
+            token: state
+                .tasks
+                .get(&any_task)
+                .and_then(|task| task.assignment.as_ref())
+                .map_or(Token(1), |assignment| assignment.token),
+        },
+        28 => random_workflow(dice, next),
+        29..=30 => random_schedule(dice, next),
         _ => Command::AdvanceTime,
+    }
+}
+
+fn random_group(dice: &mut Dice) -> Group {
+    let policies = [OnConflict::Queue, OnConflict::Queue, OnConflict::CancelRunning, OnConflict::Reject];
+    Group {
+        name: dice.pick(&["g", "h"]).expect("it is not empty").into(),
+        limit: 1 + dice.roll(2) as u32,
+        on_conflict: dice.pick(&policies).expect("it is not empty"),
+    }
+}
+
+fn random_run(dice: &mut Dice, id: u128, number: u128) -> Command {
+    let Command::CreateRun(mut create) = create_run(id, &random_definition(dice, number)) else {
+        unreachable!("that is what it makes")
+    };
+    create.dedupe = dice.chance(10).then(|| "single".into());
+    create.group = dice.chance(40).then(|| random_group(dice));
+    create.priority = Priority::from_level(1 + dice.roll(5)).expect("1 to 5");
+    Command::CreateRun(create)
+}
+
+fn random_pause(dice: &mut Dice) -> Command {
+    let action = dice.pick(&["a", "b"]).expect("it is not empty").into();
+    if dice.chance(30) { Command::PauseAction { action } } else { Command::ResumeAction { action } }
+}
+
+/// Drops tasks of the dead-letter list, or requeues one; now and then one that is not on it.
+fn random_dead(dice: &mut Dice, state: &State, next: u128) -> Command {
+    let dead: Vec<TaskId> = state.dead.iter().map(|(task, _)| *task).collect();
+    let one = dice.pick(&dead).unwrap_or(TaskId::Single(Uuid::from_u128(7)));
+    match dice.roll(4) {
+        0 => Command::DropDeadTasks { which: DeadSelection::Action("a".into()) },
+        1 => Command::DropDeadTasks { which: DeadSelection::Tasks(vec![one]) },
+        _ => Command::CreateTasks {
+            tasks: vec![NewTask { requeued_from: Some(one), ..new_task(next, "a", &[]) }],
+        },
+    }
+}
+
+fn random_workflow(dice: &mut Dice, next: u128) -> Command {
+    let name: WorkflowName =
+        dice.pick(&["deploy", "train"]).expect("it is not empty").parse().expect("a legal name");
+    match dice.roll(10) {
+        0 => Command::DeleteWorkflow { name, expect: Expect::Any },
+        1 => Command::PauseWorkflow { name },
+        2..=3 => Command::ResumeWorkflow { name },
+        _ => Command::ApplyWorkflow(Box::new(ApplyWorkflow {
+            definition: {
+                let number = u128::from(dice.roll(3)) << 64 | next % 100;
+                random_definition(dice, number)
+            },
+            expect: Expect::Any,
+            schedules: (0..dice.roll(3)).map(|own| random_spec(dice, &name, &format!("{own}"))).collect(),
+            others: Vec::new(),
+            name,
+        })),
+    }
+}
+
+fn random_spec(dice: &mut Dice, workflow: &WorkflowName, own: &str) -> ScheduleSpec {
+    let (overlap, _) = dice.pick(&Overlap::ALL).expect("it is not empty");
+    ScheduleSpec {
+        cron: format!("every {}", 1 + dice.roll(2)).into(),
+        overlap,
+        jitter: Duration::from_millis(dice.roll(2) * 300),
+        group: dice.chance(30).then(|| random_group(dice)),
+        ..schedules::spec(&format!("{workflow}.{own}"), workflow.as_str())
+    }
+}
+
+fn random_schedule(dice: &mut Dice, next: u128) -> Command {
+    let workflow: WorkflowName =
+        dice.pick(&["deploy", "train"]).expect("it is not empty").parse().expect("a legal name");
+    let own = dice.pick(&["0", "1", "hand"]).expect("it is not empty");
+    let schedule = ScheduleId::of_workflow(&workflow, own).expect("a legal name");
+    match dice.roll(8) {
+        0 => Command::DeleteSchedule { schedule },
+        1 => Command::PauseSchedule { schedule },
+        2..=3 => Command::ResumeSchedule { schedule },
+        4 => Command::TriggerSchedule { schedule, run: run_id(next) },
+        _ => Command::SetSchedule {
+            spec: Box::new(ScheduleSpec { of_file: false, ..random_spec(dice, &workflow, own) }),
+            expect: if dice.chance(20) { Expect::Absent } else { Expect::Any },
+        },
     }
 }
 
@@ -159,6 +241,9 @@ fn random_tasks(dice: &mut Dice, next: u128, live: &[TaskId]) -> Vec<NewTask> {
             task.timeout = Some(Duration::from_millis(500 + dice.roll(4_000)));
             task.queue_timeout = dice.chance(30).then(|| Duration::from_millis(500 + dice.roll(5_000)));
             task.retry = Some(random_retry(dice));
+            task.run_at = dice.chance(20).then(|| Timestamp(1_000_000 + dice.roll(60_000)));
+            task.total_timeout = dice.chance(15).then(|| Duration::from_millis(1_000 + dice.roll(8_000)));
+            task.heartbeat_timeout = dice.chance(30).then(|| Duration::from_millis(500));
             task
         })
         .collect()
@@ -204,24 +289,22 @@ pub(super) fn random_hand(dice: &mut Dice, state: &State) -> Option<Command> {
             Command::RecordEvaluation { run, point, evaluation: random_evaluation(dice, state, run, point) }
         }
         Effect::CloseSession { .. } => return None,
+        Effect::SendMessage { run, step } => {
+            let failure = Failure::new("COMPONENT_TIMEOUT", "no reply");
+            let reply = if dice.chance(70) { Ok("{\"ok\":true}".into()) } else { Err(failure) };
+            Command::FinishMessage { run, step, reply }
+        }
+        Effect::PlanSchedule { schedule } => {
+            let row = state.schedules.get(&schedule).expect("what is owed is there");
+            let stale = u64::from(dice.chance(10));
+            let instant = row.after + Duration::from_millis(1 + dice.roll(900));
+            Command::PlanSchedule {
+                schedule,
+                version: row.version + stale,
+                after: row.after,
+                instant,
+                missed: None,
+            }
+        }
     })
-}
-
-fn random_evaluation(dice: &mut Dice, state: &State, run: RunId, point: EvalPoint) -> Evaluation {
-    if dice.chance(10) {
-        return Evaluation::Failed(Failure::new("EXPRESSION_FAILED", "unknown name"));
-    }
-    let EvalPoint::Step(place) = point else { return Evaluation::Outputs("{}".into()) };
-    let decision = Decision { value: dice.chance(60), inputs: "{}".into() };
-    let definition = state.runs.get(&run).and_then(|run| state.definitions.get(&run.definition));
-    let step = &definition.expect("a live run's definition is in memory").steps[place as usize];
-    match &step.kind {
-        _ if step.only_if.is_some() && dice.chance(40) => {
-            Evaluation::Skip(Decision { value: false, ..decision })
-        }
-        StepKind::Condition { .. } => Evaluation::Condition(decision),
-        StepKind::Task { .. } | StepKind::Parallel { .. } | StepKind::Delay { .. } => {
-            Evaluation::Proceed { config: None }
-        }
-    }
 }

@@ -1,13 +1,26 @@
 //! Tests over the whole of the rules: tables of single rules, and seeded random histories.
 //! Shared here: a cluster of one state with shorthand for commands.
 
+mod attempts;
+mod backlog;
+mod children;
 mod components;
+mod dead;
 mod deletions;
 mod dice;
+mod dice_runs;
+mod groups;
+mod handlers;
 mod histories;
+mod properties;
+mod retries;
 mod runs;
+mod schedules;
 mod store;
 mod tasks;
+mod timeouts;
+mod waits;
+mod workflows;
 
 use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
@@ -64,15 +77,7 @@ impl Cluster {
     /// Registers and connects a component with capabilities `a` and `b`.
     pub(super) fn connect(&mut self, name: &str, slots: u32, held: Vec<HeldAttempt>) -> SessionId {
         let id: ComponentId = name.parse().expect("a legal name");
-        self.ok(Command::RegisterComponent(Box::new(RegisterComponent {
-            id: id.clone(),
-            name: name.into(),
-            kind: "worker".into(),
-            version: "1".into(),
-            capabilities: vec!["a".into(), "b".into()],
-            labels: Labels::new(),
-            slots,
-        })));
+        self.ok(registration(name, slots));
         self.sessions += 1;
         let session = SessionId(Uuid::from_u128(self.sessions));
         self.ok(Command::ConnectComponent { component: id, session, node: NodeId(1), held });
@@ -122,6 +127,32 @@ impl Cluster {
 
 use alloc::boxed::Box;
 
+/// A component with capabilities `a` and `b`.
+pub(super) fn registration(name: &str, slots: u32) -> Command {
+    Command::RegisterComponent(Box::new(RegisterComponent {
+        id: name.parse().expect("a legal name"),
+        name: name.into(),
+        kind: "worker".into(),
+        version: "1".into(),
+        capabilities: vec!["a".into(), "b".into()],
+        labels: Labels::new(),
+        slots,
+    }))
+}
+
+/// What lets all work of a random history end: schedules start nothing more, no action is paused, and somebody has
+/// room for everything.
+pub(super) fn finishing(state: &State) -> Vec<Command> {
+    let pause = |schedule: &ScheduleId| Command::PauseSchedule { schedule: schedule.clone() };
+    let mut commands: Vec<Command> = state.schedules.iter().map(|(id, _)| pause(id)).collect();
+    let resume = |action: &str| Command::ResumeAction { action: action.into() };
+    let component = "finisher".parse().expect("a legal name");
+    let session = SessionId(Uuid::max());
+    let connect = Command::ConnectComponent { component, session, node: NodeId(9), held: vec![] };
+    commands.extend([resume("a"), resume("b"), registration("finisher", 100), connect]);
+    commands
+}
+
 pub(super) fn run_id(id: u128) -> RunId {
     RunId(Uuid::from_u128(id))
 }
@@ -131,17 +162,12 @@ pub(super) fn step_task(run: u128, step: StepIx) -> TaskId {
 }
 
 pub(super) fn create_run(id: u128, definition: &Arc<Definition>) -> Command {
-    Command::CreateRun(Box::new(CreateRun {
-        id: run_id(id),
-        definition: definition.id,
-        body: Some(definition.clone()),
-        inputs: "{}".into(),
-        labels: Labels::new(),
-        priority: Priority::Normal,
-    }))
+    let body = Some(definition.clone());
+    Command::CreateRun(Box::new(CreateRun { body, ..CreateRun::new(run_id(id), definition.id) }))
 }
 
-pub(super) fn definition(id: u128, mut steps: Vec<StepDef>) -> Arc<Definition> {
+/// Steps with the followers that their needs make.
+pub(super) fn linked(mut steps: Vec<StepDef>) -> Vec<StepDef> {
     let edges: Vec<(usize, StepIx)> = (0..)
         .zip(&steps)
         .flat_map(|(place, step)| step.needs.iter().map(move |need| (*need as usize, place)))
@@ -149,31 +175,16 @@ pub(super) fn definition(id: u128, mut steps: Vec<StepDef>) -> Arc<Definition> {
     for (need, follower) in edges {
         steps[need].followers.push(follower);
     }
-    Arc::new(Definition {
-        id: DefinitionId(id.to_be_bytes()),
-        name: "test".into(),
-        source: "{}".into(),
-        steps,
-        outputs: Vec::new(),
-        timeout: Duration::from_secs(3600),
-    })
+    steps
+}
+
+pub(super) fn definition(id: u128, steps: Vec<StepDef>) -> Arc<Definition> {
+    Arc::new(Definition::new(DefinitionId(id.to_be_bytes()), "test", linked(steps)))
 }
 
 pub(super) fn step(id: &str, needs: &[StepIx], kind: StepKind) -> StepDef {
-    StepDef {
-        id: id.into(),
-        name: id.into(),
-        needs: needs.to_vec(),
-        followers: Vec::new(),
-        only_if: None,
-        kind,
-        timeout: Duration::from_secs(300),
-        queue_timeout: None,
-        retry: Retry { limit: 1, ..retry() },
-        continue_on_error: false,
-        labels: Labels::new(),
-        priority: None,
-    }
+    let retry = Retry { limit: 1, ..retry() };
+    StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }
 
 pub(super) fn does(action: &str) -> StepKind {
@@ -197,5 +208,9 @@ pub(super) fn new_task(id: u128, action: &str, dependencies: &[u128]) -> NewTask
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }

@@ -12,6 +12,10 @@ pub(super) struct Store {
     components: BTreeMap<ComponentId, Arc<Component>>,
     keys: BTreeMap<StateKey, Arc<KeyRecord>>,
     definitions: BTreeMap<DefinitionId, Arc<Definition>>,
+    fans: BTreeMap<FanKey, Arc<FanChunk>>,
+    dead: BTreeMap<TaskId, Arc<DeadTask>>,
+    workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
+    schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -42,7 +46,12 @@ impl Store {
         write(&mut self.components, &mut state.components);
         write(&mut self.keys, &mut state.keys);
         write(&mut self.definitions, &mut state.definitions);
+        write(&mut self.fans, &mut state.fans);
+        write(&mut self.dead, &mut state.dead);
         state.versions.drain();
+        write(&mut self.workflows, &mut state.workflows);
+        state.workflow_versions.drain();
+        write(&mut self.schedules, &mut state.schedules);
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
         self.meta = state.meta.clone();
@@ -55,6 +64,10 @@ impl Store {
         restore(&self.components, &mut state.components);
         restore(&self.keys, &mut state.keys);
         restore(&self.definitions, &mut state.definitions);
+        restore(&self.fans, &mut state.fans);
+        restore(&self.dead, &mut state.dead);
+        restore(&self.workflows, &mut state.workflows);
+        restore(&self.schedules, &mut state.schedules);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

@@ -1,7 +1,8 @@
-//! Runs one program for one attempt: its environment, its input, the tails of its output, and its certain end.
+//! Runs one program for one attempt: its environment, its input, its log, the tails of its output, and its certain end.
 //! Whatever happens, also when the future is dropped, nothing that the program started outlives the attempt.
 //! Knows nothing of what the program does.
 
+mod lines;
 mod tail;
 mod tree;
 
@@ -12,13 +13,14 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use orc_client::wire::codes;
+use orc_client::wire::{LogStream, codes};
 use orc_client::{TaskCtx, TaskError};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use lines::Lines;
 use tail::{Reader, Tail};
 use tree::Tree;
 
@@ -41,6 +43,8 @@ pub(crate) struct Program {
     pub(crate) timeout: Option<Duration>,
     /// How many bytes of its output are kept; of its errors it is [`TAIL_BYTES`].
     pub(crate) output_bytes: usize,
+    /// Whether its output goes to the attempt's log, as its errors do.
+    pub(crate) output_is_log: bool,
 }
 
 /// How many bytes of a stream are kept unless more is asked for.
@@ -78,8 +82,11 @@ pub(crate) async fn run(program: Program, ctx: &TaskCtx, folder: &TempDir) -> Re
     let marker = format!("{}.{}.{unique}", ctx.task_id(), ctx.token());
     let mut child = spawn(&program, ctx, &marker)?;
     let mut tree = Tree::new(&child, &marker);
-    let stdout = Reader::start(child.stdout.take().expect("stdout is piped"), program.output_bytes);
-    let stderr = Reader::start(child.stderr.take().expect("stderr is piped"), TAIL_BYTES);
+    let stdout_log = program.output_is_log.then(|| Lines::new(ctx.clone(), LogStream::Stdout));
+    let stderr_log = Some(Lines::new(ctx.clone(), LogStream::Stderr));
+    let stdout =
+        Reader::start(child.stdout.take().expect("stdout is piped"), program.output_bytes, stdout_log);
+    let stderr = Reader::start(child.stderr.take().expect("stderr is piped"), TAIL_BYTES, stderr_log);
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let feed = async move {
         // A program may leave its input unread.
@@ -93,12 +100,12 @@ pub(crate) async fn run(program: Program, ctx: &TaskCtx, folder: &TempDir) -> Re
             None => std::future::pending().await,
         }
     };
-    let ended = tokio::select! {
+    let ended = ctx.alive_while(async { tokio::select! {
         status = child.wait() => Ok(status),
         never = feed => match never {},
         () = ctx.cancelled() => Err(TaskError::cancelled("the program was stopped")),
         () = too_long => Err(TaskError::new(codes::TASK_TIMEOUT, "the program took too long and was stopped")),
-    };
+    } }).await;
     match ended {
         Ok(status) => {
             tree.kill().await;

@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::lines::Lines;
+
 const CHUNK_BYTES: usize = 16 * 1024;
 
 /// The last bytes of a stream.
@@ -47,7 +49,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(mut stream: impl AsyncRead + Send + Unpin + 'static, max: usize) -> Self {
+    /// Keeps the last `max` bytes, and logs every line if there is a log.
+    pub(super) fn start(
+        mut stream: impl AsyncRead + Send + Unpin + 'static,
+        max: usize,
+        mut log: Option<Lines>,
+    ) -> Self {
         let tail = Arc::new(Mutex::new(Tail::default()));
         let shared = Arc::clone(&tail);
         let task = tokio::spawn(async move {
@@ -55,6 +62,12 @@ impl Reader {
             // An error of a pipe is its end.
             while let Ok(count @ 1..) = stream.read(&mut chunk).await {
                 shared.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk[..count], max);
+                if let Some(log) = &mut log {
+                    log.push(&chunk[..count]);
+                }
+            }
+            if let Some(log) = log {
+                log.end();
             }
         });
         Self { tail, task }

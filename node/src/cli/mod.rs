@@ -1,6 +1,7 @@
 //! The command line: the tree of commands, the flags that all share, and which function does what.
 //! Knows the cluster only through `orc_client`; `orc server` and `orc dev` hand over to their own modules.
 
+mod approval;
 mod batch;
 mod bench;
 mod cluster;
@@ -8,23 +9,29 @@ mod component;
 mod connect;
 mod dev;
 mod event;
+mod explain;
 mod failure;
 mod follow;
 mod health;
 mod logging;
+mod logs;
 mod output;
 mod progress;
+mod repeat;
 mod run;
 mod runs;
+mod schedule;
 mod server;
 mod state;
 mod status;
 mod style;
 mod task;
+mod task_queue;
 mod values;
 mod watch;
 mod worker;
 mod workflow;
+mod workflow_kept;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -99,7 +106,7 @@ pub enum Command {
     Dev(dev::DevArgs),
     /// Runs one node of a cluster
     Server(Box<server::ServerArgs>),
-    /// Starts a run of a workflow file
+    /// Starts a run of a workflow, a file's or one that is kept
     Run(Box<run::RunArgs>),
     /// Lists, watches and steers runs
     #[command(subcommand)]
@@ -107,6 +114,9 @@ pub enum Command {
     /// Follows and stops batches: one action on many runs
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    /// Lists what awaits a decision, and decides
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// Schedules and lists tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -128,9 +138,12 @@ pub enum Command {
     Event(event::EventCommand),
     /// Exits 0 if the node is ready
     Healthcheck(health::HealthArgs),
-    /// Checks workflow files
+    /// Checks workflow files and keeps workflows by name
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Starts runs by the calendar
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Measures a cluster under load, or one of its own
     Bench(Box<bench::BenchArgs>),
     /// Writes the completions of a shell
@@ -153,6 +166,7 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(&global, &out, *args).await,
         Command::Runs(command) => runs::run(&global, &out, command).await,
         Command::Batch(command) => batch::run(&global, &out, command).await,
+        Command::Approval(command) => approval::run(&global, &out, command).await,
         Command::Task(command) => task::run(&global, &out, command).await,
         Command::Component(command) => component::run(&global, &out, command).await,
         Command::Worker(args) => worker::run(&global, args).await,
@@ -161,7 +175,8 @@ pub async fn dispatch(global: Global, command: Command) -> Result<(), Failure> {
         Command::Cluster(command) => cluster::run(&global, &out, command).await,
         Command::Event(command) => event::run(&global, &out, command).await,
         Command::Healthcheck(args) => health::run(&global, &args).await,
-        Command::Workflow(command) => workflow::run(&out, &command),
+        Command::Workflow(command) => workflow::run(&global, &out, command).await,
+        Command::Schedule(command) => schedule::run(&global, &out, command).await,
         Command::Dev(args) => dev::run(&global, args).await,
         Command::Server(args) => server::run(global.verbose, &args).await,
         Command::Bench(args) => bench::run(&global, &out, *args).await,

@@ -66,6 +66,16 @@ impl Out {
         matches!(self.format, Format::Json | Format::Jsonl | Format::Yaml)
     }
 
+    /// Whether the output is one document, however much is in it.
+    pub(super) fn wants_one_document(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// Whether only what names or says a thing is shown.
+    pub(super) fn wants_names(&self) -> bool {
+        self.format == Format::Name
+    }
+
     /// A list: a document, a line per item, a table or ids.
     pub(super) fn page<T: Serialize>(
         &self,
@@ -167,6 +177,11 @@ impl Out {
     /// A line of data.
     pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
         self.text(text)
+    }
+
+    /// A line of data as it is; an empty one is a line, too.
+    pub(super) fn whole_line(&self, text: &str) -> Result<(), Failure> {
+        written(writeln!(anstream::stdout().lock(), "{text}"))
     }
 
     /// Lines of data; nothing if there are none.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     output::note,
     style::{Color, is_utf8, look, paint},
-    values::short_json,
+    values::{self, short_json},
 };
 use crate::definition::duration::format_duration;
 
@@ -84,7 +84,7 @@ impl Progress {
         let now = (step.status.clone(), step.attempts);
         let changed = self.told.get(&step.id) != Some(&now);
         let line = self.line(step, age);
-        match (&mut self.screen, is_over(&step.status), is_under_way(&step.status)) {
+        match (&mut self.screen, step.status.is_terminal(), is_under_way(&step.status)) {
             (Some(screen), true, _) if changed => screen.over(&step.id, &line),
             (Some(screen), false, true) => screen.under_way(&step.id, line),
             (Some(_), ..) => {}
@@ -95,7 +95,7 @@ impl Progress {
     }
 
     fn draw_run(&mut self, run: &RunView) {
-        let done = run.steps.iter().filter(|step| is_over(&step.status)).count();
+        let done = run.steps.iter().filter(|step| step.status.is_terminal()).count();
         let status = run.status.to_string();
         let waits = run.waiting_for.as_ref().and_then(|waiting| waiting.detail.clone());
         match &self.screen {
@@ -119,7 +119,7 @@ impl Progress {
 
     fn line(&self, step: &StepView, age: Duration) -> String {
         let duration = match step.duration_ms.map(Duration::from_millis) {
-            Some(duration) if is_over(&step.status) => format_duration(duration),
+            Some(duration) if step.status.is_terminal() => format_duration(duration),
             Some(duration) => format_duration(duration + age),
             None => String::new(),
         };
@@ -178,11 +178,6 @@ fn title(step: &StepView) -> &str {
     if step.name.is_empty() { &step.id } else { &step.name }
 }
 
-fn is_over(status: &StepStatus) -> bool {
-    use StepStatus::{Cancelled, Completed, Failed, Skipped, TimedOut};
-    matches!(status, Completed | Failed | Skipped | Cancelled | TimedOut)
-}
-
 fn is_under_way(status: &StepStatus) -> bool {
     use StepStatus::{Evaluating, Retrying, Running, Waiting};
     matches!(status, Evaluating | Retrying | Running | Waiting)
@@ -196,13 +191,16 @@ fn detail(step: &StepView) -> String {
     if let Some(decision) = step.decision {
         return format!("{} {decision}", if is_utf8() { "→" } else { "->" });
     }
-    if is_over(&step.status) {
+    if step.status.is_terminal() {
         return if step.status == StepStatus::Completed { result(step) } else { step.status.to_string() };
     }
     let mut parts = Vec::new();
     parts.extend(step.component.as_ref().map(|component| format!("worker {component}")));
     parts.extend((step.attempts > 1).then(|| format!("attempt {}", step.attempts)));
-    parts.extend(step.waiting_for.as_ref().and_then(|waiting| waiting.detail.clone()));
+    parts.extend(match &step.items {
+        Some(items) => Some(values::items(items)),
+        None => step.waiting_for.as_ref().and_then(|waiting| waiting.detail.clone()),
+    });
     parts.extend((step.status != StepStatus::Running).then(|| step.status.to_string()));
     cut(&parts.join(" · "))
 }

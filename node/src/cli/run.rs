@@ -1,14 +1,15 @@
-//! `orc run`: checks a workflow file, starts a run of it and, if asked, watches it to its end.
+//! `orc run`: checks a workflow file or names a workflow that is kept, starts a run of it and, if asked, watches it to its end.
 //! Knows nothing of how a run is followed or drawn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use orc_client::{
     Client, RunStatus, Workflow,
     wire::{Priority, RunStarted, RunView},
 };
-use serde_json::Value;
+use orc_domain::Labels;
+use serde_json::{Map, Value};
 
 use super::{
     Failure, Global, Out,
@@ -19,17 +20,18 @@ use super::{
     progress::Progress,
     style::{bold, look},
     values, workflow,
+    workflow_kept::{is_file, name_and_version},
 };
-use crate::definition::duration::format_duration;
+use crate::definition::{Compiled, duration::format_duration};
 
-/// Starts a run of a workflow file.
+/// Starts a run of a workflow, a file's or one that is kept.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  orc run examples/ml-training.yaml -i epochs=3 --watch\n  orc run pipeline.yaml --input-file inputs.json --label team=ml --priority high\n  cat pipeline.yaml | orc run - --dry-run"
+    after_help = "Examples:\n  orc run examples/ml-training.yaml -i epochs=3 --watch\n  orc run pipeline.yaml --input-file inputs.json --label team=ml --priority high\n  cat pipeline.yaml | orc run - --dry-run\n  orc run nightly-eval@3 -i depth=2"
 )]
 pub struct RunArgs {
-    /// The workflow, YAML or JSON; - is stdin
-    file: PathBuf,
+    /// A file, YAML or JSON, - is stdin; or NAME or NAME@VERSION of a workflow that is kept
+    workflow: String,
     /// An input; JSON if the value reads as JSON, else text
     #[arg(short = 'i', value_name = "KEY=VALUE", value_parser = values::pair)]
     input_value: Vec<(String, String)>,
@@ -54,6 +56,12 @@ pub struct RunArgs {
     /// The same key starts the run only once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// While a run of the workflow with this word lives, it is the answer and nothing is started
+    #[arg(long, value_name = "WORD")]
+    dedupe: Option<String>,
+    /// The name of the run's concurrency group, instead of what the workflow says
+    #[arg(long, value_name = "NAME")]
+    concurrency_key: Option<String>,
     /// Checks the file and the inputs and shows the plan; starts nothing
     #[arg(long)]
     dry_run: bool,
@@ -64,24 +72,33 @@ pub struct RunArgs {
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, args: RunArgs) -> Result<(), Failure> {
-    let text = values::read_text(&args.file)?;
-    let compiled = workflow::compile_or_tell(&args.file.display().to_string(), &text)?;
     let inputs = values::inputs(args.input_file.as_deref(), args.input.as_deref(), &args.input_value)?;
-    if let Err(errors) = compiled.inputs.resolve(&Value::Object(inputs.clone())) {
-        errors.0.iter().for_each(|error| headline("INPUT", &error.message));
-        return Err(Failure::Definition);
-    }
-    if args.dry_run {
-        return workflow::show_plan(out, &compiled);
-    }
     let client = client(global)?;
-    let source: Value =
-        serde_json::from_str(compiled.definition.source.as_str()).map_err(Failure::unreadable)?;
-    let mut start = client.runs().start(Workflow::definition(source));
+    let (title, workflow, own) = match is_file(&args.workflow) {
+        true => {
+            let Some(compiled) = checked(out, &args, &inputs)? else { return Ok(()) };
+            let source: Value =
+                serde_json::from_str(compiled.definition.source.as_str()).map_err(Failure::unreadable)?;
+            (compiled.definition.name.to_string(), Workflow::definition(source), compiled.labels)
+        }
+        false => {
+            let (name, version) = name_and_version(&args.workflow)?;
+            if args.dry_run {
+                let told = "--dry-run is for files; orc workflow graph NAME shows a workflow that is kept";
+                return Err(Failure::Usage(told.to_owned()));
+            }
+            let workflow = match version {
+                Some(version) => Workflow::version(name, version),
+                None => Workflow::named(name),
+            };
+            (args.workflow.clone(), workflow, Labels::new())
+        }
+    };
+    let mut start = client.runs().start(workflow).started_by("cli");
     for (name, value) in inputs {
         start = start.input(name, value);
     }
-    let own = compiled.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     for (name, value) in own.chain(args.label) {
         start = start.label(name, value);
     }
@@ -91,18 +108,37 @@ pub(super) async fn run(global: &Global, out: &Out, args: RunArgs) -> Result<(),
     if let Some(key) = args.idempotency_key {
         start = start.idempotency_key(key);
     }
+    if let Some(word) = args.dedupe {
+        start = start.dedupe(word);
+    }
+    if let Some(name) = args.concurrency_key {
+        start = start.concurrency_key(name);
+    }
     let handle = in_time(global, async { Ok(start.send().await?) }).await?;
     if args.watch {
-        out.hint(&format!("Run {} of {}", bold(handle.id()), compiled.definition.name));
+        out.hint(&format!("Run {} of {}", bold(handle.id()), title));
         return watch_run(global, out, &client, handle.id(), !args.no_exit_status).await;
     }
     let status = handle.get().await.map_or(RunStatus::Queued, |view| view.status);
-    let started = RunStarted { run_id: handle.id().to_owned(), workflow_id: handle.id().to_owned(), status };
-    out.item(&started, handle.id(), || {
-        format!("Run {} of {} is {}", handle.id(), compiled.definition.name, started.status)
-    })?;
+    let started = RunStarted::of(handle.id().to_owned(), status);
+    out.item(&started, handle.id(), || format!("Run {} of {} is {}", handle.id(), title, started.status))?;
     out.hint(&format!("watch it: orc runs watch {}", handle.id()));
     Ok(())
+}
+
+/// The workflow of the file, once file and inputs are checked; none if that was all that was asked for.
+fn checked(out: &Out, args: &RunArgs, inputs: &Map<String, Value>) -> Result<Option<Compiled>, Failure> {
+    let text = values::read_text(Path::new(&args.workflow))?;
+    let compiled = workflow::compile_or_tell(&args.workflow, &text)?;
+    if let Err(errors) = compiled.inputs.resolve(&Value::Object(inputs.clone())) {
+        errors.0.iter().for_each(|error| headline("INPUT", &error.message));
+        return Err(Failure::Definition);
+    }
+    if args.dry_run {
+        workflow::show_plan(out, &compiled)?;
+        return Ok(None);
+    }
+    Ok(Some(compiled))
 }
 
 /// Follows a run to its end, drawing it on stderr, and tells the result on stdout.

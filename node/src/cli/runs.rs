@@ -3,16 +3,20 @@
 
 use clap::{Args, Subcommand};
 use orc_client::{
-    Client, RunStatus,
+    Client, RunHandle, RunStatus,
     wire::{BatchAction, RunChanged, RunFilter, RunSummary, RunView, RunsQuery, StepView},
 };
 
 use super::{
     Failure, Global, Out,
+    approval::{self, OfRun},
     batch::bulk,
     cluster::confirm,
     connect::{client, in_time},
+    explain,
+    logs::{self, RunLogsArgs},
     output::{Column, column, wide},
+    repeat::{self, RerunArgs, RetryArgs},
     run::{result_text, watch_run},
     style, values,
 };
@@ -41,6 +45,17 @@ pub enum RunsCommand {
         #[arg(long)]
         no_exit_status: bool,
     },
+    /// Shows what a run's tasks logged, on all nodes
+    #[command(
+        after_help = "Examples:\n  orc runs logs @last -f\n  orc runs logs run_01JD2 --step train --tail 50\n  orc runs logs run_01JD2 --failed -o jsonl\n  orc runs logs @last -q   (the lines alone)"
+    )]
+    Logs(RunLogsArgs),
+    /// Says why a run waits, or how it came to its end
+    #[command(after_help = "Example:\n  orc runs explain @last")]
+    Explain {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
+    },
     /// Cancels a run, or all that filters find
     #[command(
         after_help = "Examples:\n  orc runs cancel @last --reason 'wrong inputs'\n  orc runs cancel --workflow nightly --all-matching --dry-run"
@@ -62,6 +77,35 @@ pub enum RunsCommand {
         after_help = "Examples:\n  orc runs delete run_01JD2… --yes\n  orc runs delete --status failed --until 30d --all-matching --dry-run"
     )]
     Delete(SteerArgs),
+    /// Ends a run and its children at once, without grace or handlers
+    #[command(after_help = "Example:\n  orc runs terminate @last --reason 'stuck'")]
+    Terminate(SteerArgs),
+    /// Gives a run a signal; it is kept until a step awaits it
+    #[command(after_help = "Example:\n  orc runs signal @last deploy '{\"version\": \"1.2\"}'")]
+    Signal {
+        /// A run's id, an unambiguous beginning of one, or @last
+        id: String,
+        /// The signal's name
+        name: String,
+        /// JSON; text if it does not read as JSON
+        data: Option<String>,
+    },
+    /// Approves what a run waits for
+    #[command(after_help = "Example:\n  orc runs approve @last --comment 'go ahead'")]
+    Approve(OfRun),
+    /// Rejects what a run waits for
+    #[command(after_help = "Example:\n  orc runs reject @last release --comment 'not on a Friday'")]
+    Reject(OfRun),
+    /// Starts a new run that goes on from the failed steps, of one run or of all that filters find
+    #[command(
+        after_help = "Examples:\n  orc runs retry @last\n  orc runs retry run_01JD2 --all\n  orc runs retry --status failed --since 1h --all-matching"
+    )]
+    Retry(RetryArgs),
+    /// Starts a new run that repeats one, from its start or from a step
+    #[command(
+        after_help = "Examples:\n  orc runs rerun @last -i epochs=5\n  orc runs rerun @last --from-step 'evaluate[7]'"
+    )]
+    Rerun(RerunArgs),
 }
 
 /// Which runs are meant; all filters count.
@@ -140,10 +184,23 @@ pub struct SteerArgs {
     pub(super) dry_run: bool,
 }
 
-const COLUMNS: [Column<RunSummary>; 8] = [
+impl SteerArgs {
+    /// The one run that is named; none where filters say which are meant.
+    pub(super) fn one(&self) -> Result<Option<&str>, Failure> {
+        // Clap drops `requires` where an argument that is given conflicts with what is required.
+        if self.id.is_some() && (self.dry_run || self.filter != FilterArgs::default()) {
+            let text = "filters and --dry-run go with --all-matching, or name one run: not both";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        Ok(self.id.as_deref())
+    }
+}
+
+const COLUMNS: [Column<RunSummary>; 9] = [
     column("STATUS", |run, _| style::status(shown_status(run))),
     column("RUN", |run, _| run.id.clone()),
-    column("WORKFLOW", |run, _| run.workflow.clone()),
+    column("WORKFLOW", |run, _| run.workflow_version.clone().unwrap_or_else(|| run.workflow.clone())),
+    column("TRIGGER", |run, _| run.started_by.clone()),
     column("STEPS", |run, _| format!("{}/{}", run.steps_done, run.steps_total)),
     column("STARTED", |run, out| values::time(run.started_at.or(Some(run.created_at)), out)),
     column("DURATION", |run, _| values::millis(run.duration_ms)),
@@ -173,10 +230,41 @@ pub(super) async fn run(global: &Global, out: &Out, command: RunsCommand) -> Res
             let id = in_time(global, resolve(&client, &id)).await?;
             watch_run(global, out, &client, &id, !no_exit_status).await
         }
+        RunsCommand::Logs(args) => {
+            let shown = async {
+                let id = resolve(&client, &args.id).await?;
+                logs::of_run(out, client.runs().handle(id), args).await
+            };
+            in_time(global, shown).await
+        }
+        RunsCommand::Explain { id } => {
+            in_time(global, async {
+                let told = client.runs().explain(&resolve(&client, &id).await?).await?;
+                out.item(&told, &told.id, || explain::text(out, &told))
+            })
+            .await
+        }
         RunsCommand::Cancel(args) => steer(global, out, &client, BatchAction::Cancel, args).await,
         RunsCommand::Pause(args) => steer(global, out, &client, BatchAction::Pause, args).await,
         RunsCommand::Resume(args) => steer(global, out, &client, BatchAction::Resume, args).await,
         RunsCommand::Delete(args) => steer(global, out, &client, BatchAction::Delete, args).await,
+        RunsCommand::Terminate(args) => steer(global, out, &client, BatchAction::Terminate, args).await,
+        RunsCommand::Signal { id, name, data } => {
+            in_time(global, signal(out, &client, &id, (&name, data.as_deref()))).await
+        }
+        RunsCommand::Approve(args) => in_time(global, decide(out, &client, (args, true))).await,
+        RunsCommand::Reject(args) => in_time(global, decide(out, &client, (args, false))).await,
+        RunsCommand::Retry(args) => match args.of.one()? {
+            Some(id) => {
+                let run = in_time(global, handle(&client, id)).await?;
+                in_time(global, repeat::retry(out, &run, &args)).await
+            }
+            None => bulk(global, out, &client, BatchAction::Retry, args.of).await,
+        },
+        RunsCommand::Rerun(args) => {
+            let run = in_time(global, handle(&client, &args.id)).await?;
+            in_time(global, repeat::rerun(out, &run, args)).await
+        }
     }
 }
 
@@ -213,7 +301,27 @@ fn run_text(out: &Out, view: &RunView) -> String {
     };
     let started = values::time(view.started_at.or(Some(view.created_at)), out);
     let table = out.table_text(&view.steps, &STEP_COLUMNS);
-    format!("{}  {}  started {started}\n{first}\n\n{table}", style::bold(&view.id), view.workflow)
+    let ties = ties(view);
+    format!("{}  {}  started {started}\n{first}{ties}\n\n{table}", style::bold(&view.id), view.workflow)
+}
+
+/// What ties a run to others, a line each.
+fn ties(view: &RunView) -> String {
+    let parent = view.parent.as_ref().map(|parent| {
+        let role = &parent.role;
+        let index = role.index.map(|index| format!("[{index}]")).unwrap_or_default();
+        let part = role.handler.iter().chain(&role.step).cloned().collect::<Vec<_>>().join(" ");
+        format!("part of {} ({part}{index})", parent.run_id)
+    });
+    let origin = view.origin.as_ref().map(|origin| format!("{} of {}", origin.how, origin.run_id));
+    let group = view.group.as_ref().map(|group| format!("concurrency group {group}"));
+    let signals = (view.signals > 0).then(|| format!("{} signals not taken yet", view.signals));
+    let handlers = view.handlers.iter().map(|one| {
+        let step = one.step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
+        format!("{}{step}: {}", one.kind, one.run_id)
+    });
+    let lines = parent.into_iter().chain(origin).chain(group).chain(signals).chain(handlers);
+    lines.map(|line| format!("\n  {line}")).collect()
 }
 
 fn step_result(step: &StepView) -> String {
@@ -222,6 +330,9 @@ fn step_result(step: &StepView) -> String {
     }
     if let Some(decision) = step.decision {
         return decision.to_string();
+    }
+    if let Some(items) = step.items.filter(|_| !step.status.is_terminal()) {
+        return values::items(&items);
     }
     let waiting = step
         .waiting_for
@@ -237,12 +348,7 @@ async fn steer(
     action: BatchAction,
     args: SteerArgs,
 ) -> Result<(), Failure> {
-    let Some(id) = &args.id else { return bulk(global, out, client, action, args).await };
-    // Clap drops `requires` where an argument that is given conflicts with what is required.
-    if args.dry_run || args.filter != FilterArgs::default() {
-        let text = "filters and --dry-run go with --all-matching, or name one run: not both";
-        return Err(Failure::Usage(text.to_owned()));
-    }
+    let Some(id) = args.one()? else { return bulk(global, out, client, action, args).await };
     let id = in_time(global, resolve(client, id)).await?;
     let (handle, reason) = (client.runs().handle(&id), args.reason.as_deref());
     if action == BatchAction::Delete {
@@ -255,13 +361,35 @@ async fn steer(
         match action {
             BatchAction::Pause => Ok(handle.pause(reason).await?),
             BatchAction::Resume => Ok(handle.resume(reason).await?),
-            BatchAction::Cancel | BatchAction::Delete | BatchAction::Unknown(_) => {
+            BatchAction::Terminate => Ok(handle.terminate(reason).await?),
+            BatchAction::Cancel | BatchAction::Retry | BatchAction::Delete | BatchAction::Unknown(_) => {
                 Ok(handle.cancel(reason).await?)
             }
         }
     };
     let status = in_time(global, asked).await?;
     told(out, id, status)
+}
+
+async fn signal(
+    out: &Out,
+    client: &Client,
+    id: &str,
+    (name, data): (&str, Option<&str>),
+) -> Result<(), Failure> {
+    let run = handle(client, id).await?;
+    let data = data.map_or(serde_json::Value::Null, values::json_or_text);
+    let status = run.signal(name, &data).await?;
+    told(out, run.id().to_owned(), status)
+}
+
+async fn decide(out: &Out, client: &Client, (args, approved): (OfRun, bool)) -> Result<(), Failure> {
+    let view = handle(client, &args.run).await?.get().await?;
+    approval::of_run(out, client, &view, (args, approved)).await
+}
+
+async fn handle(client: &Client, id: &str) -> Result<RunHandle, Failure> {
+    Ok(client.runs().handle(resolve(client, id).await?))
 }
 
 fn told(out: &Out, id: String, status: RunStatus) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Failure, connect::interrupted, logging, output::note};
-use crate::config::{ConfigErrors, Layer, Layers, ServerConfig};
+use crate::config::{ConfigErrors, Layer, Layers, Secrets, ServerConfig};
 
 /// Runs one node of a cluster. Every setting can also come from a file (--config) or from the environment:
 /// --node-id from ORC_NODE_ID, raft.heartbeat from ORC_RAFT_HEARTBEAT; a flag wins over a variable over the file.
@@ -46,6 +46,9 @@ pub struct ServerArgs {
     /// text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// A file with the secrets of hooks, NAME=value lines; else they come from ORC_SECRET_<NAME>
+    #[arg(long, value_name = "FILE")]
+    secrets_file: Option<String>,
     /// Any setting of the file by its name
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -60,7 +63,8 @@ pub(super) async fn run(verbose: u8, args: &ServerArgs) -> Result<(), Failure> {
     logging::start("info", verbose, config.log_format);
     config.notes.iter().for_each(|text| note(&format!("note: {text}")));
     let temporary = config.ephemeral.then(|| config.data_dir.clone());
-    let ended = crate::server::run(config, shutdown(args.exit_with_stdin)).await;
+    let secrets = Secrets::load(config.secrets_file.as_deref(), std::env::vars())?;
+    let ended = crate::server::run(config, secrets, shutdown(args.exit_with_stdin)).await;
     if let Some(folder) = temporary {
         // What cannot be removed from a temporary folder is the system's to remove.
         tokio::fs::remove_dir_all(folder).await.ok();
@@ -95,6 +99,7 @@ fn of_flags(args: &ServerArgs) -> Result<Layer, ConfigErrors> {
         ("peer-listen", &args.peer_listen),
         ("advertise", &args.advertise),
         ("preset", &args.preset),
+        ("secrets-file", &args.secrets_file),
     ];
     for (key, text) in texts {
         if let Some(text) = text {

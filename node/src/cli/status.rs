@@ -66,8 +66,10 @@ fn text(status: &SystemStatus) -> String {
             parts.workflow_manager.active_workflows, parts.workflow_manager.queued_workflows
         ),
         format!(
-            "Tasks       {} running, {} queued",
-            parts.task_scheduler.running_tasks, parts.task_scheduler.queued_tasks
+            "Tasks       {} running, {} queued, {} dead",
+            parts.task_scheduler.running_tasks,
+            parts.task_scheduler.queued_tasks,
+            parts.task_scheduler.dead_tasks
         ),
         format!("Components  {} connected", parts.component_coordinator.connected_components),
         format!(
@@ -75,6 +77,11 @@ fn text(status: &SystemStatus) -> String {
             parts.state_manager.keys, parts.state_manager.last_event, parts.state_manager.rev
         ),
     ];
+    let paused = &parts.task_scheduler.paused_actions;
+    if !paused.is_empty() {
+        lines.push(format!("Paused      {}", paused.join(", ")));
+    }
+    lines.extend(parts.task_scheduler.deadlocks.iter().map(|work| format!("Deadlock    {work}")));
     if let Ok(cluster) = serde_json::from_value::<ClusterStatus>(status.cluster.clone()) {
         lines.push(cluster::headline(&cluster));
     }

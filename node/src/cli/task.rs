@@ -1,17 +1,21 @@
-//! `orc task`: schedules, lists, shows and cancels tasks without a run.
+//! `orc task`: schedules, lists, shows, explains and cancels tasks without a run.
 //! Knows nothing of how tasks are assigned.
 
 use clap::{Args, Subcommand};
 use orc_client::{
     Client, TaskStatus,
-    wire::{Priority, Retry, TaskChanged, TaskScheduled, TaskView, TasksQuery},
+    wire::{Priority, Retry, TaskChanged, TaskScheduled, TaskView, TasksQuery, When},
 };
 
 use super::{
     Failure, Global, Out,
     connect::{client, in_time, interrupted},
+    explain,
+    logs::{self, TaskLogsArgs},
     output::{Column, column, note, wide},
-    style, values,
+    style,
+    task_queue::{self, BacklogCommand, DeadCommand},
+    values,
 };
 
 /// Schedules and lists tasks.
@@ -34,6 +38,11 @@ pub enum TaskCommand {
         /// The task's id
         id: String,
     },
+    /// Shows what a task logged, on all nodes
+    #[command(
+        after_help = "Examples:\n  orc task logs task_01JD2… -f\n  orc task logs task_01JD2… --tail 20 -o jsonl"
+    )]
+    Logs(TaskLogsArgs),
     /// Cancels a task
     #[command(after_help = "Example:\n  orc task cancel task_01JD2… --reason obsolete")]
     Cancel {
@@ -43,6 +52,37 @@ pub enum TaskCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Says why a task waits, or how it came to its end
+    #[command(after_help = "Example:\n  orc task explain task_01JD2…")]
+    Explain {
+        /// The task's id
+        id: String,
+    },
+    /// Makes a new task in place of one of the dead-letter list
+    #[command(after_help = "Example:\n  orc task retry task_01JD2…")]
+    Retry {
+        /// The task's id
+        id: String,
+    },
+    /// Gives a task that does not run another priority
+    #[command(after_help = "Example:\n  orc task priority task_01JD2… urgent")]
+    Priority {
+        /// The task's id
+        id: String,
+        /// LOW, NORMAL, HIGH, CRITICAL, URGENT or 1 to 5
+        #[arg(value_parser = values::priority)]
+        priority: Priority,
+    },
+    /// Shows what waits and runs, per action; pauses and resumes actions
+    #[command(after_help = "Examples:\n  orc task backlog\n  orc task backlog pause train_model")]
+    Backlog {
+        /// What to do
+        #[command(subcommand)]
+        command: Option<BacklogCommand>,
+    },
+    /// Lists, requeues and drops tasks that gave up
+    #[command(subcommand)]
+    Dead(DeadCommand),
 }
 
 /// What is scheduled.
@@ -74,6 +114,15 @@ pub struct ScheduleArgs {
     /// A label that a worker must have
     #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     label: Vec<(String, String)>,
+    /// It does not start before: a time (2026-11-22T04:00:00Z), or how long from now
+    #[arg(long, value_name = "TIME|DURATION", value_parser = values::when)]
+    at: Option<When>,
+    /// How long it may take in all, over all attempts
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    total_timeout: Option<std::time::Duration>,
+    /// How long an attempt may go without a sign of life
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    heartbeat_timeout: Option<std::time::Duration>,
     /// The same key schedules the task only once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -138,15 +187,39 @@ pub(super) async fn run(global: &Global, out: &Out, command: TaskCommand) -> Res
             let view = in_time(global, async { Ok(client.tasks().get(&id).await?) }).await?;
             out.item(&view, &view.id, || task_text(out, &view))
         }
+        TaskCommand::Logs(args) => {
+            let handle = client.tasks().handle(&args.id);
+            in_time(global, logs::of_task(out, handle, args)).await
+        }
         TaskCommand::Cancel { id, reason } => {
             let handle = client.tasks().handle(&id);
             let status = in_time(global, async { Ok(handle.cancel(reason.as_deref()).await?) }).await?;
-            let changed = TaskChanged { id, status };
-            out.item(&changed, &changed.id, || {
-                format!("Task {} is {}", changed.id, style::status(changed.status.as_str()))
+            told(out, TaskChanged { id, status })
+        }
+        TaskCommand::Explain { id } => {
+            let told = in_time(global, async { Ok(client.tasks().explain(&id).await?) }).await?;
+            out.item(&told, &told.id, || explain::text(out, &told))
+        }
+        TaskCommand::Retry { id } => {
+            let task = in_time(global, async { Ok(client.tasks().retry(&id).await?) }).await?;
+            out.item(&task, &task.task_id, || {
+                format!("Task {} is {} in place of {id}", task.task_id, task.status)
             })
         }
+        TaskCommand::Priority { id, priority } => {
+            let changed = async { Ok(client.tasks().set_priority(&id, priority).await?) };
+            let status = in_time(global, changed).await?;
+            told(out, TaskChanged { id, status })
+        }
+        TaskCommand::Backlog { command } => in_time(global, task_queue::backlog(out, &client, command)).await,
+        TaskCommand::Dead(command) => in_time(global, task_queue::dead(global, out, &client, command)).await,
     }
+}
+
+fn told(out: &Out, changed: TaskChanged) -> Result<(), Failure> {
+    out.item(&changed, &changed.id, || {
+        format!("Task {} is {}", changed.id, style::status(changed.status.as_str()))
+    })
 }
 
 async fn schedule(global: &Global, out: &Out, client: &Client, args: ScheduleArgs) -> Result<(), Failure> {
@@ -165,6 +238,15 @@ async fn schedule(global: &Global, out: &Out, client: &Client, args: ScheduleArg
     }
     if let Some(timeout) = args.queue_timeout {
         task = task.queue_timeout(timeout);
+    }
+    if let Some(when) = args.at {
+        task = task.run_at(when);
+    }
+    if let Some(timeout) = args.total_timeout {
+        task = task.total_timeout(timeout);
+    }
+    if let Some(timeout) = args.heartbeat_timeout {
+        task = task.heartbeat_timeout(timeout);
     }
     if let Some(limit) = args.attempts {
         task = task.retry(Retry { limit: Some(limit), ..Retry::default() });
@@ -230,6 +312,11 @@ fn task_text(out: &Out, task: &TaskView) -> String {
             .map(|waiting| format!("  waiting for {}", waiting.detail.as_ref().unwrap_or(&waiting.reason))),
     );
     lines.extend(task.error.as_ref().map(|error| format!("  {}: {}", error.code, error.message)));
+    lines.extend(explain::attempts(out, &task.history).into_iter().map(|line| format!("  {line}")));
+    lines.extend(
+        task.dead_at.map(|at| format!("  on the dead-letter list since {}", values::time(Some(at), out))),
+    );
+    lines.extend(task.requeued_from.as_ref().map(|dead| format!("  in place of {dead}")));
     let output = values::short_json(task.output.as_ref(), 2_000);
     lines.extend((!output.is_empty()).then(|| format!("  output {output}")));
     lines.join("\n")

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use orc_client::wire::{Priority, Raw, Timestamp};
+use orc_client::wire::{ItemCounts, Priority, Raw, Timestamp, When};
 use serde_json::{Map, Value};
 
 use super::{Failure, Out};
@@ -16,6 +16,11 @@ use crate::definition::duration::{format_duration, parse_duration};
 /// A duration of a flag.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
+}
+
+/// A time to wait for, of a flag.
+pub(super) fn when(text: &str) -> Result<When, String> {
+    text.parse().map_err(str::to_owned)
 }
 
 /// A priority of a flag.
@@ -105,6 +110,13 @@ pub(super) fn short_json(raw: Option<&Raw>, chars_max: usize) -> String {
     if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }
 
+/// How far a `foreach` is: `3/10 items, 2 at work, 1 failed`.
+pub(super) fn items(items: &ItemCounts) -> String {
+    let part = |count: u32, word: &str| if count > 0 { format!(", {count} {word}") } else { String::new() };
+    let (running, failed) = (part(items.running, "at work"), part(items.failed, "failed"));
+    format!("{}/{} items{running}{failed}", items.ended, items.total)
+}
+
 /// An optional value, or `-`.
 pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -123,6 +135,13 @@ mod tests {
         let expected = json!({"epochs": 3, "name": "x y", "deep": {"a": [1]}, "text": "3", "z": null});
         assert_eq!(Value::Object(read), expected);
         assert!(inputs(None, Some("[1]"), &[]).is_err());
+    }
+
+    #[test]
+    fn items_say_only_what_there_is() {
+        let counts = |running, failed| items(&ItemCounts { total: 10, running, ended: 3, failed });
+        assert_eq!(counts(2, 1), "3/10 items, 2 at work, 1 failed");
+        assert_eq!(counts(0, 0), "3/10 items");
     }
 
     #[test]

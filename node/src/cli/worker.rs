@@ -26,7 +26,7 @@ pub struct WorkerArgs {
         env = "ORC_WORKER_ALLOW"
     )]
     allow: Vec<String>,
-    /// An action done by a program: config as JSON on stdin, output as JSON in the last line of stdout
+    /// An action done by a program: config as JSON on stdin, output as JSON in the last line of stdout, log on stderr
     #[arg(long, value_name = "ACTION=COMMAND", value_parser = values::pair)]
     exec: Vec<(String, String)>,
     /// Tasks at once [default: the number of processors]

@@ -201,7 +201,7 @@ mod tests {
         }))
         .expect("the seed's values");
         assert_eq!(merged.config, ClusterConfig::default(), "our defaults are the seed's");
-        assert_eq!(merged.notes.len(), 6, "{:?}", merged.notes);
+        assert_eq!(merged.notes.len(), 5, "{:?}", merged.notes);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 28] = [
     "node-id",
     "data-dir",
     "listen",
@@ -33,6 +33,11 @@ pub(super) const KEYS: [&str; 23] = [
     "limits",
     "raft",
     "snapshot",
+    "task-logs.bytes-per-run",
+    "task-logs.bytes",
+    "task-logs.age",
+    "task-logs",
+    "secrets-file",
 ];
 /// The table whose names are the seed's.
 pub(super) const CLUSTER: &str = "cluster";

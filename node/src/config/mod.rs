@@ -5,11 +5,13 @@ mod cluster;
 mod cluster_settings;
 mod layer;
 mod preset;
+mod secrets;
 mod server;
 
 pub use cluster::{SettingError, cluster_config_to_json, merge_cluster_config};
 pub use layer::{Layer, Layers};
 pub use preset::Preset;
+pub use secrets::Secrets;
 pub use server::{LogFormat, ServerConfig, Start};
 
 /// Everything that is wrong with a configuration, all at once.

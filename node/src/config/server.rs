@@ -7,7 +7,10 @@ use orc_domain::{ClusterConfig, NodeId};
 use serde_json::Value;
 
 use super::{ConfigErrors, Layers, Preset, merge_cluster_config};
-use crate::definition::{duration::duration_of_value, suggest::did_you_mean};
+use crate::{
+    definition::{duration::duration_of_value, suggest::did_you_mean},
+    logs::LogLimits,
+};
 
 /// Everything one node needs to know to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,10 @@ pub struct ServerConfig {
     pub log_format: LogFormat,
     /// Sentences about settings that have no effect.
     pub notes: Vec<String>,
+    /// How much is kept of what tasks log.
+    pub task_logs: LogLimits,
+    /// A file with secrets, `NAME=value` lines.
+    pub secrets_file: Option<PathBuf>,
 }
 
 /// How a node becomes a member.
@@ -118,11 +125,13 @@ impl ServerConfig {
         let start = reader.start();
         let interval = reader.duration("health-check-interval", preset.health_check_interval());
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
+        let task_logs = reader.task_logs();
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
         };
         let (cluster, notes) = reader.cluster(preset);
+        let secrets_file = reader.text("secrets-file").map(PathBuf::from);
         if !reader.errors.is_empty() {
             return Err(ConfigErrors(reader.errors));
         }
@@ -142,6 +151,8 @@ impl ServerConfig {
             snapshot,
             log_format,
             notes,
+            task_logs,
+            secrets_file,
         })
     }
 }
@@ -189,7 +200,7 @@ impl Reader<'_> {
         number
     }
 
-    fn size(&mut self, key: &str, default: usize) -> usize {
+    fn size(&mut self, key: &str, default: u64, (min, max): (&str, &str)) -> u64 {
         let Some((value, origin)) = self.layers.get(key) else { return default };
         let read = match value {
             Value::String(text) => parse_size(text),
@@ -197,11 +208,13 @@ impl Reader<'_> {
                 value.as_u64()
             }
         };
-        let read = read.filter(|bytes| (1_024..=1 << 30).contains(bytes));
+        let bounds = parse_size(min).unwrap_or(0)..=parse_size(max).unwrap_or(u64::MAX);
+        let read = read.filter(|bytes| bounds.contains(bytes));
         if read.is_none() {
-            self.errors.push(format!("{origin}: must be a size from 1KiB to 1GiB such as 1MiB, not {value}"));
+            self.errors
+                .push(format!("{origin}: must be a size from {min} to {max} such as 1MiB, not {value}"));
         }
-        read.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(default)
+        read.unwrap_or(default)
     }
 
     fn duration(&mut self, key: &str, default: Duration) -> Duration {
@@ -310,9 +323,10 @@ impl Reader<'_> {
 
     fn limits(&mut self) -> Limits {
         let connections = self.number("limits.connections", (1, 1_000_000)).unwrap_or(1_024);
+        let body = self.size("limits.body", 1 << 20, ("1KiB", "1GiB"));
         Limits {
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
-            body: self.size("limits.body", 1 << 20),
+            body: usize::try_from(body).unwrap_or(usize::MAX),
             header_timeout: self.duration("limits.header-timeout", Duration::from_secs(5)),
             body_timeout: self.duration("limits.body-timeout", Duration::from_secs(60)),
         }
@@ -338,6 +352,15 @@ impl Reader<'_> {
         SnapshotPolicy {
             every_entries: self.number("snapshot.every-entries", (10, 100_000_000)).unwrap_or(20_000),
             keep_entries: self.number("snapshot.keep-entries", (0, 100_000_000)).unwrap_or(10_000),
+        }
+    }
+
+    fn task_logs(&mut self) -> LogLimits {
+        let default = LogLimits::default();
+        LogLimits {
+            owner_bytes: self.size("task-logs.bytes-per-run", default.owner_bytes, ("256KiB", "1GiB")),
+            total_bytes: self.size("task-logs.bytes", default.total_bytes, ("1MiB", "1024GiB")),
+            age_max: self.duration("task-logs.age", default.age_max),
         }
     }
 

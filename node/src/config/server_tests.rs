@@ -45,6 +45,8 @@ fn defaults_are_those_of_the_documents() {
         .map(|time| time.as_millis());
     assert_eq!(millis, [100, 500, 1000]);
     assert_eq!((config.cluster, config.ephemeral), (ClusterConfig::default(), false));
+    let LogLimits { owner_bytes, total_bytes, age_max } = config.task_logs;
+    assert_eq!((owner_bytes, total_bytes, age_max.as_secs()), (10 << 20, 1 << 30, 7 * 24 * 3600));
 }
 
 #[test]
@@ -123,6 +125,7 @@ fn every_mistake_is_told_at_once() {
         ("limits.body", "big"),
         ("raft.heartbeat", "1s"),
         ("log.format", "xml"),
+        ("task-logs.bytes-per-run", "1KiB"),
     ]);
     check_errors(
         vec![wrong],
@@ -135,6 +138,7 @@ fn every_mistake_is_told_at_once() {
             "--limits.body: must be a size",
             "raft: heartbeat",
             "--log.format: `xml` is none of",
+            "--task-logs.bytes-per-run: must be a size from 256KiB to 1GiB",
         ],
     );
     let cluster =

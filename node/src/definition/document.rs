@@ -1,7 +1,7 @@
 //! The top level of a workflow document, and the way from it to a definition.
 //! Knows the fields of the document; steps, inputs and the graph are read by their own files.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use orc_domain::{Definition, DefinitionId, Json, Labels, Text};
 use sha2::{Digest, Sha256};
@@ -9,15 +9,18 @@ use sha2::{Digest, Sha256};
 use super::{
     Compiled, Mode,
     error::{DefinitionErrors, code},
-    graph,
+    graph::{Linker, STEPS_MAX},
+    handlers::{self, HandlerDrafts},
     inputs::InputSchema,
+    names::{Ids, View},
     read::Reader,
-    step::{Body, Defaults, Draft, read_steps},
+    step::{Defaults, Draft, read_steps},
     suggest::did_you_mean,
     tree::Node,
+    triggers,
 };
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 19] = [
     "name",
     "id",
     "description",
@@ -31,9 +34,14 @@ const FIELDS: [&str; 13] = [
     "steps",
     "outputs",
     "$schema",
+    "triggers",
+    "secrets",
+    "concurrency",
+    "onFailure",
+    "onCancel",
+    "finally",
 ];
-const FIELDS_LATER: [&str; 8] =
-    ["triggers", "concurrency", "secrets", "onFailure", "onCancel", "finally", "retention", "priority"];
+const FIELDS_LATER: [&str; 2] = ["retention", "priority"];
 
 /// Reads a whole document.
 pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, DefinitionErrors> {
@@ -46,6 +54,9 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let workflow = read_slug(&mut reader, root, &name);
     reader.optional_text(root, "description");
     let inputs = root.get("inputs").map(|node| InputSchema::read(&mut reader, node)).unwrap_or_default();
+    let triggers = triggers::read(&mut reader, root, &inputs);
+    let secrets = triggers::secrets(&mut reader, root);
+    reader.inputs = inputs.clone();
     let labels = reader.labels(root, "labels");
     let defaults = read_defaults(&mut reader, root);
     let run_timeout = reader.config.run_timeout;
@@ -57,16 +68,42 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
             Vec::new()
         }
     };
-    let outputs = read_outputs(&mut reader, root);
+    let handlers = HandlerDrafts::read(&mut reader, root, &defaults);
+    let concurrency = handlers::concurrency(&mut reader, root);
+    let outputs = root.get("outputs").map(|node| reader.expressions(node, "`outputs`")).unwrap_or_default();
     let mode = read_mode(&mut reader, root, &drafts);
-    check_named_steps(&mut reader, &drafts);
-    let steps_node = root.get("steps").unwrap_or(root);
-    let steps = graph::link(&mut reader.report, drafts, mode, steps_node);
+    let ids = collect_ids(&mut reader, root, &drafts, &handlers)?;
+    let uses = std::mem::take(&mut reader.named);
+    let mut linker = Linker { reader: &mut reader, ids, blocks: Vec::new() };
+    let (steps, ended) = linker.steps(drafts, mode);
+    let handlers = handlers.link(&mut linker, &ended);
+    let Linker { ids, blocks, .. } = linker;
+    View { before: Vec::new(), around: &ended }.check(&mut reader, &uses, &ids);
     let source = root.canonical();
     let id = digest(&reader, &source);
     let warnings = reader.report.finish()?;
-    let definition = Definition { id, name, source: Json::from(source), steps, outputs, timeout };
-    Ok(Compiled { definition: Arc::new(definition), workflow, mode, labels, inputs, warnings })
+    let source = Json::from(source);
+    let definition = Definition { id, name, source, steps, outputs, timeout, blocks, handlers, concurrency };
+    let definition = Arc::new(definition);
+    Ok(Compiled { definition, workflow, mode, labels, inputs, warnings, triggers, secrets })
+}
+
+/// All steps there are, handlers and blocks included, unless they are too many.
+fn collect_ids(
+    reader: &mut Reader<'_>,
+    root: &Node,
+    drafts: &[Draft<'_>],
+    handlers: &HandlerDrafts<'_>,
+) -> Result<Ids, DefinitionErrors> {
+    let mut ids = Ids::default();
+    ids.add_all(&mut reader.report, drafts);
+    ids.add_all(&mut reader.report, handlers.all());
+    if ids.count > STEPS_MAX {
+        let message = format!("{} steps are more than the {STEPS_MAX} allowed", ids.count);
+        reader.report.at(root.get("steps").unwrap_or(root), code::LIMIT, message);
+        return Err(DefinitionErrors::of(std::mem::take(&mut reader.report)));
+    }
+    Ok(ids)
 }
 
 impl DefinitionErrors {
@@ -124,24 +161,9 @@ fn read_env(reader: &mut Reader<'_>, parent: &Node) -> Vec<(String, String)> {
     reader.text_map(parent, "env")
 }
 
-fn read_outputs(reader: &mut Reader<'_>, root: &Node) -> Vec<(Text, Text)> {
-    let Some(node) = root.get("outputs") else { return Vec::new() };
-    let Some(entries) = node.entries() else {
-        reader.wrong_type(node, "`outputs`", "a map of names and expressions");
-        return Vec::new();
-    };
-    let mut outputs = Vec::new();
-    for entry in entries {
-        if let Some(expression) = reader.expression(&entry.value, &format!("output `{}`", entry.key)) {
-            outputs.push((Text::from(entry.key.as_str()), expression));
-        }
-    }
-    outputs
-}
-
 /// `sequence` unless a step has `needs`, or the mode as given.
 fn read_mode(reader: &mut Reader<'_>, root: &Node, drafts: &[Draft<'_>]) -> Mode {
-    let implied = if any_needs(drafts) { Mode::Graph } else { Mode::Sequence };
+    let implied = Mode::of(drafts);
     let Some(node) = root.get("mode") else { return implied };
     match reader.text(node, "`mode`") {
         Some("graph") => Mode::Graph,
@@ -165,37 +187,6 @@ fn read_mode(reader: &mut Reader<'_>, root: &Node, drafts: &[Draft<'_>]) -> Mode
             implied
         }
         None => implied,
-    }
-}
-
-fn any_needs(drafts: &[Draft<'_>]) -> bool {
-    drafts
-        .iter()
-        .any(|draft| draft.has_needs || matches!(&draft.body, Body::Group(children) if any_needs(children)))
-}
-
-/// Expressions may name only steps that there are.
-fn check_named_steps(reader: &mut Reader<'_>, drafts: &[Draft<'_>]) {
-    let mut ids = BTreeSet::new();
-    collect_ids(drafts, &mut ids);
-    for (step, node) in std::mem::take(&mut reader.named) {
-        if !ids.contains(step.as_str()) {
-            let meant = did_you_mean(&step, ids.iter().copied());
-            reader.report.at(
-                &node,
-                code::UNKNOWN_STEP,
-                format!("the expression names unknown step `{step}`{meant}"),
-            );
-        }
-    }
-}
-
-fn collect_ids<'d>(drafts: &'d [Draft<'_>], ids: &mut BTreeSet<&'d str>) {
-    for draft in drafts {
-        ids.insert(&draft.id);
-        if let Body::Group(children) = &draft.body {
-            collect_ids(children, ids);
-        }
     }
 }
 

@@ -34,6 +34,10 @@ pub mod code {
     pub const DUPLICATE_ID: &str = "duplicate-id";
     /// A need that is no step.
     pub const UNKNOWN_STEP: &str = "unknown-step";
+    /// An expression names a step that is not before it.
+    pub const NOT_BEFORE: &str = "not-before";
+    /// An expression names what nothing yields.
+    pub const UNKNOWN_NAME: &str = "unknown-name";
     /// Steps that wait for each other.
     pub const CYCLE: &str = "cycle";
     /// An expression inside a script.
@@ -146,11 +150,6 @@ impl Report {
     /// Something that works but may not be meant.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
-    }
-
-    /// Whether nothing was wrong so far.
-    pub(super) fn is_clean(&self) -> bool {
-        self.errors.is_empty()
     }
 
     /// The warnings, if nothing was wrong.

@@ -1,21 +1,23 @@
-//! What each form of a step does: task, script, HTTP call, condition, group, delay.
+//! What each form of a step does; here tasks, scripts, HTTP calls, conditions and groups.
 //! Knows the fields of one form at a time, not the steps around it.
 
 use orc_domain::{ActionName, Json, OnFalse, StepKind, Text};
 use serde_json::{Map, Value as JsonValue};
 
 use super::{
+    call,
     error::code,
+    fields::Form,
     read::Reader,
-    step::{Body, Defaults, Form, Options, read_steps},
+    step::{Body, Defaults, Options, read_steps},
     suggest::did_you_mean,
     template,
     tree::{Node, Value},
+    wait,
 };
 
 /// The action of a task that names none: built in, returns its config.
 const DEFAULT_ACTION: &str = "echo";
-const ACTION_MAX: usize = 128;
 
 /// Reads what a step of this form does.
 pub(super) fn read_body<'n>(
@@ -29,9 +31,15 @@ pub(super) fn read_body<'n>(
         Form::Task => Body::Single(task(reader, node, defaults, options)),
         Form::Run => Body::Single(run(reader, node, defaults)),
         Form::Http => Body::Single(http(reader, node)),
+        Form::Agent => Body::Single(call::agent(reader, node)),
         Form::Condition => Body::Single(condition(reader, node)),
         Form::Parallel => Body::Group(parallel(reader, node, defaults)),
-        Form::Delay => Body::Single(delay(reader, node)),
+        Form::Delay | Form::Signal => Body::Single(wait::wait(reader, node, options)),
+        Form::Approval => Body::Single(wait::approval(reader, node, options)),
+        Form::Workflow => Body::Single(call::workflow(reader, node)),
+        Form::State => Body::Single(call::state(reader, node)),
+        Form::Message => Body::Single(call::message(reader, node, options)),
+        Form::Emit => Body::Single(call::emit(reader, node)),
     }
 }
 
@@ -43,8 +51,8 @@ fn task(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults, options: &mut
     {
         reader.report.at(inner, code::CONFLICT, "the action is given twice: `action` and `config.action`");
     }
-    let action = node.get("action").or(inner).and_then(|node| action_name(reader, node));
-    let action = action.unwrap_or_else(|| ActionName::from(DEFAULT_ACTION));
+    let action = node.get("action").or(inner).and_then(|node| reader.word(node, "`action`"));
+    let action = ActionName::from(action.unwrap_or(DEFAULT_ACTION));
     if let Some(config) = config.filter(|config| config.get("timeout").is_some()) {
         let inner = reader.time_limit(config, "timeout");
         match (node.get("timeout"), inner) {
@@ -174,52 +182,14 @@ fn parallel<'n>(reader: &mut Reader<'_>, node: &'n Node, defaults: &Defaults) ->
     }
 }
 
-fn delay(reader: &mut Reader<'_>, node: &Node) -> StepKind {
-    let config = config_of(reader, node);
-    if let Some(config) = config {
-        reader.fields(config, "`config` of a delay", &["duration"], &["until", "signal", "event"]);
-    }
-    let given = node
-        .get("delay")
-        .or_else(|| node.get("wait"))
-        .or_else(|| config.and_then(|config| config.get("duration")));
-    let duration = match given {
-        Some(given) => match &given.value {
-            Value::Map(_) => {
-                reader.fields(given, "`wait`", &["duration"], &["until", "signal", "event", "filter"]);
-                reader.duration(given, "duration")
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
-                reader.duration_at(given, "a delay")
-            }
-        },
-        None => {
-            reader.report.at(node, code::MISSING_FIELD, "a delay step needs `delay: 5s`");
-            None
-        }
-    };
-    StepKind::Delay { duration: duration.unwrap_or_default() }
-}
-
-fn config_of<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<&'n Node> {
+/// The step's `config`, if it has one.
+pub(super) fn config_of<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<&'n Node> {
     let config = node.get("config").filter(|config| config.value != Value::Null)?;
     if config.entries().is_none() {
         reader.wrong_type(config, "`config`", "a map");
         return None;
     }
     Some(config)
-}
-
-fn action_name(reader: &mut Reader<'_>, node: &Node) -> Option<ActionName> {
-    let text = reader.text(node, "`action`")?;
-    let legal =
-        text.len() <= ACTION_MAX && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '`');
-    if legal && !template::has_any(text) {
-        return Some(ActionName::from(text));
-    }
-    let message = format!("an action is one word of at most {ACTION_MAX} bytes, without expressions");
-    reader.report.at(node, code::BAD_VALUE, message);
-    None
 }
 
 /// A script must be there, and no expression may be pasted into it: values reach it by its environment.
@@ -258,11 +228,13 @@ fn merge_env(
     templated
 }
 
-fn object(node: &Node) -> Map<String, JsonValue> {
+/// A map as JSON.
+pub(super) fn object(node: &Node) -> Map<String, JsonValue> {
     if let JsonValue::Object(map) = node.to_json() { map } else { Map::new() }
 }
 
-fn made(action: &str, config: Map<String, JsonValue>, templated: bool) -> StepKind {
+/// A task.
+pub(super) fn made(action: &str, config: Map<String, JsonValue>, templated: bool) -> StepKind {
     let config = Json::from(JsonValue::Object(config).to_string());
     StepKind::Task { action: ActionName::from(action), config, templated }
 }

@@ -1,41 +1,87 @@
-//! Steps to graph: the flat list, who needs whom, and that nobody waits for itself.
+//! Steps to graphs: flat lists, who needs whom, that nobody waits for itself, and which block runs where.
 //! Knows nothing of what steps do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use orc_domain::{StepDef, StepIx, StepKind, Text};
+use orc_domain::{BlockIx, StepDef, StepIx, StepKind, Text};
 
 use super::{
     Mode,
     error::{Report, code},
+    names::{Ids, Sight, View},
+    read::Reader,
     step::{Body, Draft, slug},
     suggest::did_you_mean,
     tree::Node,
 };
 
-/// Steps a definition may have.
-const STEPS_MAX: usize = 1_000;
+/// Steps a definition may have, all blocks together.
+pub(super) const STEPS_MAX: usize = 1_000;
 
-/// The steps in order, children of a group before it; empty if they make no graph, which is reported.
-pub(super) fn link(report: &mut Report, drafts: Vec<Draft<'_>>, mode: Mode, root: &Node) -> Vec<StepDef> {
-    let mut flat = Flat { mode, nodes: Vec::new() };
-    flat.add_all(drafts, &Upstream::default());
-    if flat.nodes.len() > STEPS_MAX {
-        report.at(
-            root,
-            code::LIMIT,
-            format!("{} steps are more than the {STEPS_MAX} allowed", flat.nodes.len()),
-        );
-        return Vec::new();
+/// Makes steps of drafts: the workflow's own list, and a block of each list inside or beside it.
+pub(super) struct Linker<'r, 'c> {
+    /// Where mistakes go.
+    pub(super) reader: &'r mut Reader<'c>,
+    /// All steps there are.
+    pub(super) ids: Ids,
+    /// The blocks made so far; a block's number is its place from 1.
+    pub(super) blocks: Vec<Vec<StepDef>>,
+}
+
+impl Linker<'_, '_> {
+    /// The workflow's own steps in order, children of a group before it, and what is seen once they have ended.
+    pub(super) fn steps(&mut self, drafts: Vec<Draft<'_>>, mode: Mode) -> (Vec<StepDef>, Sight) {
+        let mut list = List::of(&mut self.reader.report, &self.ids, drafts, mode);
+        let around = Sight::default();
+        let all: Vec<&Draft<'_>> = list.nodes.iter().map(|node| &node.draft).collect();
+        let sight = around.with(&all);
+        self.look_inside(&mut list, &around, Some(&sight));
+        (list.assemble(), sight)
     }
-    let places = places_of(report, &flat.nodes);
-    let needs: Vec<BTreeSet<usize>> =
-        flat.nodes.iter().map(|node| resolve(report, node, &flat.nodes, &places)).collect();
-    report_cycles(report, &flat.nodes, &needs);
-    if !report.is_clean() {
-        return Vec::new();
+
+    /// A block of steps that see what is around them.
+    pub(super) fn block(&mut self, drafts: Vec<Draft<'_>>, around: &Sight) -> BlockIx {
+        let mode = Mode::of(&drafts);
+        let mut list = List::of(&mut self.reader.report, &self.ids, drafts, mode);
+        self.look_inside(&mut list, around, None);
+        self.blocks.push(list.assemble());
+        BlockIx::try_from(self.blocks.len()).expect("there are fewer blocks than steps")
     }
-    assemble(flat.nodes, &needs)
+
+    /// Checks what the expressions of a list name, and makes blocks of the lists inside it.
+    fn look_inside(&mut self, list: &mut List<'_>, around: &Sight, at_the_end: Option<&Sight>) {
+        for place in 0..list.nodes.len() {
+            let draft = &list.nodes[place].draft;
+            let before =
+                if draft.uses.is_empty() && draft.each.is_none() { Vec::new() } else { list.before(place) };
+            let view = View { before, around };
+            view.check(self.reader, &draft.uses, &self.ids);
+            let inner = draft.each.is_some().then(|| around.with(&view.before));
+            let draft = &mut list.nodes[place].draft;
+            if let (Some(each), Some(sight)) = (draft.each.take(), inner) {
+                let made = self.block(vec![*each], &sight);
+                if let Body::Single(StepKind::ForEach { block, .. }) = &mut draft.body {
+                    *block = made;
+                }
+            }
+            if let (Some(undo), Some(sight)) = (draft.compensate.take(), at_the_end) {
+                draft.options.compensate = Some(self.block(vec![*undo], sight));
+            }
+        }
+    }
+}
+
+impl Mode {
+    /// One after another, unless a step has `needs`.
+    pub(super) fn of(drafts: &[Draft<'_>]) -> Mode {
+        if any_needs(drafts) { Mode::Graph } else { Mode::Sequence }
+    }
+}
+
+fn any_needs(drafts: &[Draft<'_>]) -> bool {
+    drafts
+        .iter()
+        .any(|draft| draft.has_needs || matches!(&draft.body, Body::Group(children) if any_needs(children)))
 }
 
 /// What a step waits for, by the words of the file and by places in the list.
@@ -52,12 +98,38 @@ struct FlatStep<'n> {
     children: Option<Vec<usize>>,
 }
 
-struct Flat<'n> {
+/// A list of steps with what each needs, by place.
+struct List<'n> {
     mode: Mode,
     nodes: Vec<FlatStep<'n>>,
+    needs: Vec<BTreeSet<usize>>,
 }
 
-impl<'n> Flat<'n> {
+impl<'n> List<'n> {
+    fn of(report: &mut Report, ids: &Ids, drafts: Vec<Draft<'n>>, mode: Mode) -> List<'n> {
+        let mut list = List { mode, nodes: Vec::new(), needs: Vec::new() };
+        list.add_all(drafts, &Upstream::default());
+        let places: BTreeMap<&str, usize> =
+            list.nodes.iter().enumerate().map(|(place, step)| (step.draft.id.as_str(), place)).collect();
+        list.needs = list.nodes.iter().map(|node| resolve(report, ids, node, &places)).collect();
+        report_cycles(report, &list.nodes, &list.needs);
+        list
+    }
+
+    /// The steps that end before a step starts, its children left out.
+    fn before(&self, place: usize) -> Vec<&Draft<'n>> {
+        let mut seen = vec![false; self.nodes.len()];
+        let children = self.nodes[place].children.as_deref().unwrap_or_default();
+        let mut open: Vec<usize> =
+            self.needs[place].iter().copied().filter(|need| !children.contains(need)).collect();
+        while let Some(place) = open.pop() {
+            if !std::mem::replace(&mut seen[place], true) {
+                open.extend(&self.needs[place]);
+            }
+        }
+        self.nodes.iter().zip(seen).filter(|(_, seen)| *seen).map(|(node, _)| &node.draft).collect()
+    }
+
     /// Adds steps one after another, or, in a graph or a group, side by side.
     fn add_all(&mut self, drafts: Vec<Draft<'n>>, upstream: &Upstream<'n>) {
         let mut before = None;
@@ -89,6 +161,46 @@ impl<'n> Flat<'n> {
         self.nodes.push(FlatStep { draft, upstream, children });
         self.nodes.len() - 1
     }
+
+    fn assemble(self) -> Vec<StepDef> {
+        let index =
+            |place: &usize| StepIx::try_from(*place).expect("a definition has at most STEPS_MAX steps");
+        let mut followers: Vec<Vec<StepIx>> = vec![Vec::new(); self.nodes.len()];
+        for (place, needs) in self.needs.iter().enumerate() {
+            needs.iter().for_each(|need| followers[*need].push(index(&place)));
+        }
+        let steps = self.nodes.into_iter().zip(self.needs).zip(followers);
+        steps
+            .map(|((step, needs), followers)| {
+                let FlatStep { draft, children, .. } = step;
+                let kind = match (draft.body, children) {
+                    (Body::Single(kind), _) => kind,
+                    (Body::Group(_), children) => StepKind::Parallel {
+                        children: children.unwrap_or_default().iter().map(index).collect(),
+                    },
+                };
+                StepDef {
+                    id: Text::from(draft.id),
+                    name: draft.name,
+                    needs: needs.iter().map(index).collect(),
+                    followers,
+                    only_if: draft.only_if,
+                    kind,
+                    timeout: draft.options.timeout,
+                    queue_timeout: draft.options.queue_timeout,
+                    retry: draft.options.retry,
+                    continue_on_error: draft.options.continue_on_error,
+                    labels: draft.options.labels,
+                    priority: draft.options.priority,
+                    limit: draft.options.limit,
+                    outputs: draft.outputs,
+                    compensate: draft.options.compensate,
+                    heartbeat_timeout: None,
+                    total_timeout: None,
+                }
+            })
+            .collect()
+    }
 }
 
 /// The `if` of a group holds for its children as well.
@@ -103,30 +215,11 @@ fn asks_status(expression: &str) -> bool {
     ["success(", "failure(", "always("].iter().any(|call| expression.contains(call))
 }
 
-fn places_of<'f>(report: &mut Report, nodes: &'f [FlatStep<'_>]) -> HashMap<&'f str, usize> {
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for (place, step) in nodes.iter().enumerate() {
-        let first = *places.entry(&step.draft.id).or_insert(place);
-        if first == place {
-            continue;
-        }
-        let named =
-            step.draft.node.get("id").or_else(|| step.draft.node.get("name")).unwrap_or(step.draft.node);
-        let earlier = nodes[first].draft.node.at.map(|at| format!(" (the first one is in line {})", at.line));
-        let message = format!("two steps have the id `{}`{}", step.draft.id, earlier.unwrap_or_default());
-        report.at(named, code::DUPLICATE_ID, message);
-        if step.draft.node.get("id").is_none() {
-            report.hint("ids come from names: give one of the steps an `id` of its own");
-        }
-    }
-    places
-}
-
 fn resolve(
     report: &mut Report,
+    ids: &Ids,
     step: &FlatStep<'_>,
-    nodes: &[FlatStep<'_>],
-    places: &HashMap<&str, usize>,
+    places: &BTreeMap<&str, usize>,
 ) -> BTreeSet<usize> {
     let mut needs: BTreeSet<usize> = step.upstream.places.iter().copied().collect();
     needs.extend(step.children.iter().flatten().copied());
@@ -140,19 +233,21 @@ fn resolve(
         if !own.is_some_and(|own| node.pointer.starts_with(own)) {
             continue;
         }
+        let id = &step.draft.id;
+        if ids.contains(name) {
+            let message = format!("step `{id}` needs `{name}`, which is not in the same list of steps");
+            report.at(node, code::UNKNOWN_STEP, message);
+            continue;
+        }
         let by_name = slug(name).filter(|id| places.contains_key(id.as_str()));
         let meant = match &by_name {
             Some(id) => format!(" (did you mean its id, `{id}`?)"),
-            None => match did_you_mean(name, nodes.iter().map(|step| step.draft.id.as_str())) {
+            None => match did_you_mean(name, places.keys().copied()) {
                 meant if meant.is_empty() => String::new(),
                 meant => format!(" ({})", meant.trim_start_matches(", ")),
             },
         };
-        report.at(
-            node,
-            code::UNKNOWN_STEP,
-            format!("step `{}` needs unknown step `{name}`{meant}", step.draft.id),
-        );
+        report.at(node, code::UNKNOWN_STEP, format!("step `{id}` needs unknown step `{name}`{meant}"));
     }
     needs
 }
@@ -213,38 +308,4 @@ fn report_cycle(report: &mut Report, nodes: &[FlatStep<'_>], cycle: &[usize]) {
         _ => format!("these steps wait for each other: {path}"),
     };
     report.at(node, code::CYCLE, message);
-}
-
-fn assemble(nodes: Vec<FlatStep<'_>>, needs: &[BTreeSet<usize>]) -> Vec<StepDef> {
-    let index = |place: &usize| StepIx::try_from(*place).expect("a definition has at most STEPS_MAX steps");
-    let mut followers: Vec<Vec<StepIx>> = vec![Vec::new(); nodes.len()];
-    for (place, needs) in needs.iter().enumerate() {
-        needs.iter().for_each(|need| followers[*need].push(index(&place)));
-    }
-    let steps = nodes.into_iter().zip(needs).zip(followers);
-    steps
-        .map(|((step, needs), followers)| {
-            let FlatStep { draft, children, .. } = step;
-            let kind = match (draft.body, children) {
-                (Body::Single(kind), _) => kind,
-                (Body::Group(_), children) => {
-                    StepKind::Parallel { children: children.unwrap_or_default().iter().map(index).collect() }
-                }
-            };
-            StepDef {
-                id: Text::from(draft.id),
-                name: draft.name,
-                needs: needs.iter().map(index).collect(),
-                followers,
-                only_if: draft.only_if,
-                kind,
-                timeout: draft.options.timeout,
-                queue_timeout: draft.options.queue_timeout,
-                retry: draft.options.retry,
-                continue_on_error: draft.options.continue_on_error,
-                labels: draft.options.labels,
-                priority: draft.options.priority,
-            }
-        })
-        .collect()
 }

@@ -84,6 +84,11 @@ impl InputSchema {
         InputSchema { inputs: Some(inputs) }
     }
 
+    /// The names of the inputs, if it declares any or none.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        Some(self.inputs.as_ref()?.iter().map(|input| input.name.as_str()).collect())
+    }
+
     /// Checks the given inputs and fills in defaults; a JSON object.
     pub fn resolve(&self, given: &Json) -> Result<orc_domain::Json, DefinitionErrors> {
         let empty = Map::new();

@@ -1,12 +1,20 @@
 //! The compiler of workflow documents: YAML or JSON in, an [`orc_domain::Definition`] or every mistake at once out.
 //! Knows the document's form; knows nothing of runs, HTTP or the expression language, which a callback checks.
 
+mod call;
 mod document;
+pub mod drawing;
 pub mod duration;
 mod error;
+mod fields;
+mod foreach;
 mod form;
 mod graph;
+mod handlers;
 mod inputs;
+mod kept;
+mod names;
+pub mod outline;
 mod read;
 mod step;
 pub mod suggest;
@@ -14,9 +22,11 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod triggers;
+mod wait;
 mod yaml;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use orc_actors::expression;
 use orc_domain::{ClusterConfig, Definition, Labels};
@@ -24,20 +34,23 @@ use orc_domain::{ClusterConfig, Definition, Labels};
 use error::Report;
 pub use error::{DefinitionError, DefinitionErrors, code};
 pub use inputs::InputSchema;
+pub use kept::Definitions;
 use read::Reader;
+use triggers::Triggers;
 
 /// The largest document, in bytes.
 pub const DOCUMENT_MAX: usize = 256 * 1024;
+/// The JSON Schema of workflow files, for editors.
+pub const SCHEMA: &str = include_str!("workflow.schema.json");
 /// How deep values of a document may nest.
 pub const DEPTH_MAX: usize = 64;
 
-/// Gives the ids of the steps that an expression names, or why the text is none.
-pub type CheckExpression<'c> = &'c dyn Fn(&str) -> Result<BTreeSet<String>, String>;
+/// Gives the paths of the data that an expression names, or why the text is none.
+pub type CheckExpression<'c> = &'c dyn Fn(&str) -> Result<Vec<Vec<String>>, String>;
 
 /// The expression language that runs are evaluated with.
-pub fn check_expression(text: &str) -> Result<BTreeSet<String>, String> {
-    let checked = expression::check(text).and_then(|()| expression::steps_named(text));
-    checked.map_err(|error| error.to_string())
+pub fn check_expression(text: &str) -> Result<Vec<Vec<String>>, String> {
+    expression::names(text).map_err(|error| error.to_string())
 }
 
 /// A document that holds.
@@ -55,6 +68,10 @@ pub struct Compiled {
     pub inputs: InputSchema,
     /// Sentences about what works but may not be meant.
     pub warnings: Vec<String>,
+    /// What starts it by itself.
+    pub triggers: Triggers,
+    /// The names of secrets it uses.
+    pub secrets: Vec<String>,
 }
 
 /// Where the order of steps comes from.
@@ -109,7 +126,10 @@ impl<'c> Compiler<'c> {
             report: Report::default(),
             config: self.config,
             check: self.check_expression,
+            inputs: InputSchema::default(),
             named: Vec::new(),
+            bound: Vec::new(),
+            within: None,
         }
     }
 }

@@ -1,21 +1,24 @@
 //! Reads typed values out of the tree and reports what does not fit.
 //! Knows the forms of single values, not which fields a workflow has.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use orc_domain::{ClusterConfig, Labels, Priority, Retry, Text};
 
 use super::{
-    CheckExpression,
+    CheckExpression, InputSchema,
     duration::{duration_of_number, parse_duration},
     error::{Report, code},
+    names::Use,
     suggest::did_you_mean,
     template,
-    tree::{Node, Value},
+    tree::{Entry, Node, Value},
 };
 
 /// The longest expression, in bytes.
 const EXPRESSION_MAX: usize = 4 * 1024;
+/// The longest word, in bytes.
+const WORD_MAX: usize = 128;
 /// The longest name, in bytes.
 const NAME_MAX: usize = 256;
 
@@ -27,8 +30,14 @@ pub(super) struct Reader<'c> {
     pub(super) config: &'c ClusterConfig,
     /// Says whether a text is an expression.
     pub(super) check: CheckExpression<'c>,
-    /// Steps that expressions name, each with what a mistake would carry.
-    pub(super) named: Vec<(String, Node)>,
+    /// What the workflow accepts.
+    pub(super) inputs: InputSchema,
+    /// What expressions name since somebody last took it.
+    pub(super) named: Vec<Use>,
+    /// Names that stand for something at this place: the item of a `foreach`, the output of a step.
+    pub(super) bound: Vec<Text>,
+    /// The field whose steps are being read, if they are not the workflow's own.
+    pub(super) within: Option<&'static str>,
 }
 
 impl Reader<'_> {
@@ -68,6 +77,27 @@ impl Reader<'_> {
         None
     }
 
+    /// A field that must be there.
+    pub(super) fn needed<'n>(&mut self, parent: &'n Node, key: &str, what: &str) -> Option<&'n Node> {
+        let node = parent.get(key);
+        if node.is_none() {
+            self.report.at(parent, code::MISSING_FIELD, format!("{what} needs `{key}`"));
+        }
+        node
+    }
+
+    /// One word, without expressions.
+    pub(super) fn word<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        let text = self.text(node, what)?;
+        let legal = text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '`');
+        if text.len() <= WORD_MAX && legal && !template::has_any(text) {
+            return Some(text);
+        }
+        let message = format!("{what} is one word of at most {WORD_MAX} bytes, without expressions");
+        self.report.at(node, code::BAD_VALUE, message);
+        None
+    }
+
     /// A name that people see.
     pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<Text> {
         let text = self.text(node, what)?;
@@ -94,6 +124,20 @@ impl Reader<'_> {
         }
         self.wrong_type(node, &format!("`{key}`"), "true or false");
         None
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, parent: &Node, key: &str, words: [(&str, T); 3]) -> Option<T> {
+        let node = parent.get(key)?;
+        let word = self.text(node, &format!("`{key}`"))?;
+        let found = words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let [first, second, third] = words.map(|(known, _)| known);
+            let meant = did_you_mean(word, [first, second, third]);
+            let message = format!("`{key}` must be `{first}`, `{second}` or `{third}`, not `{word}`{meant}");
+            self.report.at(node, code::BAD_VALUE, message);
+        }
+        found
     }
 
     /// A whole number within bounds.
@@ -153,6 +197,34 @@ impl Reader<'_> {
         self.check_expression(node, what, bare).then(|| Text::from(bare))
     }
 
+    /// A map of names and expressions.
+    pub(super) fn expressions(&mut self, node: &Node, what: &str) -> Vec<(Text, Text)> {
+        let Some(entries) = node.entries() else {
+            self.wrong_type(node, what, "a map of names and expressions");
+            return Vec::new();
+        };
+        let read = |entry: &Entry| {
+            let expression = self.expression(&entry.value, &format!("output `{}`", entry.key))?;
+            Some((Text::from(entry.key.as_str()), expression))
+        };
+        entries.iter().filter_map(read).collect()
+    }
+
+    /// Reads what is inside a field, where some names stand for something.
+    pub(super) fn inside<T>(
+        &mut self,
+        field: Option<&'static str>,
+        names: &[Text],
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let (within, bound) = (std::mem::replace(&mut self.within, field), self.bound.len());
+        self.bound.extend_from_slice(names);
+        let value = read(self);
+        self.bound.truncate(bound);
+        self.within = within;
+        value
+    }
+
     /// Checks every `${{ … }}` in the texts of a value; whether evaluation changes it.
     pub(super) fn templates(&mut self, node: &Node) -> bool {
         let (mut found, mut any) = (Vec::new(), false);
@@ -171,17 +243,18 @@ impl Reader<'_> {
         any
     }
 
-    fn check_expression(&mut self, node: &Node, what: &str, text: &str) -> bool {
+    /// Checks an expression and notes what it names; whether it holds.
+    pub(super) fn check_expression(&mut self, node: &Node, what: &str, text: &str) -> bool {
         if text.len() > EXPRESSION_MAX {
             self.report.at(node, code::LIMIT, format!("{what} is longer than {EXPRESSION_MAX} bytes"));
             return false;
         }
         let checked = (self.check)(text);
         match checked {
-            Ok(steps) => {
-                let place =
-                    |step| (step, Node { value: Value::Null, at: node.at, pointer: node.pointer.clone() });
-                self.named.extend(steps.into_iter().map(place));
+            Ok(paths) => {
+                let free = paths.into_iter().filter(|path| !self.bound.iter().any(|name| **name == *path[0]));
+                let place = || Node { value: Value::Null, at: node.at, pointer: node.pointer.clone() };
+                self.named.extend(free.map(|path| Use { path, node: place() }));
                 true
             }
             Err(message) => {
@@ -267,24 +340,26 @@ impl Reader<'_> {
             let limit = self.whole(parent, "retry", (1, 1_000));
             return Retry { limit: limit.unwrap_or(base.limit), ..base.clone() };
         }
-        let known = ["limit", "delay", "backoff", "maxDelay", "jitter", "nonRetryable", "maxLost"];
-        if !self.fields(node, "`retry`", &known, &["on"]) {
+        let known = ["limit", "delay", "backoff", "maxDelay", "jitter", "nonRetryable", "maxLost", "on"];
+        if !self.fields(node, "`retry`", &known, &[]) {
             return base.clone();
         }
-        let codes = self.text_list(node, "nonRetryable");
         Retry {
             limit: self.whole(node, "limit", (1, 1_000)).unwrap_or(base.limit),
             delay: self.duration(node, "delay").unwrap_or(base.delay),
             backoff_percent: self.backoff(node).unwrap_or(base.backoff_percent),
             delay_max: self.duration(node, "maxDelay").unwrap_or(base.delay_max),
             jitter: self.switch(node, "jitter").unwrap_or(base.jitter),
-            non_retryable: if node.get("nonRetryable").is_some() {
-                codes.into_iter().map(|(_, code)| Arc::from(code)).collect()
-            } else {
-                base.non_retryable.clone()
-            },
+            non_retryable: self.codes(node, "nonRetryable").unwrap_or_else(|| base.non_retryable.clone()),
             lost_max: self.whole(node, "maxLost", (0, 1_000)).unwrap_or(base.lost_max),
+            on: self.codes(node, "on").unwrap_or_else(|| base.on.clone()),
         }
+    }
+
+    /// Failure codes, where they are given.
+    fn codes(&mut self, retry: &Node, key: &str) -> Option<Vec<Text>> {
+        retry.get(key)?;
+        Some(self.text_list(retry, key).into_iter().map(|(_, code)| Text::from(code)).collect())
     }
 
     /// The factor between pauses, in percent.

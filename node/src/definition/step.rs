@@ -1,15 +1,17 @@
-//! One step of a document: which form it has, its common fields, and its id.
+//! One step of a document: its id, the fields that every step may have, and the steps inside it.
 //! Knows single steps; what stands between them is [`super::graph`]'s, what each form does is [`super::form`]'s.
 
 use std::time::Duration;
 
-use orc_domain::{Labels, Priority, Retry, StepKind, Text};
+use orc_domain::{BlockIx, Labels, Priority, Retry, StepKind, Text};
 
 use super::{
     error::code,
+    fields::{Form, check_fields, form_of},
+    foreach::{self, Fan},
     form,
+    names::Use,
     read::Reader,
-    suggest::did_you_mean,
     tree::{Node, Value},
 };
 
@@ -23,6 +25,35 @@ pub(super) struct Draft<'n> {
     pub(super) only_if: Option<Text>,
     pub(super) body: Body<'n>,
     pub(super) options: Options,
+    pub(super) outputs: Vec<(Text, Text)>,
+    /// What a `foreach` does with each item.
+    pub(super) each: Option<Box<Draft<'n>>>,
+    /// What undoes it.
+    pub(super) compensate: Option<Box<Draft<'n>>>,
+    /// What its expressions name.
+    pub(super) uses: Vec<Use>,
+}
+
+impl<'n> Draft<'n> {
+    /// The step that does this one's work with each item; what stands before and after stays outside.
+    fn for_each(self, fan: Fan, uses: Vec<Use>) -> Draft<'n> {
+        let each = Draft {
+            node: self.node,
+            id: self.id.clone(),
+            name: self.name.clone(),
+            needs: Vec::new(),
+            has_needs: false,
+            only_if: None,
+            body: self.body,
+            options: Options { continue_on_error: false, ..self.options.clone() },
+            outputs: Vec::new(),
+            each: None,
+            compensate: None,
+            uses,
+        };
+        let options = Options { limit: fan.limit, ..self.options };
+        Draft { body: Body::Single(fan.kind), options, each: Some(Box::new(each)), ..self }
+    }
 }
 
 /// What a step does.
@@ -34,6 +65,7 @@ pub(super) enum Body<'n> {
 }
 
 /// How a step is carried out.
+#[derive(Clone)]
 pub(super) struct Options {
     pub(super) timeout: Duration,
     pub(super) queue_timeout: Option<Duration>,
@@ -41,6 +73,10 @@ pub(super) struct Options {
     pub(super) continue_on_error: bool,
     pub(super) labels: Labels,
     pub(super) priority: Option<Priority>,
+    /// Time that a step may take which is no task.
+    pub(super) limit: Option<Duration>,
+    /// The block that undoes it.
+    pub(super) compensate: Option<BlockIx>,
 }
 
 /// What a workflow says of all its steps.
@@ -51,86 +87,13 @@ pub(super) struct Defaults {
     pub(super) env: Vec<(String, String)>,
 }
 
-/// The forms a step can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Task,
-    Run,
-    Http,
-    Condition,
-    Parallel,
-    Delay,
+/// What a step is called that has neither `id` nor `name`.
+pub(super) struct Unnamed {
+    pub(super) id: String,
+    /// It needs neither.
+    pub(super) allowed: bool,
 }
 
-impl Form {
-    fn word(self) -> &'static str {
-        match self {
-            Form::Task => "task",
-            Form::Run => "run",
-            Form::Http => "http",
-            Form::Condition => "condition",
-            Form::Parallel => "parallel",
-            Form::Delay => "delay",
-        }
-    }
-
-    /// The fields of this form beside the common ones.
-    fn fields(self) -> &'static [&'static str] {
-        match self {
-            Form::Task => &["action", "config", "env"],
-            Form::Run => &["run", "shell", "workdir", "env", "config"],
-            Form::Http => &["http", "config"],
-            Form::Condition => &["condition", "onFalse"],
-            Form::Parallel => &["parallel", "steps"],
-            Form::Delay => &["delay", "wait", "config"],
-        }
-    }
-
-    fn is_work(self) -> bool {
-        matches!(self, Form::Task | Form::Run | Form::Http)
-    }
-}
-
-const FORMS: [Form; 6] = [Form::Task, Form::Run, Form::Http, Form::Condition, Form::Parallel, Form::Delay];
-const COMMON: [&str; 6] = ["id", "name", "type", "description", "needs", "if"];
-const OF_WORK: [&str; 6] = ["timeout", "queueTimeout", "retry", "continueOnError", "labels", "priority"];
-const TYPES: [(&str, Form); 7] = [
-    ("task", Form::Task),
-    ("run", Form::Run),
-    ("http", Form::Http),
-    ("condition", Form::Condition),
-    ("parallel", Form::Parallel),
-    ("delay", Form::Delay),
-    ("wait", Form::Delay),
-];
-const TYPES_LATER: [&str; 8] =
-    ["approval", "workflow", "foreach", "state", "message", "emit", "agent", "signal"];
-const FIELDS_LATER: [&str; 14] = [
-    "foreach",
-    "approval",
-    "workflow",
-    "state",
-    "message",
-    "emit",
-    "agent",
-    "outputs",
-    "compensate",
-    "cache",
-    "with",
-    "inputs",
-    "detach",
-    "heartbeatTimeout",
-];
-/// The key that alone says which form a step has.
-const KIND_KEYS: [(&str, Form); 7] = [
-    ("run", Form::Run),
-    ("http", Form::Http),
-    ("condition", Form::Condition),
-    ("parallel", Form::Parallel),
-    ("delay", Form::Delay),
-    ("wait", Form::Delay),
-    ("action", Form::Task),
-];
 /// Words that cannot be a name after `steps.` in an expression.
 const RESERVED: [&str; 21] = [
     "as",
@@ -163,6 +126,19 @@ pub(super) fn read_steps<'n>(
     what: &str,
     defaults: &Defaults,
 ) -> Vec<Draft<'n>> {
+    let unnamed = |number: usize| Unnamed { id: format!("step_{number}"), allowed: false };
+    read_list(reader, node, what, &mut |reader, step, number| {
+        read_step(reader, step, &unnamed(number), defaults)
+    })
+}
+
+/// Reads the steps of a list, each with its number from 1.
+pub(super) fn read_list<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    what: &str,
+    read: &mut dyn FnMut(&mut Reader<'_>, &'n Node, usize) -> Option<Draft<'n>>,
+) -> Vec<Draft<'n>> {
     let Value::List(items) = &node.value else {
         reader.wrong_type(node, what, "a list of steps");
         return Vec::new();
@@ -170,93 +146,88 @@ pub(super) fn read_steps<'n>(
     if items.is_empty() {
         reader.report.at(node, code::BAD_VALUE, format!("{what} is empty"));
     }
-    items.iter().enumerate().filter_map(|(index, item)| read_step(reader, item, index, defaults)).collect()
+    (1..).zip(items).filter_map(|(number, item)| read(reader, item, number)).collect()
 }
 
-fn read_step<'n>(
+/// Reads a step with all that is inside it.
+pub(super) fn read_step<'n>(
     reader: &mut Reader<'_>,
     node: &'n Node,
-    index: usize,
+    unnamed: &Unnamed,
     defaults: &Defaults,
 ) -> Option<Draft<'n>> {
     if node.entries().is_none() {
         reader.wrong_type(node, "a step", "a map");
         return None;
     }
+    let around = std::mem::take(&mut reader.named);
     let form = form_of(reader, node);
     if let Some(form) = form {
         check_fields(reader, node, form);
     }
-    let (id, name) = read_id(reader, node, index);
+    let form = form.unwrap_or(Form::Task);
+    let (id, name) = read_id(reader, node, unnamed);
     reader.optional_text(node, "description");
     let needs = reader.text_list(node, "needs");
     let only_if = node.get("if").and_then(|node| reader.expression(node, "`if`"));
-    let mut options = read_options(reader, node, defaults);
-    let body = form::read_body(reader, node, form.unwrap_or(Form::Task), defaults, &mut options);
-    Some(Draft { node, id, name, needs, has_needs: node.get("needs").is_some(), only_if, body, options })
+    let mut options = read_options(reader, node, form, defaults);
+    let outputs = read_outputs(reader, node);
+    let compensate = read_compensate(reader, node, &id, defaults);
+    let fan = node.get("foreach").map(|fan| foreach::read(reader, fan));
+    let uses = std::mem::take(&mut reader.named);
+    let names = fan.as_ref().map_or(&[][..], |fan| &fan.names);
+    let within = fan.as_ref().map_or(reader.within, |_| Some("foreach"));
+    let body =
+        reader.inside(within, names, |reader| form::read_body(reader, node, form, defaults, &mut options));
+    let inside = std::mem::replace(&mut reader.named, around);
+    let has_needs = node.get("needs").is_some();
+    let each = None;
+    let mut draft =
+        Draft { node, id, name, needs, has_needs, only_if, body, options, outputs, each, compensate, uses };
+    Some(match fan {
+        Some(fan) => draft.for_each(fan, inside),
+        None => {
+            draft.uses.extend(inside);
+            draft
+        }
+    })
 }
 
-/// The form; none if the type is not known, which is reported.
-fn form_of(reader: &mut Reader<'_>, node: &Node) -> Option<Form> {
-    let Some(type_node) = node.get("type") else {
-        let implied = KIND_KEYS.iter().find(|(key, _)| node.get(key).is_some());
-        return Some(implied.map_or(Form::Task, |(_, form)| *form));
-    };
-    let word = reader.text(type_node, "`type`")?;
-    if let Some((_, form)) = TYPES.iter().find(|(name, _)| *name == word) {
-        return Some(*form);
-    }
-    if TYPES_LATER.contains(&word) {
-        reader.report.at(type_node, code::NOT_SUPPORTED, format!("step type `{word}` is not supported yet"));
+fn read_outputs(reader: &mut Reader<'_>, node: &Node) -> Vec<(Text, Text)> {
+    let Some(outputs) = node.get("outputs") else { return Vec::new() };
+    reader.inside(reader.within, &[Text::from("output")], |reader| reader.expressions(outputs, "`outputs`"))
+}
+
+/// The step that undoes this one: it needs no name.
+fn read_compensate<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    id: &str,
+    defaults: &Defaults,
+) -> Option<Box<Draft<'n>>> {
+    let undo = node.get("compensate")?;
+    if let Some(within) = reader.within {
+        let message =
+            format!("only the workflow's own steps can have `compensate`, this one is inside `{within}`");
+        reader.report.at(undo, code::CONFLICT, message);
         return None;
     }
-    let meant = did_you_mean(word, TYPES.iter().map(|(name, _)| *name));
-    reader.report.at(type_node, code::BAD_VALUE, format!("unknown step type `{word}`{meant}"));
-    if meant.is_empty() {
-        reader.report.hint("known types: task, run, http, condition, parallel, delay");
-    }
-    None
+    let unnamed = Unnamed { id: format!("compensate_{id}"), allowed: true };
+    reader.inside(Some("compensate"), &[], |reader| read_step(reader, undo, &unnamed, defaults)).map(Box::new)
 }
 
-/// Fields that no step has, fields of later versions, and fields of other forms, each with its own sentence.
-fn check_fields(reader: &mut Reader<'_>, node: &Node, form: Form) {
-    let own = |key: &str| {
-        COMMON.contains(&key) || form.fields().contains(&key) || (form.is_work() && OF_WORK.contains(&key))
-    };
-    let all: Vec<&str> = COMMON
-        .into_iter()
-        .chain(OF_WORK)
-        .chain(FORMS.iter().flat_map(|form| form.fields().iter().copied()))
-        .collect();
-    for entry in node.entries().unwrap_or_default().iter().filter(|entry| !own(&entry.key)) {
-        let key = entry.key.as_str();
-        if FIELDS_LATER.contains(&key) {
-            reader.report.at_key(entry, code::NOT_SUPPORTED, format!("`{key}` is not supported yet"));
-        } else if all.contains(&key) {
-            let message = format!("`{key}` does not apply to a step of type `{}`", form.word());
-            reader.report.at_key(entry, code::CONFLICT, message);
-            if form == Form::Parallel && OF_WORK.contains(&key) {
-                reader.report.hint("set it on the children, or under `defaults`");
-            }
-        } else {
-            let known = all.iter().copied().filter(|known| own(known));
-            let message = format!("unknown field `{key}`{}", did_you_mean(key, known));
-            reader.report.at_key(entry, code::UNKNOWN_FIELD, message);
-        }
-    }
-}
-
-fn read_id(reader: &mut Reader<'_>, node: &Node, index: usize) -> (String, Text) {
+fn read_id(reader: &mut Reader<'_>, node: &Node, unnamed: &Unnamed) -> (String, Text) {
     let name = node.get("name").and_then(|node| reader.name(node, "`name`"));
-    let place = format!("step_{}", index + 1);
     let Some(id_node) = node.get("id") else {
-        if node.get("name").is_none() {
+        if node.get("name").is_none() && !unnamed.allowed {
             reader.report.at(node, code::MISSING_FIELD, "a step needs a `name` or an `id`");
         }
-        let name = name.unwrap_or_else(|| Text::from(place.as_str()));
-        return (slug(&name).unwrap_or(place), name);
+        let id = name.as_deref().and_then(slug).unwrap_or_else(|| unnamed.id.clone());
+        return (id, name.unwrap_or_else(|| Text::from(unnamed.id.as_str())));
     };
-    let Some(id) = reader.text(id_node, "`id`") else { return (place.clone(), Text::from(place)) };
+    let Some(id) = reader.text(id_node, "`id`") else {
+        return (unnamed.id.clone(), Text::from(unnamed.id.as_str()));
+    };
     if !is_identifier(id) {
         reader.report.at(
             id_node,
@@ -275,6 +246,11 @@ fn read_id(reader: &mut Reader<'_>, node: &Node, index: usize) -> (String, Text)
         );
     }
     (id.to_owned(), name.unwrap_or_else(|| Text::from(id)))
+}
+
+/// Whether expressions can use a word as a name.
+pub(super) fn is_name(word: &str) -> bool {
+    is_identifier(word) && !RESERVED.contains(&word)
 }
 
 fn is_identifier(id: &str) -> bool {
@@ -303,15 +279,18 @@ pub(super) fn slug(name: &str) -> Option<String> {
     }
 }
 
-fn read_options(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults) -> Options {
+fn read_options(reader: &mut Reader<'_>, node: &Node, form: Form, defaults: &Defaults) -> Options {
     let mut labels = defaults.labels.clone();
     labels.extend(reader.labels(node, "labels"));
+    let timeout = reader.time_limit(node, "timeout");
     Options {
-        timeout: reader.time_limit(node, "timeout").unwrap_or(defaults.timeout),
+        timeout: timeout.unwrap_or(defaults.timeout),
         queue_timeout: reader.time_limit(node, "queueTimeout"),
         retry: reader.retry(node, &defaults.retry),
         continue_on_error: reader.switch(node, "continueOnError").unwrap_or(false),
         labels,
         priority: reader.priority(node),
+        limit: timeout.filter(|_| !form.is_work()),
+        compensate: None,
     }
 }

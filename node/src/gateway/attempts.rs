@@ -6,7 +6,7 @@ use std::sync::Arc;
 use orc_client::wire::{
     AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, TaskChanged, TaskStatus, codes,
 };
-use orc_domain::{Command, Failure, Json, Rejection, Task, TaskId, Text, Token};
+use orc_domain::{Command, Failure, HeldAttempt, Json, Rejection, Task, TaskId, Text, Token};
 
 use super::{
     Gateway,
@@ -68,7 +68,8 @@ pub async fn heartbeat(gateway: Arc<Gateway>, call: Call) -> Answered {
     if let Some(assignment) = &task.assignment
         && let Ok(hands) = gateway.hands()
     {
-        hands.coordinator.heartbeat(&assignment.component).await;
+        let attempt = HeldAttempt { task: id, token };
+        hands.coordinator.attempt_heartbeat(&assignment.component, attempt).await;
     }
     Ok(Reply::json(&pulse(&task)))
 }

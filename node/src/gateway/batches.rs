@@ -60,13 +60,13 @@ pub async fn list(gateway: Arc<Gateway>, _: Call) -> Answered {
 
 /// `GET /batches/{id}`
 pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
-    Ok(Reply::json(&gateway.batch(&call.param("id")?)?.view()))
+    Ok(Reply::json(&gateway.batch_of(&call.param("id")?)?.view()))
 }
 
 /// `POST /batches/{id}/cancel`: what was done stays done.
 pub async fn cancel(gateway: Arc<Gateway>, call: Call) -> Answered {
     let _: Reason = call.json_or_default()?;
-    let batch = gateway.batch(&call.param("id")?)?;
+    let batch = gateway.batch_of(&call.param("id")?)?;
     batch.stop();
     Ok(Reply::json(&batch.view()))
 }
@@ -78,14 +78,16 @@ fn statuses_of(action: &BatchAction) -> Result<BTreeSet<u8>, Refusal> {
         all().filter(|status| words.contains(&Run::STATUSES[usize::from(*status)])).collect()
     };
     Ok(match action {
-        BatchAction::Cancel => all().filter(|status| !Run::is_ended(*status)).collect(),
+        BatchAction::Cancel | BatchAction::Terminate => {
+            all().filter(|status| !Run::is_ended(*status)).collect()
+        }
         BatchAction::Pause => named(&["running", "waiting"]),
         BatchAction::Resume => named(&["paused"]),
+        BatchAction::Retry => named(&["failed", "cancelled", "timed_out"]),
         BatchAction::Delete => all().filter(|status| Run::is_ended(*status)).collect(),
         BatchAction::Unknown(other) => {
-            let known = [BatchAction::Cancel, BatchAction::Pause, BatchAction::Resume, BatchAction::Delete];
-            let known: Vec<&str> = known.iter().map(BatchAction::as_str).collect();
-            let meant = did_you_mean(other, known.iter().copied());
+            let known = ["cancel", "terminate", "pause", "resume", "retry", "delete"];
+            let meant = did_you_mean(other, known);
             return Err(Refusal::invalid("/action", format!("there is no action `{other}`{meant}"))
                 .hint(format!("there are {}", known.join(", "))));
         }
@@ -126,7 +128,7 @@ impl Gateway {
         }
     }
 
-    fn batch(&self, id: &str) -> Result<Arc<Batch>, Refusal> {
+    fn batch_of(&self, id: &str) -> Result<Arc<Batch>, Refusal> {
         self.batches.get(id).ok_or_else(|| {
             let refusal = Refusal::new(codes::NOT_FOUND, format!("this node knows no batch {id}"));
             let own = self.cluster.node().0.to_string();

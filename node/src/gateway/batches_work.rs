@@ -12,7 +12,8 @@ use std::{
 
 use futures::future::join_all;
 use orc_client::wire::{BatchAction, BatchStatus, BatchView, RunFilter, codes};
-use orc_domain::{Command, Idempotency, RunId, Text, Timestamp};
+use orc_domain::{Command, CreateRun, Idempotency, IdempotencyKey, RunId, Text, Timestamp};
+use orc_raft::error::ReadError;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -153,18 +154,19 @@ impl Batch {
         }
     }
 
-    fn command(&self, run: RunId) -> Command {
-        match &self.wanted.action {
-            BatchAction::Cancel => {
-                let reason = || Text::from(format!("cancelled by batch {}", self.id));
-                Command::CancelRun { run, reason: self.wanted.reason.clone().unwrap_or_else(reason) }
-            }
+    /// What is asked of a run; none where it takes more than one command.
+    fn command(&self, run: RunId) -> Option<Command> {
+        let reason = |what: &str| {
+            let own = || Text::from(format!("{what} by batch {}", self.id));
+            self.wanted.reason.clone().unwrap_or_else(own)
+        };
+        Some(match &self.wanted.action {
+            BatchAction::Cancel => Command::CancelRun { run, reason: reason("cancelled") },
+            BatchAction::Terminate => Command::TerminateRun { run, reason: reason("terminated") },
             BatchAction::Pause => Command::PauseRun { run },
             BatchAction::Resume => Command::ResumeRun { run },
-            BatchAction::Delete | BatchAction::Unknown(_) => {
-                Command::DeleteEnded { runs: vec![run], tasks: Vec::new() }
-            }
-        }
+            BatchAction::Retry | BatchAction::Delete | BatchAction::Unknown(_) => return None,
+        })
     }
 }
 
@@ -201,13 +203,12 @@ impl Gateway {
             if batch.stopped.load(Ordering::Relaxed) {
                 break;
             }
-            if deletes
-                && self.ask(Command::DeleteEnded { runs: chunk.to_vec(), tasks: Vec::new() }).await.is_ok()
-            {
+            // One that lives again would have all of them refused.
+            if deletes && self.delete(chunk).await.is_ok() {
                 batch.count(u64::try_from(chunk.len()).unwrap_or(u64::MAX), Ok(()));
                 continue;
             }
-            let asked = chunk.iter().map(|run| self.ask(batch.command(*run)));
+            let asked = chunk.iter().map(|run| self.steer_one(batch, *run));
             join_all(asked).await.into_iter().for_each(|outcome| batch.count(1, outcome));
         }
         let mut progress = batch.progress.lock();
@@ -216,11 +217,37 @@ impl Gateway {
         progress.end = Some((status, self.cluster.now()));
     }
 
-    async fn ask(&self, command: Command) -> Result<(), Trouble> {
+    async fn steer_one(&self, batch: &Batch, run: RunId) -> Result<(), Trouble> {
+        match (batch.command(run), &batch.wanted.action) {
+            (Some(command), _) => self.ask(None, command).await,
+            (None, BatchAction::Retry) => self.retry_one(run).await,
+            (None, _) => self.delete(&[run]).await,
+        }
+    }
+
+    /// Deletes runs with their parts.
+    async fn delete(&self, runs: &[RunId]) -> Result<(), Trouble> {
+        let unavailable = |error: ReadError| Trouble::Unavailable(error.to_string());
+        for delete in self.cluster.deletion(runs).await.map_err(unavailable)? {
+            self.ask(None, Command::DeleteEnded(delete)).await?;
+        }
+        Ok(())
+    }
+
+    async fn retry_one(&self, run: RunId) -> Result<(), Trouble> {
+        let refused = |refusal: Refusal| Trouble::Refused(refusal.detail().to_owned());
+        let (create, definition) = self.to_retry(run, true).await.map_err(refused)?;
+        // Asked again where nobody could say, it is the same run.
+        let same = Idempotency { key: IdempotencyKey(create.id.0.into_bytes()), request: 0 };
+        let create = CreateRun { body: Some(definition), ..create };
+        self.ask(Some(same), Command::CreateRun(Box::new(create))).await
+    }
+
+    async fn ask(&self, idempotency: Option<Idempotency>, command: Command) -> Result<(), Trouble> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.propose(None, command.clone()).await {
+            match self.propose(idempotency, command.clone()).await {
                 Ok(outcome) => {
                     return outcome.result.map(|_| ()).map_err(|why| Trouble::Refused(why.to_string()));
                 }

@@ -5,7 +5,10 @@ use std::{str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use orc_client::wire::{self, codes, headers, paths};
-use orc_domain::{BadId, ComponentId, Idempotency, IdempotencyKey, RunId, StateKey, TaskId};
+use orc_domain::{
+    BadId, ComponentId, Expect, Idempotency, IdempotencyKey, RunId, ScheduleId, StateKey, TaskId,
+    WorkflowName,
+};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use warp::http::{HeaderMap, Method, header};
@@ -70,6 +73,50 @@ impl Call {
     /// The state key that the path names.
     pub fn state_key(&self) -> Result<StateKey, Refusal> {
         self.param("key")?.parse().map_err(|error: BadId| Refusal::bad_request(error.to_string()))
+    }
+
+    /// The workflow that the path names.
+    pub fn workflow_name(&self) -> Result<WorkflowName, Refusal> {
+        let unknown = |error: BadId| Refusal::not_found(format!("there is no such workflow: {error}"));
+        self.param("name")?.parse().map_err(unknown)
+    }
+
+    /// The schedule that the path names.
+    pub fn schedule_id(&self) -> Result<ScheduleId, Refusal> {
+        self.id(|error: BadId| Refusal::bad_request(error.to_string()))
+    }
+
+    /// The body as a workflow document, JSON or YAML.
+    pub fn document(&self) -> Result<&str, Refusal> {
+        match self.media_type().as_deref() {
+            None
+            | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain" | headers::JSON) => {
+            }
+            Some(other) => {
+                let detail = format!("the body is `{other}`, expected application/json or application/yaml");
+                return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, detail));
+            }
+        }
+        std::str::from_utf8(&self.body).map_err(|_| Refusal::bad_request("the body is not UTF-8"))
+    }
+
+    /// What must hold of the version of what is written: `If-Match` or `If-None-Match`.
+    pub fn condition(&self) -> Result<Expect, Refusal> {
+        match (self.text_header(headers::IF_MATCH)?, self.text_header(headers::IF_NONE_MATCH)?) {
+            (None, None) => Ok(Expect::Any),
+            (Some("*"), None) => Ok(Expect::Present),
+            (Some(tag), None) => {
+                let wrong = || {
+                    Refusal::bad_request(format!("If-Match must be one version such as \"3\", not `{tag}`"))
+                };
+                headers::entity_tag_version(tag).map(Expect::Version).ok_or_else(wrong)
+            }
+            (None, Some("*")) => Ok(Expect::Absent),
+            (None, Some(other)) => Err(Refusal::bad_request(format!(
+                "If-None-Match can only be `*` when writing, not `{other}`"
+            ))),
+            (Some(_), Some(_)) => Err(Refusal::bad_request("give If-Match or If-None-Match, not both")),
+        }
     }
 
     fn id<T: FromStr>(&self, refuse: impl FnOnce(T::Err) -> Refusal) -> Result<T, Refusal> {

@@ -122,7 +122,7 @@ pub fn line_and_column(text: &[u8], place: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orc_client::wire::{ScheduleTask, SetState, StartRun};
+    use orc_client::wire::{ScheduleTask, SetState};
 
     fn check<T: DeserializeOwned>(body: &str, status: u16, pointer: &str, words: &str) {
         let Err(refusal) = read::<T>(body.as_bytes()) else { panic!("{body} should be refused") };
@@ -140,7 +140,7 @@ mod tests {
         check::<ScheduleTask>("{\"name\":\"a\",\"typ\":\"x\"}", 400, "/typ", "did you mean `type`?");
         check::<ScheduleTask>("{\"name\":\"a\",\"priority\":9}", 422, "/priority", "");
         check::<ScheduleTask>("{\"name\":\"a\",\"labels\":{\"gpu\":true}}", 422, "/labels/gpu", "string");
-        check::<StartRun>("{\"inputs\":{}}", 422, "", "missing field `definition`");
+        check::<SetState>("{}", 422, "", "missing field `value`");
         check::<SetState>("[", 400, "", "EOF");
     }
 

@@ -2,6 +2,7 @@
 //! Owns routes, bodies' limits and streams; the rules are in the domain, the truth in the replicated state.
 
 mod access;
+mod approvals;
 mod attempts;
 mod batches;
 mod batches_work;
@@ -14,10 +15,17 @@ mod config;
 mod definitions;
 mod dispatch;
 mod events;
+mod explain;
+mod family;
 mod feed;
 mod filter;
+mod form;
+mod hooks;
 mod json;
 pub mod listen;
+mod logs;
+mod logs_stream;
+mod logs_take;
 mod messages;
 mod names;
 mod nodes;
@@ -25,10 +33,13 @@ mod paging;
 mod poll;
 mod problem;
 pub mod render;
+mod repeat;
+mod repeats;
 mod reply;
 mod routes;
 mod runs;
 mod runs_start;
+mod schedules;
 mod search;
 mod searched;
 mod session;
@@ -37,13 +48,18 @@ mod sse;
 pub mod starting;
 mod state;
 mod state_write;
+mod steps;
 mod system;
 mod tasks;
+mod tasks_backlog;
 mod tasks_batch;
 mod tasks_create;
+mod tasks_dead;
 mod validate;
 mod waiters;
 mod watch;
+mod workflow_versions;
+mod workflows;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -54,10 +70,14 @@ use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, St
 use orc_domain::Unavailable;
 use tokio::sync::watch as tokio_watch;
 
-use crate::{metrics::Metrics, server::Cluster};
+use crate::{
+    config::Secrets,
+    logs::LogStore,
+    metrics::Metrics,
+    server::{Catalog, Cluster},
+};
 use batches_work::Batches;
 pub use body::BodyLimits;
-use definitions::Definitions;
 use problem::Refusal;
 use routes::Router;
 use waiters::Waiters;
@@ -69,10 +89,13 @@ pub struct Gateway {
     pub cluster: Cluster,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What tasks logged on this node.
+    pub logs: Arc<LogStore>,
     router: Router,
     limits: BodyLimits,
     waiters: Waiters,
-    definitions: Definitions,
+    catalog: Arc<Catalog>,
+    secrets: Secrets,
     batches: Batches,
     hands: OnceLock<Hands>,
     phase: tokio_watch::Sender<Phase>,
@@ -106,14 +129,23 @@ pub enum Phase {
 
 impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
-    pub fn new(cluster: Cluster, metrics: Arc<Metrics>, limits: BodyLimits) -> Arc<Gateway> {
+    pub fn new(
+        cluster: Cluster,
+        catalog: Arc<Catalog>,
+        metrics: Arc<Metrics>,
+        limits: BodyLimits,
+        secrets: Secrets,
+        logs: Arc<LogStore>,
+    ) -> Arc<Gateway> {
         Arc::new(Gateway {
             cluster,
             metrics,
+            logs,
             router: Router::new(),
             limits,
             waiters: Waiters::default(),
-            definitions: Definitions::default(),
+            catalog,
+            secrets,
             batches: Batches::default(),
             hands: OnceLock::new(),
             phase: tokio_watch::Sender::new(Phase::Starting),

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use orc_domain::{Definition, Recorded, RunId, StepIx};
+use orc_domain::{BlockIx, Definition, Recorded, RunId, StepIx};
 
 use super::{
     Gateway,
@@ -15,15 +15,16 @@ const KNOWN_MAX: usize = 1_024;
 
 /// Definitions of the runs that events speak of.
 #[derive(Default)]
-pub struct KnownNames(BTreeMap<RunId, Arc<Definition>>);
+pub struct KnownNames(BTreeMap<RunId, (Arc<Definition>, BlockIx)>);
 
 impl Names for KnownNames {
     fn step(&self, run: RunId, step: StepIx) -> Option<String> {
-        self.0.get(&run)?.steps.get(usize::from(step)).map(|step| step.id.to_string())
+        let (definition, block) = self.0.get(&run)?;
+        definition.block(*block).get(usize::from(step)).map(|step| step.id.to_string())
     }
 
     fn workflow(&self, run: RunId) -> Option<String> {
-        self.0.get(&run).map(|definition| definition.name.to_string())
+        self.0.get(&run).map(|(definition, _)| definition.name.to_string())
     }
 }
 
@@ -43,8 +44,8 @@ impl Gateway {
         }
     }
 
-    async fn definition_of(&self, run: RunId) -> Option<Arc<Definition>> {
+    async fn definition_of(&self, run: RunId) -> Option<(Arc<Definition>, BlockIx)> {
         let run = self.cluster.find_run(run).await.ok()??;
-        self.cluster.find_definition(run.definition).await.ok()?
+        Some((self.cluster.find_definition(run.definition).await.ok()??, run.block))
     }
 }

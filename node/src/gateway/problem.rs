@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use orc_client::wire::{Problem, ProblemError, codes, headers};
-use orc_domain::{Rejection, Unavailable};
+use orc_domain::{Limited, Rejection, Unavailable};
 use orc_raft::error::{Chain, ReadError};
 use warp::http::{HeaderName, HeaderValue};
 
-use crate::definition::DefinitionErrors;
+use crate::{definition::DefinitionErrors, server::CatalogError};
 
 /// A request that gets no result: a problem and the headers that go with it.
 #[derive(Debug)]
@@ -133,6 +133,21 @@ pub fn definition_errors(errors: DefinitionErrors) -> Vec<ProblemError> {
     errors.0.into_iter().map(place).collect()
 }
 
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CatalogError::UnknownWorkflow(name) => orc_domain::Rejection::WorkflowUnknown { name }.into(),
+            CatalogError::UnknownVersion(name, _) => Refusal::not_found(detail)
+                .hint(format!("GET /api/v1/workflows/{name}/versions lists those that there are")),
+            CatalogError::Unreadable(..) => {
+                Refusal::new(codes::VALIDATION_FAILED, detail).hint("apply it anew")
+            }
+            CatalogError::Read(error) => error.into(),
+        }
+    }
+}
+
 impl From<Unavailable> for Refusal {
     fn from(unavailable: Unavailable) -> Self {
         let detail = unavailable.to_string();
@@ -204,6 +219,14 @@ impl From<Rejection> for Refusal {
             }
             Rejection::StateVersionConflict { version, present, .. } => conflict(detail, version, present),
             Rejection::StateKeyAbsent { .. } => Refusal::not_found(detail),
+            Rejection::LimitExceeded { what: Limited::PausedActions, .. } => {
+                Refusal::new(codes::LIMIT_EXCEEDED, detail)
+                    .hint("GET /api/v1/tasks/backlog lists them: resume one")
+            }
+            Rejection::LimitExceeded {
+                what: Limited::Workflows | Limited::WorkflowVersions | Limited::Schedules,
+                ..
+            } => Refusal::new(codes::LIMIT_EXCEEDED, detail).hint("delete some that nobody needs any more"),
             Rejection::LimitExceeded { .. } => Refusal::new(codes::LIMIT_EXCEEDED, detail)
                 .hint("wait until some have ended, or raise the limit: PUT /api/v1/cluster/config")
                 .retry_after(Duration::from_secs(5)),
@@ -213,11 +236,37 @@ impl From<Rejection> for Refusal {
                 Refusal::invalid(format!("/{}", error.name.replace('.', "/")), detail)
             }
             Rejection::EvaluationNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
+            Rejection::ApprovalNotAwaited { .. } | Rejection::ReplyNotAwaited { .. } => {
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+                    .hint("somebody else decided, or the step has ended: GET /api/v1/runs/{id}")
+            }
+            Rejection::NotAnApprover { .. } => Refusal::new(codes::FORBIDDEN, detail)
+                .hint("one of the `approvers` of the step has to decide"),
+            Rejection::GroupBusy { run, .. } => Refusal::new(codes::CONCURRENCY_CONFLICT, detail).hint(
+                format!("wait for {run}, or let the workflow queue: `concurrency: {{ onConflict: queue }}`"),
+            ),
             Rejection::Invalid(_) => Refusal::new(codes::VALIDATION_FAILED, detail),
             Rejection::RunNotEnded { run, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
                 .hint(format!("cancel it first: POST /api/v1/runs/{run}/cancel")),
             Rejection::TaskNotEnded { task, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
                 .hint(format!("cancel it first: POST /api/v1/tasks/{task}/cancel")),
+            Rejection::TaskStarted { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("a priority can be changed while a task is blocked, queued or retrying"),
+            Rejection::TaskNotDead { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("GET /api/v1/tasks/dead lists those that gave up: they failed or timed out"),
+            Rejection::WorkflowUnknown { .. } => Refusal::not_found(detail)
+                .hint("GET /api/v1/workflows lists workflows; POST a document there to keep one"),
+            Rejection::WorkflowPaused { name } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("POST /api/v1/workflows/{name}/resume lets it start runs again")),
+            Rejection::WorkflowConflict { version, .. } | Rejection::ScheduleConflict { version, .. } => {
+                version_conflict(detail, version)
+            }
+            Rejection::ScheduleUnknown { .. } => {
+                Refusal::not_found(detail).hint("GET /api/v1/schedules lists schedules")
+            }
+            Rejection::ScheduleOfFile { workflow, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("change the file's `triggers` and apply it: PUT /api/v1/workflows/{workflow}")),
+            Rejection::PlanNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
         }
     }
 }
@@ -231,6 +280,17 @@ fn conflict(detail: String, version: u64, present: bool) -> Refusal {
     refusal
         .hint(format!("read the key, then try again with If-Match: {tag}"))
         .header(HeaderName::from_static(headers::ETAG), &tag)
+}
+
+fn version_conflict(detail: String, version: u64) -> Refusal {
+    let tag = headers::entity_tag(version);
+    let refusal = Refusal::new(codes::VERSION_CONFLICT, detail);
+    match version {
+        0 => refusal.hint("there is none of this name: make it with If-None-Match: *"),
+        _ => refusal
+            .hint(format!("read it, then try again with If-Match: {tag}"))
+            .header(HeaderName::from_static(headers::ETAG), &tag),
+    }
 }
 
 #[cfg(test)]

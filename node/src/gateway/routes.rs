@@ -7,9 +7,10 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, attempts, batches, call::Call, calls, cluster, components, config, events, messages, nodes,
-    poll, reply::Answered, runs, runs_start, session, state, state_write, system, tasks, tasks_create,
-    validate, watch,
+    Gateway, approvals, attempts, batches, call::Call, calls, cluster, components, config, events, explain,
+    family, hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered, runs,
+    runs_start, schedules, session, state, state_write, steps, system, tasks, tasks_backlog, tasks_create,
+    tasks_dead, validate, watch, workflow_versions, workflows,
 };
 
 /// An asynchronous handler.
@@ -53,13 +54,37 @@ pub static ROUTES: &[Route] = routes! {
     paths::BATCHES => GET batches::list, POST batches::start;
     paths::BATCH => GET batches::get;
     paths::BATCH_CANCEL => POST batches::cancel;
+    paths::RUN_TERMINATE => POST runs::terminate;
+    paths::RUN_SIGNAL => POST runs::signal;
+    paths::RUN_RETRY => POST repeats::retry;
+    paths::RUN_RERUN => POST repeats::rerun;
+    paths::RUN_CHILDREN => GET family::children;
+    paths::RUN_GRAPH => GET family::graph;
+    paths::RUN_STEP => GET steps::get;
+    paths::RUN_ITEMS => GET steps::items;
+    paths::APPROVALS => GET approvals::list;
+    paths::APPROVAL_APPROVE => POST approvals::approve;
+    paths::APPROVAL_REJECT => POST approvals::reject;
+    paths::RUN_LOGS => GET logs::of_run;
+    paths::RUN_LOGS_STREAM => GET logs_stream::of_run;
+    paths::RUN_EXPLAIN => GET explain::run;
     paths::TASKS => GET tasks::list, POST tasks_create::create;
-    paths::TASK => GET tasks::get;
+    paths::TASK => GET tasks::get, PATCH tasks_backlog::change;
     paths::TASK_WAIT => GET tasks::wait;
     paths::TASK_CANCEL => POST tasks::cancel;
+    paths::TASK_RETRY => POST tasks_dead::retry;
+    paths::TASK_EXPLAIN => GET explain::task;
+    paths::TASKS_BACKLOG => GET tasks_backlog::list;
+    paths::TASKS_DEAD => GET tasks_dead::list;
+    paths::TASKS_DEAD_REQUEUE => POST tasks_dead::requeue;
+    paths::TASKS_DEAD_DROP => POST tasks_dead::drop_dead;
+    paths::ACTION_PAUSE => POST tasks_backlog::pause;
+    paths::ACTION_RESUME => POST tasks_backlog::resume;
     paths::TASK_COMPLETE => POST attempts::complete;
     paths::TASK_FAIL => POST attempts::fail;
     paths::TASK_HEARTBEAT => POST attempts::heartbeat;
+    paths::TASK_LOGS => GET logs::of_task, POST logs_take::post;
+    paths::TASK_LOGS_STREAM => GET logs_stream::of_task;
     paths::COMPONENTS => GET components::list;
     paths::COMPONENT => GET components::get, PUT components::register, DELETE components::deregister;
     paths::COMPONENT_CONNECT => GET session::connect;
@@ -83,6 +108,22 @@ pub static ROUTES: &[Route] = routes! {
     paths::CLUSTER_CONFIG => GET config::get, PUT config::put;
     paths::CLUSTER_SNAPSHOT => POST cluster::snapshot;
     WORKFLOWS_VALIDATE => POST validate::validate;
+    paths::WORKFLOWS => GET workflows::list, POST workflows::apply;
+    paths::WORKFLOW => GET workflows::get, PUT workflows::put, DELETE workflows::delete;
+    paths::WORKFLOW_VERSIONS => GET workflow_versions::list;
+    paths::WORKFLOW_VERSION => GET workflow_versions::get;
+    paths::WORKFLOW_DIFF => GET workflow_versions::diff;
+    paths::WORKFLOW_GRAPH => GET workflow_versions::graph;
+    paths::WORKFLOW_PAUSE => POST workflows::pause;
+    paths::WORKFLOW_RESUME => POST workflows::resume;
+    paths::WORKFLOW_SCHEMA => GET workflow_versions::schema;
+    paths::SCHEDULES => GET schedules::list, POST schedules::create;
+    paths::SCHEDULE => GET schedules::get, PUT schedules::put, DELETE schedules::delete;
+    paths::SCHEDULE_PAUSE => POST schedules::pause;
+    paths::SCHEDULE_RESUME => POST schedules::resume;
+    paths::SCHEDULE_TRIGGER => POST schedules::trigger;
+    paths::SCHEDULE_NEXT => GET schedules::next;
+    paths::HOOK => POST hooks::receive;
     paths::STATUS => GET system::status;
     INFO => GET system::info;
     paths::HEALTHZ => GET system::healthz;
@@ -166,12 +207,18 @@ mod tests {
     fn paths_lead_to_their_route_and_nowhere_else() {
         check(Method::GET, "/api/v1/runs/run_1/wait", Ok(paths::RUN_WAIT));
         check(Method::POST, "/api/v1/components/broadcast", Ok(paths::COMPONENTS_BROADCAST));
+        check(Method::POST, "/api/v1/tasks/dead/requeue", Ok(paths::TASKS_DEAD_REQUEUE));
+        check(Method::GET, "/api/v1/tasks/dead", Ok(paths::TASKS_DEAD));
+        check(Method::POST, "/api/v1/tasks/dead", Err("GET"));
+        check(Method::POST, "/api/v1/tasks/task_1/retry", Ok(paths::TASK_RETRY));
         check(Method::GET, "/api/v1/state/keys/a%2Fb", Ok(paths::STATE_KEY));
         check(Method::HEAD, "/healthz", Ok(paths::HEALTHZ));
         check(Method::DELETE, "/api/v1/runs", Err("GET, POST"));
         check(Method::GET, "/api/v1/runs/", Err(""));
         check(Method::GET, "/api/v1//runs", Err(""));
         check(Method::GET, "/API/v1/runs", Err(""));
+        check(Method::GET, "/api/v1/workflows/a/versions/1/diff/2", Ok(paths::WORKFLOW_DIFF));
+        check(Method::POST, "/api/v1/workflows/validate", Ok(WORKFLOWS_VALIDATE));
         check(Method::GET, "/", Err(""));
     }
 }

@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orc_client::wire::{Reason, RunChanged, RunSummary, RunView, RunsQuery, StepView, WaitQuery};
-use orc_domain::{Answer, Command, Run, RunId, Text};
+use orc_client::wire::{Raw, Reason, RunChanged, RunSummary, RunView, RunsQuery, StepView, WaitQuery, codes};
+use orc_domain::{Answer, Command, Definition, Json, Run, RunId, RunStatus, Text};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +20,7 @@ use super::{
     },
     reply::{Answered, Reply},
     search::Parameters,
+    tasks_create::PAYLOAD_MAX,
     waiters::Subject,
 };
 
@@ -85,8 +86,12 @@ pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
             return Err(refusal);
         }
     }
-    let accepted =
-        gateway.command(&call, Command::DeleteEnded { runs: vec![run], tasks: Vec::new() }).await?;
+    let mut deletion = gateway.cluster.deletion(&[run]).await?;
+    let last = deletion.pop().unwrap_or_default();
+    for parts in deletion {
+        gateway.accepted(gateway.propose(None, Command::DeleteEnded(parts)).await?).await?;
+    }
+    let accepted = gateway.command(&call, Command::DeleteEnded(last)).await?;
     Ok(Reply::nothing().rev(accepted.rev).replayed(accepted.replayed))
 }
 
@@ -109,6 +114,34 @@ pub async fn resume(gateway: Arc<Gateway>, call: Call) -> Answered {
     let run = call.run_id()?;
     let _: Reason = call.json_or_default()?;
     gateway.steer(&call, Command::ResumeRun { run }).await
+}
+
+/// `POST /runs/{id}/terminate`
+pub async fn terminate(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = call.run_id()?;
+    let reason = reason(&call, "terminated by a user")?;
+    gateway.steer(&call, Command::TerminateRun { run, reason }).await
+}
+
+/// `POST /runs/{id}/signals/{name}`: the body is what the awaiting step yields.
+pub async fn signal(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let (run, name) = (call.run_id()?, call.param("name")?);
+    let data: Option<Raw> = call.json_or_default()?;
+    if name.len() > 128 {
+        return Err(Refusal::bad_request("a signal's name has at most 128 bytes"));
+    }
+    let data = within(data.as_ref().map_or("null", |data| data.get()), "a signal's data")?;
+    gateway.steer(&call, Command::SignalRun { run, name: Text::from(name), data }).await
+}
+
+/// JSON of a body that goes into the log, if it is not too long.
+pub fn within(json: &str, what: &str) -> Result<Json, Refusal> {
+    if json.len() > PAYLOAD_MAX {
+        let detail = format!("{what} has at most {PAYLOAD_MAX} bytes");
+        let refusal = Refusal::new(codes::PAYLOAD_TOO_LARGE, detail);
+        return Err(refusal.hint("keep large data elsewhere and send a reference to it"));
+    }
+    Ok(Json::from(json))
 }
 
 /// Why, as the caller says, else the given words.
@@ -172,9 +205,14 @@ impl Gateway {
         })
     }
 
-    async fn show_run(&self, run: &Run) -> Result<RunView, Refusal> {
+    /// A run with its steps and why it waits.
+    pub async fn show_run(&self, run: &Run) -> Result<RunView, Refusal> {
         let definition = self.cluster.find_definition(run.definition).await?;
-        let surroundings = if run.status.is_terminal() { None } else { Some(self.surroundings().await?) };
+        let surroundings = match run.status.is_terminal() {
+            true => None,
+            false => Some(Surroundings { holders: self.holders(run).await?, ..self.surroundings().await? }),
+        };
+        let parent = self.parent_of(run).await?;
         let task = |id| self.cluster.task(&id);
         let shown = Shown {
             run,
@@ -182,17 +220,33 @@ impl Gateway {
             task: &task,
             surroundings: surroundings.as_ref(),
             now: self.cluster.now(),
+            parent: parent.as_ref().map(|(run, definition)| (&**run, definition.as_deref())),
         };
         Ok(shown.view())
     }
 
+    /// Who holds the concurrency group that a run waits for.
+    async fn holders(&self, run: &Run) -> Result<Vec<RunId>, Refusal> {
+        match run.group.as_ref().filter(|_| run.status == RunStatus::Queued) {
+            Some(group) => Ok(self.cluster.holders(run, group).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn parent_of(&self, run: &Run) -> Result<Option<(Arc<Run>, Option<Arc<Definition>>)>, Refusal> {
+        let Some(parent) = &run.parent else { return Ok(None) };
+        let Some(parent) = self.cluster.find_run(parent.run).await? else { return Ok(None) };
+        let definition = self.cluster.find_definition(parent.definition).await?;
+        Ok(Some((parent, definition)))
+    }
+
     /// What reasons for waiting are found from.
     pub async fn surroundings(&self) -> Result<Surroundings, Refusal> {
-        let tasks_running = self.cluster.census().await?.counts.tasks_running;
         Ok(Surroundings {
             components: self.cluster.components(),
-            tasks_running,
+            census: self.cluster.census().await?,
             config: self.cluster.config(),
+            holders: Vec::new(),
         })
     }
 }

@@ -363,6 +363,8 @@ mod tests {
             ended_at: None,
             duration_ms: None,
             rev: 0,
+            workflow_version: Some(String::new()),
+            started_by: String::new(),
         };
         let Ok(Value::Object(map)) = serde_json::to_value(summary) else { panic!("it is an object") };
         let shown: BTreeSet<&str> = map.keys().map(String::as_str).collect();

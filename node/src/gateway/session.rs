@@ -7,7 +7,9 @@ use futures::{SinkExt, StreamExt, stream::SplitSink};
 use orc_actors::{ConnectError, Goodbye, Order, SessionHandle, SessionLink};
 use orc_client::wire::{
     self,
-    session::{Bye, ByeReason, ComponentMessage, Hello, NodeMessage, Welcome, encode_frame, frame_lines},
+    session::{
+        AttemptRef, Bye, ByeReason, ComponentMessage, Hello, NodeMessage, Welcome, encode_frame, frame_lines,
+    },
 };
 use orc_domain::{BadId, ComponentId, HeldAttempt, RegisterComponent, Token, Unavailable};
 use tokio::{sync::mpsc, time::timeout};
@@ -22,6 +24,7 @@ use super::{
     call::Call,
     components::registration,
     listen::Slot,
+    logs_take::Intake,
     messages::component_reply,
     poll::{cancel_order, message_order},
     problem::Refusal,
@@ -88,7 +91,8 @@ async fn serve(gateway: Arc<Gateway>, id: ComponentId, socket: WebSocket, slot: 
         return;
     }
     let (answers, answered) = mpsc::channel(ANSWERS_MAX);
-    let mut reader = Reader { link, results: Results::new(gateway.clone(), answers.clone()), answers };
+    let results = Results::new(gateway.clone(), answers.clone());
+    let mut reader = Reader { link, results, answers, logs: Intake::new(gateway.clone()) };
     let read = async {
         for line in lines {
             reader.take(line).await?;
@@ -126,11 +130,7 @@ async fn next_text(
 }
 
 async fn open(gateway: &Gateway, id: &ComponentId, hello: Hello) -> Result<SessionHandle, ByeReason> {
-    let held = hello.held.iter().map(|attempt| {
-        let task = attempt.task_id.parse().map_err(|_: BadId| ByeReason::Protocol)?;
-        Ok(HeldAttempt { task, token: Token(attempt.token) })
-    });
-    let held = held.collect::<Result<Vec<HeldAttempt>, ByeReason>>()?;
+    let held = held(&hello.held).map_err(|Broken| ByeReason::Protocol)?;
     let info = of_hello(id.clone(), hello).map_err(|refusal| {
         tracing::info!(component = %id, detail = refusal.detail(), "a hello is refused");
         ByeReason::Protocol
@@ -148,6 +148,14 @@ async fn open(gateway: &Gateway, id: &ComponentId, hello: Hello) -> Result<Sessi
             ConnectError::Unavailable(_) => ByeReason::from("unavailable"),
         }
     })
+}
+
+fn held(attempts: &[AttemptRef]) -> Result<Vec<HeldAttempt>, Broken> {
+    let attempt = |attempt: &AttemptRef| {
+        let task = attempt.task_id.parse().map_err(|_: BadId| Broken)?;
+        Ok(HeldAttempt { task, token: Token(attempt.token) })
+    };
+    attempts.iter().map(attempt).collect()
 }
 
 fn of_hello(id: ComponentId, hello: Hello) -> Result<RegisterComponent, Refusal> {
@@ -179,6 +187,7 @@ struct Reader {
     link: SessionLink,
     results: Results,
     answers: mpsc::Sender<NodeMessage>,
+    logs: Intake,
 }
 
 impl Reader {
@@ -189,7 +198,11 @@ impl Reader {
             ComponentMessage::Hello(_) => return Err(Broken),
             ComponentMessage::Complete(complete) => self.results.complete(complete).await,
             ComponentMessage::Fail(fail) => self.results.fail(fail).await,
-            ComponentMessage::Heartbeat(_) | ComponentMessage::Unknown(_) => {}
+            ComponentMessage::Log(log) => self.logs.take(log),
+            ComponentMessage::Heartbeat(beat) => {
+                held(&beat.attempts)?.iter().for_each(|attempt| self.link.attempt_heartbeat(attempt));
+            }
+            ComponentMessage::Unknown(_) => {}
             ComponentMessage::Reply(reply) => {
                 let said = component_reply(reply.payload.as_deref().map(|raw| raw.get()), reply.error);
                 let told = reply.message_id.parse().map(|message| self.link.reply(message, said));

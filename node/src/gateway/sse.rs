@@ -24,6 +24,12 @@ pub fn event(text: &mut String, event: &wire::Event) {
     let _ = write!(text, "id: {}\ndata: {data}\n\n", event.seq);
 }
 
+/// Lines of a log; its id is the place behind them on every node, so that any node can go on after it.
+pub fn log_page(page: &wire::LogPage) -> String {
+    let data = serde_json::to_string(page).expect("a page has string keys and memory does not fail");
+    format!("id: {}\ndata: {data}\n\n", page.next)
+}
+
 /// A sign of life with the place up to which everything wanted was sent.
 pub fn heartbeat(upto: u64) -> String {
     format!(": heartbeat\nid: {upto}\n\n")

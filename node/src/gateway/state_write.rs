@@ -18,7 +18,7 @@ use super::{
 /// `PUT /state/keys/{key}`
 pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
     let key = call.state_key()?;
-    let expect = condition(&call)?;
+    let expect = call.condition()?;
     let body: SetState = call.json()?;
     let command = Command::SetState { key: key.clone(), value: Some(Json::from(body.value.get())), expect };
     let accepted = gateway.command(&call, command).await.map_err(|refusal| compared(refusal, expect))?;
@@ -31,7 +31,7 @@ pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
 /// `DELETE /state/keys/{key}`
 pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
     let key = call.state_key()?;
-    let expect = match condition(&call)? {
+    let expect = match call.condition()? {
         Expect::Absent => return Err(Refusal::bad_request("If-None-Match makes no sense with DELETE")),
         expect => expect,
     };
@@ -51,21 +51,4 @@ fn compared(refusal: Refusal, expect: Expect) -> Refusal {
         Expect::Any => return refusal,
     };
     if refusal.code() == codes::STATE_VERSION_CONFLICT { refusal.and(&expected) } else { refusal }
-}
-
-fn condition(call: &Call) -> Result<Expect, Refusal> {
-    match (call.text_header(headers::IF_MATCH)?, call.text_header(headers::IF_NONE_MATCH)?) {
-        (None, None) => Ok(Expect::Any),
-        (Some("*"), None) => Ok(Expect::Present),
-        (Some(tag), None) => {
-            let wrong =
-                || Refusal::bad_request(format!("If-Match must be one version such as \"3\", not `{tag}`"));
-            headers::entity_tag_version(tag).map(Expect::Version).ok_or_else(wrong)
-        }
-        (None, Some("*")) => Ok(Expect::Absent),
-        (None, Some(other)) => {
-            Err(Refusal::bad_request(format!("If-None-Match can only be `*` when writing, not `{other}`")))
-        }
-        (Some(_), Some(_)) => Err(Refusal::bad_request("give If-Match or If-None-Match, not both")),
-    }
 }

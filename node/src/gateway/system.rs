@@ -74,6 +74,10 @@ pub async fn status(gateway: Arc<Gateway>, call: Call) -> Answered {
             task_scheduler: TaskSchedulerStatus {
                 running_tasks: number(counts.tasks_running),
                 queued_tasks: number(counts.tasks_queued),
+                dead_tasks: number(counts.tasks_dead),
+                dead_tasks_overflowed: census.dead_overflowed,
+                paused_actions: census.paused_actions.iter().map(ToString::to_string).collect(),
+                deadlocks: census.stuck.iter().map(ToString::to_string).collect(),
             },
             component_coordinator: ComponentCoordinatorStatus {
                 connected_components: number(counts.components_connected),

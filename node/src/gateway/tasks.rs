@@ -106,17 +106,19 @@ impl Gateway {
         })
     }
 
-    async fn show_task(&self, task: &Task) -> Result<TaskView, Refusal> {
+    pub(super) async fn show_task(&self, task: &Task) -> Result<TaskView, Refusal> {
         let surroundings = if task.status.is_terminal() { None } else { Some(self.surroundings().await?) };
         let mut view = view(task, surroundings.as_ref(), true);
         view.step_id = self.step_name(task.id);
+        view.dead_at = self.cluster.dead(&task.id).map(|dead| render::time(dead.at));
         Ok(view)
     }
 
     /// The id of the step that a task stands for.
     pub fn step_name(&self, task: TaskId) -> Option<String> {
         let (run, step) = task.step()?;
-        let definition = self.cluster.definition(&self.cluster.run(&run)?.definition)?;
-        definition.steps.get(usize::from(step)).map(|step| step.id.to_string())
+        let run = self.cluster.run(&run)?;
+        let definition = self.cluster.definition(&run.definition)?;
+        definition.block(run.block).get(usize::from(step)).map(|step| step.id.to_string())
     }
 }

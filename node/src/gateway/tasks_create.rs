@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use orc_client::wire::{
-    Retry as WireRetry, ScheduleTask, ScheduleTasks, TaskScheduled, TasksScheduled, codes, paths,
+    Retry as WireRetry, ScheduleTask, ScheduleTasks, TaskScheduled, TasksScheduled, When, codes, paths,
 };
 use orc_domain::{
     Answer, ClusterConfig, Command, Dependency, Json, NewTask, Outcome, Priority, Rejection, Retry, TaskId,
-    TaskStatus, Text,
+    TaskStatus, Text, Timestamp,
 };
 
 use super::{
@@ -38,8 +38,8 @@ pub async fn create(gateway: Arc<Gateway>, call: Call) -> Answered {
         return Err(Refusal::invalid("", format!("a batch has 1 to {BATCH_MAX} tasks")));
     }
     let planned = plan(&asked, batch)?;
-    let config = gateway.cluster.config();
-    let new = planned.iter().map(|planned| new_task(planned, &asked[planned.place], &config, batch));
+    let (config, now) = (gateway.cluster.config(), gateway.cluster.now());
+    let new = planned.iter().map(|planned| new_task(planned, &asked[planned.place], &config, (now, batch)));
     let tasks = new.collect::<Result<Vec<NewTask>, Refusal>>()?;
     let accepted = gateway.create_tasks(&call, tasks, &planned, batch).await?;
     let Answer::Tasks(answered) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
@@ -72,7 +72,7 @@ fn new_task(
     planned: &Planned,
     asked: &ScheduleTask,
     config: &ClusterConfig,
-    batch: bool,
+    (now, batch): (Timestamp, bool),
 ) -> Result<NewTask, Refusal> {
     let at = |field: &str| planned.pointer(batch, field);
     let text = |field: &str, text: &str, most: usize| match text.len() {
@@ -111,6 +111,13 @@ fn new_task(
         timeout: time("timeout", asked.timeout)?,
         queue_timeout: time("queueTimeout", asked.queue_timeout)?,
         retry,
+        run_at: asked.run_at.map(|when| match when {
+            When::At(at) => Timestamp(at.0),
+            When::In(millis) => now + millis.into(),
+        }),
+        total_timeout: time("totalTimeout", asked.total_timeout)?,
+        heartbeat_timeout: time("heartbeatTimeout", asked.heartbeat_timeout)?,
+        requeued_from: None,
     })
 }
 
@@ -125,19 +132,19 @@ fn retry_of(asked: &WireRetry, default: &Retry, pointer: &str) -> Result<Retry, 
     if asked.limit.is_some_and(|limit| !(1..=1_000).contains(&limit)) {
         return wrong("limit", "`limit` must be 1 to 1000 attempts");
     }
-    let codes = asked.non_retryable.iter().map(|code| Text::from(code.as_str()));
+    let codes = |asked: &[String], default: &[Text]| match asked {
+        [] => default.to_vec(),
+        codes => codes.iter().map(|code| Text::from(code.as_str())).collect(),
+    };
     Ok(Retry {
         limit: asked.limit.unwrap_or(default.limit),
         delay: asked.delay.map_or(default.delay, Duration::from),
         backoff_percent,
         delay_max: asked.max_delay.map_or(default.delay_max, Duration::from),
         jitter: asked.jitter.unwrap_or(default.jitter),
-        non_retryable: if asked.non_retryable.is_empty() {
-            default.non_retryable.clone()
-        } else {
-            codes.collect()
-        },
+        non_retryable: codes(&asked.non_retryable, &default.non_retryable),
         lost_max: asked.max_lost.unwrap_or(default.lost_max),
+        on: codes(&asked.on, &default.on),
     })
 }
 
@@ -168,7 +175,7 @@ impl Gateway {
     }
 
     /// Says of each dependency that is not live how it ended, where the archive knows.
-    async fn with_ended(&self, mut tasks: Vec<NewTask>) -> Result<Vec<NewTask>, Refusal> {
+    pub(super) async fn with_ended(&self, mut tasks: Vec<NewTask>) -> Result<Vec<NewTask>, Refusal> {
         let own: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).collect();
         let open = tasks.iter_mut().flat_map(|task| &mut task.dependencies);
         for dependency in

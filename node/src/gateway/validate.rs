@@ -1,87 +1,63 @@
 //! `POST /workflows/validate`: every mistake of a document, and its graph. Nothing is stored.
 //! Knows nothing of runs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use orc_client::wire::{ProblemError, codes, headers};
-use orc_domain::Definition;
+use orc_client::wire::ProblemError;
 use serde::Serialize;
 
 use super::{
     Gateway,
     call::Call,
-    definitions::compile,
-    problem::{Refusal, definition_errors},
+    problem::definition_errors,
     reply::{Answered, Reply},
 };
-use crate::definition::Compiled;
+use crate::definition::{
+    Compiled, Compiler,
+    outline::{self, StepOutline},
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Validated {
+struct Validated<'c> {
     valid: bool,
     errors: Vec<ProblemError>,
-    warnings: Vec<String>,
+    warnings: &'c [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    workflow: Option<String>,
+    workflow: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    graph: Option<Vec<Node>>,
-}
-
-/// A step of the graph.
-#[derive(Serialize)]
-struct Node {
-    id: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    needs: Vec<String>,
+    graph: Option<Vec<StepOutline<'c>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    handlers: BTreeMap<&'static str, Vec<StepOutline<'c>>>,
 }
 
 /// Checks a document, JSON or YAML: 200 with `valid` and the mistakes.
 pub async fn validate(gateway: Arc<Gateway>, call: Call) -> Answered {
-    match call.media_type().as_deref() {
-        None
-        | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain" | headers::JSON) => {}
-        Some(other) => {
-            let detail = format!("the body is `{other}`, expected application/json or application/yaml");
-            return Err(Refusal::new(codes::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
-    }
-    let text = std::str::from_utf8(&call.body).map_err(|_| Refusal::bad_request("the body is not UTF-8"))?;
-    Ok(Reply::json(&match compile(text, &gateway.cluster.config()) {
-        Ok(compiled) => valid(compiled),
-        Err(errors) => Validated {
+    let text = call.document()?;
+    Ok(match Compiler::new(&gateway.cluster.config()).text(text) {
+        Ok(compiled) => Reply::json(&valid(&compiled)),
+        Err(errors) => Reply::json(&Validated {
             valid: false,
             errors: definition_errors(errors),
-            warnings: Vec::new(),
+            warnings: &[],
             workflow: None,
             mode: None,
             graph: None,
-        },
-    }))
+            handlers: BTreeMap::new(),
+        }),
+    })
 }
 
-fn valid(compiled: Compiled) -> Validated {
+fn valid(compiled: &Compiled) -> Validated<'_> {
     Validated {
         valid: true,
         errors: Vec::new(),
-        warnings: compiled.warnings,
-        workflow: Some(compiled.workflow),
+        warnings: &compiled.warnings,
+        workflow: Some(&compiled.workflow),
         mode: Some(compiled.mode.name()),
-        graph: Some(graph(&compiled.definition)),
+        graph: Some(outline::steps(&compiled.definition)),
+        handlers: outline::handlers(&compiled.definition),
     }
-}
-
-fn graph(definition: &Definition) -> Vec<Node> {
-    let id = |place: &u16| definition.steps[usize::from(*place)].id.to_string();
-    let node = |step: &orc_domain::StepDef| Node {
-        id: step.id.to_string(),
-        name: step.name.to_string(),
-        kind: step.kind.name(),
-        needs: step.needs.iter().map(id).collect(),
-    };
-    definition.steps.iter().map(node).collect()
 }

@@ -79,9 +79,35 @@ impl Waiters {
             | Event::ComponentDraining { .. }
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged { .. }
+            | Event::FanStarted { .. }
+            | Event::ItemEnded { .. }
+            | Event::ItemsCollected { .. }
+            | Event::StepStopping { .. }
+            | Event::StepReturned { .. }
+            | Event::TimeAwaited { .. }
+            | Event::SignalAwaited { .. }
+            | Event::ApprovalAwaited { .. }
+            | Event::MessageAwaited { .. }
+            | Event::ApprovalDecided { .. }
+            | Event::RunSignalled { .. }
+            | Event::SignalTaken { .. }
+            | Event::RunConcluding { .. }
+            | Event::HandlerEnded { .. }
+            | Event::HandlersDropped { .. }
+            | Event::Emitted { .. }
             | Event::Configured(_)
+            | Event::TaskDeadLettered { .. }
+            | Event::DeadTaskRequeued { .. }
+            | Event::DeadTasksDropped { .. }
+            | Event::TaskPriorityChanged { .. }
+            | Event::ActionPaused { .. }
+            | Event::ActionResumed { .. }
+            | Event::DeadlockDetected { .. }
+            | Event::DeadlockResolved { .. }
             | Event::RunsDeleted { .. }
-            | Event::TasksDeleted { .. } => {}
+            | Event::TasksDeleted { .. }
+            | Event::Workflow(_)
+            | Event::Schedule(_) => {}
         }
     }
 }
@@ -145,7 +171,7 @@ mod tests {
 
     fn ended(run: RunId) -> Event {
         let (status, conclusion) = (RunStatus::Completed, Conclusion::Success);
-        Event::RunEnded { run, status, conclusion, outputs: Json::null(), failure: None }
+        Event::RunEnded { run, status, conclusion, outputs: Json::null(), failure: None, parent: None }
     }
 
     #[tokio::test]

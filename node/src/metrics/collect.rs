@@ -30,7 +30,13 @@ impl Gauges {
             applied: make.gauge("orc_raft_applied_index", "The last log index applied."),
             events: make.gauge("orc_events_last_seq", "Number of the last event."),
             waiting: make.gauge("orc_store_rows_waiting", "Rows, events and answers that wait for the disk."),
-            stuck: make.gauge("orc_stuck_work", "Pieces of work found that nothing can wake: must be 0."),
+            stuck: make.gauge("orc_stuck_work", "Pieces of work that nothing can wake: must be 0."),
+            tasks_dead: make.gauge("orc_tasks_dead", "Tasks on the dead-letter list."),
+            tasks_dead_overflowed: make.gauge(
+                "orc_tasks_dead_overflowed",
+                "Tasks that left the dead-letter list because it was full.",
+            ),
+            actions_paused: make.gauge("orc_actions_paused", "Actions of which no tasks are assigned."),
             lag: make.add(prometheus::IntGaugeVec::new(lag, &["peer"])),
         }
     }
@@ -61,11 +67,14 @@ impl Metrics {
             gauges.tasks_running.set(number(census.counts.tasks_running));
             gauges.components_connected.set(number(census.counts.components_connected));
             gauges.state_keys.set(number(census.counts.keys));
+            gauges.stuck.set(number(census.stuck.len()));
+            gauges.tasks_dead.set(number(census.counts.tasks_dead));
+            gauges.tasks_dead_overflowed.set(number(census.dead_overflowed));
+            gauges.actions_paused.set(number(census.paused_actions.len()));
         }
         if let Some(work) = gateway.work() {
             gauges.sessions.set(number(work.sessions));
             gauges.messages.set(number(work.messages_waiting));
-            gauges.stuck.set(number(work.totals.stuck));
         }
         let leadership = cluster.leadership();
         gauges.is_leader.set(i64::from(leadership.is_leader));

@@ -63,6 +63,9 @@ struct Gauges {
     events: IntGauge,
     waiting: IntGauge,
     stuck: IntGauge,
+    tasks_dead: IntGauge,
+    tasks_dead_overflowed: IntGauge,
+    actions_paused: IntGauge,
     lag: IntGaugeVec,
 }
 

@@ -2,14 +2,16 @@
 //! Knows nothing of HTTP; the only file beside `seams` that calls the replica's readers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Counts, Definition, DefinitionId, Idempotency, KeyRecord, NodeId,
-    Recorded, Run, RunId, StateKey, Task, TaskId, Timestamp, Unavailable, VersionRecord,
+    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition,
+    DefinitionId, FanChunk, FanKey, Group, Idempotency, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus,
+    Schedule, ScheduleId, State, StateKey, StepIx, Task, TaskId, Text, Timestamp, Unavailable, VersionRecord,
+    Workflow, WorkflowName, WorkflowVersion,
 };
 use orc_raft::{
     error::ReadError,
@@ -44,10 +46,46 @@ type Counted = (Instant, Arc<Census>);
 pub struct Census {
     /// Of the whole cluster.
     pub counts: Counts,
+    /// Some of the tasks that run.
+    pub tasks_running: Vec<TaskId>,
+    /// Some of the runs that have started.
+    pub runs_active: Vec<RunId>,
+    /// Actions of which no tasks are assigned.
+    pub paused_actions: Arc<BTreeSet<ActionName>>,
+    /// Work that nothing can wake, as it was reported.
+    pub stuck: Arc<BTreeSet<Text>>,
+    /// Tasks that left the dead-letter list because it was full.
+    pub dead_overflowed: u64,
     running_on: BTreeMap<ComponentId, u32>,
 }
 
+/// Holders of a limit that a census names.
+const HOLDERS_MAX: usize = 5;
+
 impl Census {
+    fn of(state: &State) -> Census {
+        let mut running_on = BTreeMap::new();
+        let mut tasks_running = Vec::new();
+        for (id, task) in state.tasks.iter() {
+            if let Some(assignment) = &task.assignment {
+                *running_on.entry(assignment.component.clone()).or_default() += 1;
+                if tasks_running.len() < HOLDERS_MAX {
+                    tasks_running.push(*id);
+                }
+            }
+        }
+        let active = state.runs.iter().filter(|(_, run)| run.status != RunStatus::Queued);
+        Census {
+            counts: state.counts(),
+            tasks_running,
+            runs_active: active.take(HOLDERS_MAX).map(|(id, _)| *id).collect(),
+            paused_actions: state.meta.paused_actions.clone(),
+            stuck: state.meta.stuck.clone(),
+            dead_overflowed: state.meta.dead_overflowed,
+            running_on,
+        }
+    }
+
     /// Tasks that a component works on.
     pub fn running_on(&self, component: &ComponentId) -> u32 {
         self.running_on.get(component).copied().unwrap_or(0)
@@ -109,6 +147,16 @@ impl Cluster {
         self.reader().inspect(move |state| state.has_answered(&idempotency)).await
     }
 
+    /// The nodes of the cluster as this one knows them, itself included.
+    pub fn members(&self) -> Vec<NodeId> {
+        self.replica.members()
+    }
+
+    /// Asks a node something that needs no agreement.
+    pub async fn ask(&self, node: NodeId, request: Vec<u8>) -> Result<Vec<u8>, Unavailable> {
+        self.replica.ask(node, request).await
+    }
+
     fn reader(&self) -> &StateReader {
         self.replica.reader()
     }
@@ -125,18 +173,46 @@ impl Cluster {
         {
             return Ok(census.clone());
         }
-        let count = |state: &orc_domain::State| {
-            let mut running_on = BTreeMap::new();
-            for (_, task) in state.tasks.iter() {
-                if let Some(assignment) = &task.assignment {
-                    *running_on.entry(assignment.component.clone()).or_default() += 1;
-                }
-            }
-            Census { counts: state.counts(), running_on }
-        };
-        let census = Arc::new(self.reader().inspect(count).await?);
+        let census = Arc::new(self.reader().inspect(Census::of).await?);
         *self.counted.lock() = Some((Instant::now(), census.clone()));
         Ok(census)
+    }
+}
+
+/// What waits, and what gave up.
+impl Cluster {
+    /// What waits and runs of each action.
+    pub async fn backlog(&self) -> Result<BTreeMap<ActionName, ActionBacklog>, ReadError> {
+        self.reader().inspect(State::backlog).await
+    }
+
+    /// A task's place on the dead-letter list.
+    pub fn dead(&self, id: &TaskId) -> Option<Arc<DeadTask>> {
+        self.reader().dead(id)
+    }
+
+    /// Rows of the dead-letter list, the newest task first.
+    pub fn list_dead(
+        &self,
+        filter: impl Fn(&DeadTask) -> bool,
+        before: Option<TaskId>,
+        limit: usize,
+    ) -> Vec<Arc<DeadTask>> {
+        self.reader().list_dead(before, limit, filter)
+    }
+
+    /// The oldest tasks of the dead-letter list, of one action or of all, and how many there are.
+    pub async fn oldest_dead(
+        &self,
+        action: Option<ActionName>,
+        limit: usize,
+    ) -> Result<(Vec<TaskId>, usize), ReadError> {
+        let look = move |state: &State| {
+            let meant = |dead: &DeadTask| action.as_ref().is_none_or(|action| dead.action == *action);
+            let all = || state.dead.iter().filter(|(_, dead)| meant(dead)).map(|(task, _)| *task);
+            (all().take(limit).collect(), all().count())
+        };
+        self.reader().inspect(look).await
     }
 }
 
@@ -183,6 +259,45 @@ impl Cluster {
         self.reader().keys(prefix, after, limit, filter)
     }
 
+    /// A workflow kept by name.
+    pub fn workflow(&self, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.reader().workflow(name)
+    }
+
+    /// Workflows by name, after `after`.
+    pub fn workflows(&self, after: Option<&WorkflowName>, limit: usize) -> Vec<Arc<Workflow>> {
+        self.reader().workflows(after, limit)
+    }
+
+    /// A version of a workflow.
+    pub async fn find_workflow_version(
+        &self,
+        name: WorkflowName,
+        version: u64,
+    ) -> Result<Option<Arc<WorkflowVersion>>, ReadError> {
+        self.reader().find_workflow_version(name, version).await
+    }
+
+    /// Versions of a workflow before `before`, the newest first.
+    pub async fn workflow_versions(
+        &self,
+        name: WorkflowName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Arc<WorkflowVersion>>, ReadError> {
+        Ok(self.reader().list_workflow_versions(name, before, limit).await?.rows)
+    }
+
+    /// A schedule.
+    pub fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.reader().schedule(id)
+    }
+
+    /// Schedules by name, after `after`.
+    pub fn schedules(&self, after: Option<&ScheduleId>, limit: usize) -> Vec<Arc<Schedule>> {
+        self.reader().schedules(after, limit)
+    }
+
     /// A run, live or ended.
     pub async fn find_run(&self, id: RunId) -> Result<Option<Arc<Run>>, ReadError> {
         self.reader().find_run(id).await
@@ -196,6 +311,26 @@ impl Cluster {
     /// A definition, in use or not.
     pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
         self.reader().find_definition(id).await
+    }
+
+    /// A row of items of a `foreach`, under way or ended.
+    pub async fn find_fan(&self, key: FanKey) -> Result<Option<Arc<FanChunk>>, ReadError> {
+        self.reader().find_fan(key).await
+    }
+
+    /// Steps that await an approval, from a place on, in the order of their runs.
+    pub async fn approvals(
+        &self,
+        from: (RunId, StepIx),
+        count: usize,
+    ) -> Result<Vec<(RunId, StepIx)>, ReadError> {
+        self.reader().inspect(move |state| state.approvals(from, count)).await
+    }
+
+    /// The runs that hold the places of a run's concurrency group.
+    pub async fn holders(&self, run: &Run, group: &Group) -> Result<Vec<RunId>, ReadError> {
+        let (workflow, name) = (run.workflow.clone(), group.name.clone());
+        self.reader().inspect(move |state| state.group(&workflow, &name).0).await
     }
 
     /// Kept versions of a state key, the newest first.

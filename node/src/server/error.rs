@@ -1,7 +1,7 @@
 //! Why a node does not start or ends by itself, and the process's exit code for it.
 //! Knows nothing of how errors are told.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use orc_domain::Rejection;
 use orc_raft::replica::StartFailure;
@@ -24,6 +24,15 @@ pub enum ServerError {
     /// The actors.
     #[error("the actors cannot start")]
     Actors(#[source] orc_actors::StartError),
+    /// The logs of tasks.
+    #[error("the logs of tasks in {folder} cannot be opened")]
+    Logs {
+        /// Where they are.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The cluster's settings when it is founded.
     #[error("the cluster refuses its first configuration: {0}")]
     Settings(Rejection),
@@ -35,6 +44,7 @@ impl ServerError {
         match self {
             ServerError::Replica(failure) => u8::try_from(failure.exit_code()).unwrap_or(1),
             ServerError::Listen { .. } => 69,
+            ServerError::Logs { .. } => 74,
             ServerError::Actors(_) => 71,
             ServerError::Settings(_) => 78,
         }

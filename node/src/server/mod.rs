@@ -1,9 +1,11 @@
 //! One node from start to end: replica, HTTP, actors, readiness; then the same in reverse.
 //! Knows the order and the deadlines; every part does its own work.
 
+mod catalog;
 mod cluster;
 mod error;
 mod founding;
+mod parts;
 mod retention;
 mod seams;
 
@@ -18,12 +20,14 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use cluster::Cluster;
+pub use catalog::{Catalog, CatalogError, Stored};
+pub use cluster::{Census, Cluster};
 pub use error::ServerError;
 
 use crate::{
-    config::{ServerConfig, Start},
+    config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
+    logs::{self, LogStore},
     metrics::Metrics,
 };
 use seams::Seams;
@@ -34,7 +38,11 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 const READY_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a node until `shutdown` completes, then stops it in order.
-pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+pub async fn run(
+    config: ServerConfig,
+    secrets: Secrets,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
     let mut shutdown = std::pin::pin!(shutdown);
     // Bound first: an address in use is told before anything is written.
     let address = config.listen;
@@ -46,7 +54,8 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
         never = starting::answer(&socket, config.limits.header_timeout) => match never {},
         () = &mut shutdown => return Ok(()),
     };
-    let node = Node::start(&config, replica, socket)?;
+    let logs = open_logs(&config).await?;
+    let node = Node::start(&config, secrets, replica, socket, logs)?;
     announce(&config, &node);
     let ended = tokio::select! {
         founded = node.become_ready(&config) => match founded {
@@ -60,6 +69,14 @@ pub async fn run(config: ServerConfig, shutdown: impl Future<Output = ()> + Send
     };
     node.stop().await;
     ended
+}
+
+/// Opens the logs of tasks; an old folder may hold many.
+async fn open_logs(config: &ServerConfig) -> Result<Arc<LogStore>, ServerError> {
+    let (folder, limits) = (logs::folder(&config.data_dir), config.task_logs);
+    let failed = |source| ServerError::Logs { folder: logs::folder(&config.data_dir), source };
+    let opened = tokio::task::spawn_blocking(move || LogStore::open(folder, limits)).await;
+    opened.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)
 }
 
 /// Where clients reach the node; port 0 took a free one.
@@ -114,7 +131,13 @@ struct Node {
 }
 
 impl Node {
-    fn start(config: &ServerConfig, replica: Replica, socket: TcpListener) -> Result<Node, ServerError> {
+    fn start(
+        config: &ServerConfig,
+        secrets: Secrets,
+        replica: Replica,
+        socket: TcpListener,
+        logs: Arc<LogStore>,
+    ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
         let cluster = Cluster::new(replica.clone());
         let metrics = Arc::new(Metrics::new());
@@ -123,7 +146,8 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let gateway = Gateway::new(cluster, metrics.clone(), limits);
+        let catalog = Catalog::new(replica.clone());
+        let gateway = Gateway::new(cluster, catalog.clone(), metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,
@@ -134,14 +158,14 @@ impl Node {
             tokio::spawn(metrics.follow_leadership(replica.leadership())),
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
-        let seams = Seams::new(replica);
+        let seams = Seams::new(replica, catalog);
         let options = Options {
             health_check_interval: config.health_check_interval,
             ..Options::new(tokio::runtime::Handle::current())
         };
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
-        seams.answer_with(handles.coordinator.clone());
+        seams.answer_with(handles.coordinator.clone(), logs);
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),
             coordinator: handles.coordinator.clone(),
@@ -181,6 +205,7 @@ impl Node {
             warn!("requests were still under way and are cut");
         }
         helpers.iter().for_each(JoinHandle::abort);
+        gateway.logs.flush().await;
         info!("stopped");
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orc_actors::ProposerHandle;
-use orc_domain::{Command, DELETED_MAX, RunId, TaskId, Timestamp};
+use orc_domain::{Command, DeleteEnded, RunId, TaskId, Timestamp};
 use orc_raft::{error::ReadError, store::Place};
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -39,21 +39,23 @@ pub async fn enforce(cluster: Cluster, proposer: ProposerHandle) {
                 continue;
             }
         };
-        let Some(command) = found else {
+        if found.is_empty() {
             reached = Reached::default();
             sleep(INTERVAL).await;
-            continue;
-        };
-        if let Err(error) = proposer.propose(command).await {
-            debug!(%error, "what was kept long enough stays a little longer");
-            reached = Reached::default();
-            sleep(INTERVAL).await;
+        }
+        for delete in found {
+            if let Err(error) = proposer.propose(Command::DeleteEnded(delete)).await {
+                debug!(%error, "what was kept long enough stays a little longer");
+                reached = Reached::default();
+                sleep(INTERVAL).await;
+                break;
+            }
         }
     }
 }
 
-/// The command that deletes what is overdue; none if nothing is.
-async fn overdue(cluster: &Cluster, reached: &mut Reached) -> Result<Option<Command>, ReadError> {
+/// The commands that delete what is overdue; none if nothing is.
+async fn overdue(cluster: &Cluster, reached: &mut Reached) -> Result<Vec<DeleteEnded>, ReadError> {
     let reader = cluster.replica().reader();
     // What was deleted before is gone from the counts then.
     reader.drain().await?;
@@ -62,19 +64,18 @@ async fn overdue(cluster: &Cluster, reached: &mut Reached) -> Result<Option<Comm
         Timestamp(now.0.saturating_sub(u64::try_from(kept_for.as_millis()).unwrap_or(u64::MAX)))
     };
     let runs_end = (before(config.runs_kept_for), u64::from(config.runs_kept_max));
-    let mut runs = reader.overdue_runs(runs_end, reached.runs.take(), DELETED_MAX / 2).await?;
+    let mut runs = reader.overdue_runs(runs_end, reached.runs.take(), DeleteEnded::MAX / 2).await?;
     let tasks_end = (before(config.tasks_kept_for), u64::from(config.tasks_kept_max));
-    let mut tasks = reader.overdue_tasks(tasks_end, reached.tasks.take(), DELETED_MAX / 2).await?;
-    if runs.is_empty() && tasks.is_empty() {
-        return Ok(None);
-    }
+    let mut tasks = reader.overdue_tasks(tasks_end, reached.tasks.take(), DeleteEnded::MAX / 2).await?;
     (reached.runs, reached.tasks) = (runs.last().cloned(), tasks.last().cloned());
     // One that lives again would have all of them refused.
     runs.retain(|place| reader.run(&place.key).is_none());
     tasks.retain(|place| reader.task(&place.key).is_none());
-    let command = Command::DeleteEnded {
-        runs: runs.into_iter().map(|place| place.key).collect(),
-        tasks: tasks.into_iter().map(|place| place.key).collect(),
-    };
-    Ok(Some(command))
+    let runs: Vec<RunId> = runs.into_iter().map(|place| place.key).collect();
+    let mut commands = cluster.deletion(&runs).await?;
+    if !tasks.is_empty() {
+        let tasks = tasks.into_iter().map(|place| place.key).collect();
+        commands.push(DeleteEnded { tasks, ..DeleteEnded::default() });
+    }
+    Ok(commands)
 }

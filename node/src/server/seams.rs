@@ -1,26 +1,31 @@
 //! The actors' view of the replica: the two seams of `orc-actors` over `orc-raft`.
 //! Translates and nothing else.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, NodeId, Outcome, Proposal, Run,
-    RunId, Task, TaskId, Timestamp, Unavailable, outstanding,
+    ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
+    NodeId, Outcome, Proposal, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text,
+    Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
 
+use super::Catalog;
+use crate::logs::{self, LogStore};
+
 /// The replica as the actors see it.
 pub struct Seams {
     replica: Replica,
+    catalog: Arc<Catalog>,
     leadership: watch::Receiver<Leadership>,
 }
 
 impl Seams {
     /// Over a running node; a task follows who leads for as long as the node runs.
-    pub fn new(replica: Replica) -> Arc<Seams> {
+    pub fn new(replica: Replica, catalog: Arc<Catalog>) -> Arc<Seams> {
         let mut theirs = replica.leadership();
         let translate = |leadership: &orc_raft::replica::Leadership| Leadership {
             leader: leadership.leader,
@@ -33,14 +38,19 @@ impl Seams {
                 ours.send_replace(translate(&theirs.borrow_and_update()));
             }
         });
-        Arc::new(Seams { replica, leadership })
+        Arc::new(Seams { replica, catalog, leadership })
     }
 
-    /// Lets other nodes ask the components connected here.
-    pub fn answer_with(&self, coordinator: CoordinatorHandle) {
+    /// Lets other nodes ask the components connected here, and read the logs kept here.
+    pub fn answer_with(&self, coordinator: CoordinatorHandle, logs: Arc<LogStore>) {
         self.replica.set_ask_handler(Arc::new(move |_, request| {
-            let coordinator = coordinator.clone();
-            Box::pin(async move { coordinator.handle_ask(&request).await })
+            let (coordinator, logs) = (coordinator.clone(), logs.clone());
+            Box::pin(async move {
+                match logs::Request::of_bytes(&request) {
+                    Some(request) => logs.read(request).await.to_bytes(),
+                    None => coordinator.handle_ask(&request).await,
+                }
+            })
         }));
     }
 }
@@ -78,10 +88,10 @@ impl ReplicatedState for Seams {
         })
     }
 
-    fn stuck(&self) -> BoxFuture<'static, Vec<String>> {
+    fn stuck_news(&self) -> BoxFuture<'static, Option<BTreeSet<Text>>> {
         let replica = self.replica.clone();
         // A node that stops cannot say.
-        Box::pin(async move { replica.reader().inspect(orc_domain::State::stuck).await.unwrap_or_default() })
+        Box::pin(async move { replica.reader().inspect(State::stuck_news).await.unwrap_or_default() })
     }
 
     fn run(&self, id: &RunId) -> Option<Arc<Run>> {
@@ -102,6 +112,24 @@ impl ReplicatedState for Seams {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.replica.reader().definition(id)
+    }
+
+    fn key(&self, key: &StateKey) -> Option<Json> {
+        self.replica.reader().key(key)?.value.clone()
+    }
+
+    fn child(
+        &self,
+        name: Text,
+        version: Option<u32>,
+        inputs: Json,
+    ) -> BoxFuture<'static, Result<ChildStart, Failure>> {
+        let catalog = self.catalog.clone();
+        Box::pin(async move { catalog.child(&name, version, &inputs).await })
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.replica.reader().schedule(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

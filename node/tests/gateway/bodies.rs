@@ -96,6 +96,24 @@ async fn a_broken_workflow_gets_every_mistake_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_checked_workflow_shows_what_is_inside_its_steps_and_its_handlers() {
+    let node = shared().await;
+    let text = "name: x\nsteps:\n- { id: a, foreach: { items: [1, 2] }, run: echo, compensate: { run: undo } }\n\
+                finally: [{ emit: { type: my.end } }]\n";
+    let request =
+        node.request(Method::POST, "/api/v1/workflows/validate").header("content-type", "application/yaml");
+    let told = Answer::of(request.body(text).send().await.expect("an answer")).await.ok(200);
+    let step = &told["graph"][0];
+    assert_eq!((&step["type"], &step["each"][0]["type"]), (&"foreach".into(), &"task".into()));
+    assert_eq!(step["compensate"][0]["id"], "compensate_a");
+    assert_eq!(told["handlers"]["finally"][0]["type"], "emit");
+    assert!(
+        told["handlers"]["onFailure"].is_null() && step["each"][0]["each"].is_null(),
+        "only what is there"
+    );
+}
+
+#[tokio::test]
 async fn half_a_request_is_not_waited_for() {
     let node = shared().await;
     let address = node.base.trim_start_matches("http://").to_owned();

@@ -3,9 +3,20 @@
 
 mod bodies;
 mod calls;
+mod commands;
 mod ends;
+mod fans;
+mod hands;
+mod hooks;
 mod lists;
+mod logs;
 mod node;
+mod parts;
+mod people;
+mod queue;
+mod repeats;
+mod schedules;
 mod streams;
 mod work;
+mod workflows;
 mod writes;

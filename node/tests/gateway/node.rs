@@ -28,6 +28,7 @@ pub async fn shared() -> Asked {
         .get_or_init(|| async {
             let mut command = server(1, None);
             command.args(["--bootstrap", "--preset", "testing", "--set", "limits.header-timeout=1s"]);
+            command.env("ORC_SECRET_TEST_HOOK", "s3cret");
             start(command).await
         })
         .await;

@@ -77,6 +77,10 @@ impl StateDisk {
         self.restore(&mut state.components, keys::COMPONENTS, &mut hashes)?;
         self.restore(&mut state.keys, keys::KEYS, &mut hashes)?;
         self.restore(&mut state.definitions, keys::DEFINITIONS, &mut hashes)?;
+        self.restore(&mut state.fans, keys::FANS, &mut hashes)?;
+        self.restore(&mut state.dead, keys::DEAD, &mut hashes)?;
+        self.restore(&mut state.workflows, keys::WORKFLOWS, &mut hashes)?;
+        self.restore(&mut state.schedules, keys::SCHEDULES, &mut hashes)?;
         self.each(keys::ANSWERS, |_, value| {
             let AnswerRow(records) = codec::decode(value)?;
             records.into_iter().for_each(|record| state.restore_answer(record));

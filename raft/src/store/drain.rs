@@ -170,6 +170,11 @@ impl Worker {
         view.keys.settle(&changes.keys, |_| ());
         view.versions.settle(&changes.versions, |_| ());
         view.definitions.settle(&changes.definitions, |_| ());
+        view.fans.settle(&changes.fans, |_| ());
+        view.dead.settle(&changes.dead, |_| ());
+        view.workflows.settle(&changes.workflows, |_| ());
+        view.workflow_versions.settle(&changes.workflow_versions, |_| ());
+        view.schedules.settle(&changes.schedules, |_| ());
         self.published.ring.write().stored(changes.meta.seq + 1);
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }

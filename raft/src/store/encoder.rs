@@ -4,8 +4,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Meta, Recorded, Run,
-    RunId, State, StateKey, Task, TaskId, VersionRecord,
+    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey,
+    KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use rocksdb::WriteBatch;
 
@@ -34,6 +35,11 @@ pub struct Changes {
     pub keys: Vec<Change<StateKey, KeyRecord>>,
     pub versions: Vec<Change<(StateKey, u64), VersionRecord>>,
     pub definitions: Vec<Change<DefinitionId, Definition>>,
+    pub fans: Vec<Change<FanKey, FanChunk>>,
+    pub dead: Vec<Change<TaskId, DeadTask>>,
+    pub workflows: Vec<Change<WorkflowName, Workflow>>,
+    pub workflow_versions: Vec<Change<(WorkflowName, u64), WorkflowVersion>>,
+    pub schedules: Vec<Change<ScheduleId, Schedule>>,
     pub events: Vec<Arc<Recorded>>,
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
@@ -52,6 +58,11 @@ impl Changes {
             keys: state.keys.drain(),
             versions: state.versions.drain(),
             definitions: state.definitions.drain(),
+            fans: state.fans.drain(),
+            dead: state.dead.drain(),
+            workflows: state.workflows.drain(),
+            workflow_versions: state.workflow_versions.drain(),
+            schedules: state.schedules.drain(),
             events: std::mem::take(&mut state.journal.events),
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
@@ -120,6 +131,11 @@ impl Encoder {
         self.table(disk, &mut batch, keys::VERSIONS, &changes.versions)?;
         self.table(disk, &mut batch, keys::DEFINITIONS, &changes.definitions)?;
         index::write_counts(&disk.db, &mut batch, std::mem::take(&mut self.counts))?;
+        self.table(disk, &mut batch, keys::FANS, &changes.fans)?;
+        self.table(disk, &mut batch, keys::DEAD, &changes.dead)?;
+        self.table(disk, &mut batch, keys::WORKFLOWS, &changes.workflows)?;
+        self.table(disk, &mut batch, keys::WORKFLOW_VERSIONS, &changes.workflow_versions)?;
+        self.table(disk, &mut batch, keys::SCHEDULES, &changes.schedules)?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, hash::Hasher};
 
 use orc_domain::{
-    Component, Definition, Facet, KeyRecord, Listed, Run, RunId, Task, TaskId, Timestamp, VersionRecord,
+    Component, DeadTask, Definition, Facet, FanChunk, KeyRecord, Listed, Run, RunId, Schedule, Task, TaskId,
+    Timestamp, VersionRecord, Workflow, WorkflowVersion,
 };
 use rocksdb::{DB, WriteBatch};
 use siphasher::sip::SipHasher13;
@@ -65,6 +66,11 @@ impl Indexed for Component {}
 impl Indexed for KeyRecord {}
 impl Indexed for VersionRecord {}
 impl Indexed for Definition {}
+impl Indexed for FanChunk {}
+impl Indexed for DeadTask {}
+impl Indexed for Workflow {}
+impl Indexed for WorkflowVersion {}
+impl Indexed for Schedule {}
 
 impl Indexed for Run {
     fn entries(&self) -> Option<Entries> {

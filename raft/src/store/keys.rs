@@ -1,7 +1,7 @@
 //! The layout of `state/`: which key every row has. Keys sort like what they stand for, ids by time.
 //! Knows nothing of values.
 
-use orc_domain::{ComponentId, DefinitionId, RunId, StateKey, TaskId};
+use orc_domain::{ComponentId, DefinitionId, FanKey, RunId, ScheduleId, StateKey, TaskId, WorkflowName};
 use uuid::Uuid;
 
 /// Where `state/` stands.
@@ -51,6 +51,18 @@ pub const KEYS: Rows = Rows { live: b'k', archive: b'K', index: None };
 pub const VERSIONS: Rows = Rows { live: b'v', archive: b'V', index: None };
 /// Definitions.
 pub const DEFINITIONS: Rows = Rows { live: b'd', archive: b'D', index: None };
+/// The dead-letter list.
+pub const DEAD: Rows = Rows { live: b'x', archive: b'X', index: None };
+
+/// Items of each `foreach`.
+pub const FANS: Rows = Rows { live: b'i', archive: b'I', index: None };
+
+/// Workflows.
+pub const WORKFLOWS: Rows = Rows { live: b'w', archive: b'W', index: None };
+/// Versions of workflows.
+pub const WORKFLOW_VERSIONS: Rows = Rows { live: b'n', archive: b'N', index: None };
+/// Schedules.
+pub const SCHEDULES: Rows = Rows { live: b's', archive: b'S', index: None };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
@@ -153,52 +165,50 @@ impl RowKey for TaskId {
     }
 }
 
-impl RowKey for ComponentId {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_str().as_bytes());
-    }
+macro_rules! text_keys {
+    ($($type:ty),+) => {
+        $(impl RowKey for $type {
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(self.as_str().as_bytes());
+            }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        text_of(bytes)?.parse().ok()
-    }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                text_of(bytes)?.parse().ok()
+            }
 
-    fn spread(&self) -> usize {
-        text_spread(self.as_str())
-    }
+            fn spread(&self) -> usize {
+                text_spread(self.as_str())
+            }
+        })+
+    };
 }
 
-impl RowKey for StateKey {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_str().as_bytes());
-    }
+text_keys!(ComponentId, StateKey, WorkflowName, ScheduleId);
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        text_of(bytes)?.parse().ok()
-    }
+/// A zero byte, which no state key or name has, ends the key: versions of one thing stand together.
+macro_rules! version_keys {
+    ($($type:ty),+) => {
+        $(impl RowKey for ($type, u64) {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.0.write(out);
+                out.push(0);
+                out.extend_from_slice(&self.1.to_be_bytes());
+            }
 
-    fn spread(&self) -> usize {
-        text_spread(self.as_str())
-    }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                let (rest, version) = bytes.split_last_chunk::<8>()?;
+                let key = rest.strip_suffix(&[0])?;
+                Some((<$type>::read(key)?, u64::from_be_bytes(*version)))
+            }
+
+            fn spread(&self) -> usize {
+                self.0.spread()
+            }
+        })+
+    };
 }
 
-/// A zero byte, which no state key has, ends the key: versions of one key stand together.
-impl RowKey for (StateKey, u64) {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.0.write(out);
-        out.push(0);
-        out.extend_from_slice(&self.1.to_be_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (rest, version) = bytes.split_last_chunk::<8>()?;
-        let key = rest.strip_suffix(&[0])?;
-        Some((StateKey::read(key)?, u64::from_be_bytes(*version)))
-    }
-
-    fn spread(&self) -> usize {
-        self.0.spread()
-    }
-}
+version_keys!(StateKey, WorkflowName);
 
 impl RowKey for DefinitionId {
     fn write(&self, out: &mut Vec<u8>) {
@@ -211,6 +221,25 @@ impl RowKey for DefinitionId {
 
     fn spread(&self) -> usize {
         usize::from(self.0[15])
+    }
+}
+
+impl RowKey for FanKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (run, step, number) = self;
+        run.write(out);
+        out.extend_from_slice(&step.to_be_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (run, rest) = bytes.split_at_checked(16)?;
+        let [a, b, c, d] = rest else { return None };
+        Some((RunId::read(run)?, u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])))
+    }
+
+    fn spread(&self) -> usize {
+        self.0.spread() + usize::from(self.1) + usize::from(self.2)
     }
 }
 
@@ -249,6 +278,7 @@ mod tests {
             (key("b"), 0),
         ]);
         check(&[key("a"), key("a.b"), key("b")]);
+        check(&[(RunId(id(1)), 1, 255), (RunId(id(1)), 1, 256), (RunId(id(1)), 2, 0), (RunId(id(2)), 0, 0)]);
         assert_eq!(events_seq(&events_key(7)), Some(7));
         assert!(answers_key(7, 1) < answers_key(8, 0));
     }

@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, ops::Bound, sync::Arc};
 
-use orc_domain::{KeyRecord, StateKey};
+use orc_domain::{DeadTask, KeyRecord, StateKey, TaskId};
 
 use super::{
     disk::StateDisk,
@@ -92,6 +92,27 @@ pub(super) fn keys(
         }
     }
     found
+}
+
+/// At most `limit` rows of the dead-letter list before `before` that pass the filter, the newest task first.
+pub(super) fn dead(
+    view: &Shards<TaskId, DeadTask>,
+    before: Option<TaskId>,
+    limit: usize,
+    filter: impl Fn(&DeadTask) -> bool,
+) -> Vec<Arc<DeadTask>> {
+    let mut found = Vec::new();
+    let mut rest = Span { lower: None, upper: before };
+    loop {
+        let chunk = view.last(&rest, CHUNK);
+        let Some((last, _)) = chunk.last() else { return found };
+        rest.upper = Some(*last);
+        found.extend(chunk.into_iter().map(|(_, row)| row).filter(|row| filter(row)));
+        if found.len() >= limit {
+            found.truncate(limit);
+            return found;
+        }
+    }
 }
 
 struct Chunk<K, V> {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, Definition, DefinitionId, KeyRecord, Listed, Recorded, Run, RunId,
-    State, StateKey, Task, TaskId, Timestamp, VersionRecord,
+    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
+    Listed, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Timestamp,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -87,6 +88,41 @@ impl StateReader {
         lists::keys(&self.view().keys, prefix, after, limit, &filter)
     }
 
+    /// A task's place on the dead-letter list.
+    pub fn dead(&self, id: &TaskId) -> Option<Arc<DeadTask>> {
+        self.view().dead.get(id)
+    }
+
+    /// At most `limit` rows of the dead-letter list that pass the filter, the newest task first, before `before`.
+    pub fn list_dead(
+        &self,
+        before: Option<TaskId>,
+        limit: usize,
+        filter: impl Fn(&DeadTask) -> bool,
+    ) -> Vec<Arc<DeadTask>> {
+        lists::dead(&self.view().dead, before, limit, filter)
+    }
+
+    /// A workflow kept by name.
+    pub fn workflow(&self, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.view().workflows.get(name)
+    }
+
+    /// At most `limit` workflows by name, after `after`.
+    pub fn workflows(&self, after: Option<&WorkflowName>, limit: usize) -> Vec<Arc<Workflow>> {
+        rows_after(&self.view().workflows, after, limit)
+    }
+
+    /// A schedule.
+    pub fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.view().schedules.get(id)
+    }
+
+    /// At most `limit` schedules by name, after `after`.
+    pub fn schedules(&self, after: Option<&ScheduleId>, limit: usize) -> Vec<Arc<Schedule>> {
+        rows_after(&self.view().schedules, after, limit)
+    }
+
     /// The cluster's settings.
     pub fn config(&self) -> Arc<ClusterConfig> {
         self.core.published.config.read().clone()
@@ -118,6 +154,37 @@ impl StateReader {
     /// A definition, in use or not.
     pub async fn find_definition(&self, id: DefinitionId) -> Result<Option<Arc<Definition>>, ReadError> {
         self.find(|view| &view.definitions, keys::DEFINITIONS, id).await
+    }
+
+    /// A version of a workflow.
+    pub async fn find_workflow_version(
+        &self,
+        name: WorkflowName,
+        version: u64,
+    ) -> Result<Option<Arc<WorkflowVersion>>, ReadError> {
+        match self.workflow(&name) {
+            Some(workflow) if (1..=workflow.version).contains(&version) => {
+                self.find(|view| &view.workflow_versions, keys::WORKFLOW_VERSIONS, (name, version)).await
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Versions of a workflow, the newest first: those before `before`.
+    pub async fn list_workflow_versions(
+        &self,
+        name: WorkflowName,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<(WorkflowName, u64), WorkflowVersion>, ReadError> {
+        let span = Span { lower: Some((name.clone(), 0)), upper: Some((name, before.unwrap_or(u64::MAX))) };
+        let all = |_: &WorkflowVersion| true;
+        self.list(|view| &view.workflow_versions, keys::WORKFLOW_VERSIONS, span, (limit, all)).await
+    }
+
+    /// A row of items of a `foreach`, under way or ended.
+    pub async fn find_fan(&self, key: FanKey) -> Result<Option<Arc<FanChunk>>, ReadError> {
+        self.find(|view| &view.fans, keys::FANS, key).await
     }
 
     /// A kept version of a state key.
@@ -259,6 +326,11 @@ impl StateReader {
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ReadError::Stopped)
     }
+}
+
+fn rows_after<K: RowKey, V: Clone>(rows: &Shards<K, V>, after: Option<&K>, limit: usize) -> Vec<Arc<V>> {
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    rows.first(from, limit).into_iter().map(|(_, row)| row).collect()
 }
 
 /// News, and how far the state is.

@@ -8,8 +8,9 @@ use std::{
 };
 
 use orc_domain::{
-    Change, Component, ComponentId, Definition, DefinitionId, KeyRecord, Listed, Row, Run, RunId, State,
-    StateKey, Table, Task, TaskId, VersionRecord,
+    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Listed,
+    Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow,
+    WorkflowName, WorkflowVersion,
 };
 use parking_lot::RwLock;
 
@@ -259,6 +260,16 @@ pub struct View {
     pub run_ledger: Ledger<RunId>,
     /// What lists of tasks have to know.
     pub task_ledger: Ledger<TaskId>,
+    /// Items of each `foreach`.
+    pub fans: Shards<FanKey, FanChunk>,
+    /// The dead-letter list.
+    pub dead: Shards<TaskId, DeadTask>,
+    /// Workflows.
+    pub workflows: Shards<WorkflowName, Workflow>,
+    /// Versions of workflows that the disk does not have yet.
+    pub workflow_versions: Shards<(WorkflowName, u64), WorkflowVersion>,
+    /// Schedules.
+    pub schedules: Shards<ScheduleId, Schedule>,
 }
 
 impl View {
@@ -270,6 +281,11 @@ impl View {
         self.keys.set(state.keys.take_fresh());
         self.versions.set(state.versions.take_fresh());
         self.definitions.set(state.definitions.take_fresh());
+        self.fans.set(state.fans.take_fresh());
+        self.dead.set(state.dead.take_fresh());
+        self.workflows.set(state.workflows.take_fresh());
+        self.workflow_versions.set(state.workflow_versions.take_fresh());
+        self.schedules.set(state.schedules.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -282,6 +298,11 @@ impl View {
         self.definitions.replace(&state.definitions);
         self.run_ledger.replace(&state.runs);
         self.task_ledger.replace(&state.tasks);
+        self.fans.replace(&state.fans);
+        self.dead.replace(&state.dead);
+        self.workflows.replace(&state.workflows);
+        self.workflow_versions.replace(&state.workflow_versions);
+        self.schedules.replace(&state.schedules);
     }
 }
 

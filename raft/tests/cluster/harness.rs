@@ -176,6 +176,10 @@ pub fn create_task(number: u128) -> Proposal {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     };
     Command::CreateTasks { tasks: vec![task] }.into()
 }

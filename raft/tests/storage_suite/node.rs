@@ -8,9 +8,9 @@ use openraft::{
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
 };
 use orc_domain::{
-    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, HeldAttempt, Json, NewTask, NodeId,
-    Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId, Timestamp,
-    Token,
+    ClusterConfig, Command, CreateRun, Definition, DefinitionId, Expect, Failure, HeldAttempt, Json, NewTask,
+    NodeId, Outcome, Priority, Proposal, RegisterComponent, RunId, SessionId, StepDef, StepKind, TaskId,
+    Timestamp, Token,
 };
 use orc_raft::{
     codec::encode_proposal,
@@ -113,6 +113,20 @@ impl Node {
         }
     }
 
+    /// Tasks that give up, one after the other.
+    pub async fn let_die(&mut self, numbers: std::ops::Range<u128>) {
+        self.commit(&[register(), connect(u128::MAX)]).await;
+        for number in numbers {
+            self.commit(&[Command::CreateTasks { tasks: vec![task(number)] }]).await;
+            for (id, token) in self.running().await {
+                let failure = Failure::new("BROKEN", "it broke");
+                let fail =
+                    Command::FailTask { task: id, token, failure, retryable: false, retry_after: None };
+                self.commit(&[fail]).await;
+            }
+        }
+    }
+
     pub async fn running(&self) -> Vec<(TaskId, Token)> {
         let look = |state: &orc_domain::State| {
             let running = state.tasks.iter();
@@ -164,36 +178,22 @@ fn task(number: u128) -> NewTask {
         timeout: None,
         queue_timeout: None,
         retry: None,
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     }
 }
 
 /// A run of a workflow that waits.
 pub fn create_run(number: u128) -> Command {
     let id = DefinitionId([1; 16]);
-    let step = StepDef {
-        id: "wait".into(),
-        name: "Wait".into(),
-        needs: vec![],
-        followers: vec![],
-        only_if: None,
-        kind: StepKind::Delay { duration: Duration::from_secs(3_600) },
-        timeout: Duration::from_secs(60),
-        queue_timeout: None,
-        retry: ClusterConfig::default().step_retry,
-        continue_on_error: false,
-        labels: Default::default(),
-        priority: None,
-    };
-    let (name, source, timeout) = ("flow".into(), Json::from("{}"), Duration::from_secs(7_200));
-    let definition = Definition { id, name, source, steps: vec![step], outputs: vec![], timeout };
-    Command::CreateRun(Box::new(CreateRun {
-        id: RunId(Uuid::from_u128(number)),
-        definition: id,
-        body: Some(Arc::new(definition)),
-        inputs: Json::from("{}"),
-        labels: Default::default(),
-        priority: Priority::Normal,
-    }))
+    let kind = StepKind::Delay { duration: Duration::from_secs(3_600) };
+    let step = StepDef::new("wait", kind, ClusterConfig::default().step_retry);
+    let timeout = Duration::from_secs(7_200);
+    let definition = Definition { timeout, ..Definition::new(id, "flow", vec![step]) };
+    let create = CreateRun::new(RunId(Uuid::from_u128(number)), id);
+    Command::CreateRun(Box::new(CreateRun { body: Some(Arc::new(definition)), ..create }))
 }
 
 pub fn cancel_run(number: u128) -> Command {

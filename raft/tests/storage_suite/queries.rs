@@ -1,7 +1,7 @@
 //! Reads: rows in memory and on the disk as one, events from both, news without waiting.
 //! Knows nothing of crashes.
 
-use orc_domain::{Event, StateKey, Task, TaskStatus};
+use orc_domain::{Command, DeadSelection, Event, StateKey, Task, TaskStatus};
 use orc_raft::store::{EventsError, Query};
 
 use crate::node::{Node, options, set, task_id};
@@ -37,6 +37,35 @@ async fn ended_and_live_tasks_are_one_list() {
     assert_eq!(node.reader.task(&task_id(0)), None, "it left memory");
     assert_eq!(node.reader.find_task(task_id(999)).await.unwrap(), None);
     assert_eq!(node.reader.list_runs(Query::new(10)).await.unwrap().0.rows.len(), 0);
+}
+
+#[tokio::test]
+async fn the_dead_letter_list_is_read_in_pages_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.let_die(0..300).await;
+    let listed = |node: &Node, limit| {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = node.reader.list_dead(before, limit, |dead| &*dead.action == "train");
+            let Some(last) = page.last() else { return found };
+            before = Some(last.task);
+            found.extend(page.iter().map(|dead| dead.task));
+        }
+    };
+    let expected: Vec<_> = (0..300).rev().map(task_id).collect();
+    assert_eq!((listed(&node, 7), listed(&node, 500)), (expected.clone(), expected.clone()));
+    assert!(node.reader.list_dead(None, 9, |dead| &*dead.action == "other").is_empty());
+    node.reader.drain().await.unwrap();
+    drop(node);
+    let mut node = Node::open(folder.path()).await;
+    assert_eq!(listed(&node, 500), expected);
+    assert_eq!(node.reader.dead(&task_id(7)).unwrap().task, task_id(7));
+    node.commit(&[Command::DropDeadTasks { which: DeadSelection::Tasks(vec![task_id(7)]) }]).await;
+    assert_eq!(node.reader.dead(&task_id(7)), None);
+    node.reader.drain().await.unwrap();
+    drop(node);
+    assert_eq!(listed(&Node::open(folder.path()).await, 500).len(), 299);
 }
 
 #[tokio::test]

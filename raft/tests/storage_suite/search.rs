@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use orc_domain::{Command, CreateRun, DefinitionId, Facet, Labels, Listed, Run, RunId, TaskId, Timestamp};
+use orc_domain::{
+    Command, CreateRun, DefinitionId, DeleteEnded, Facet, Labels, Listed, Run, RunId, TaskId, Timestamp,
+};
 use orc_raft::store::{Found, Group, Order, Query};
 use rocksdb::{DB, IteratorMode, Options};
 use uuid::Uuid;
@@ -201,7 +203,8 @@ async fn deleted_runs_are_gone_at_once_and_leave_nothing_behind() {
     let all = every_run(&node).await;
     let ended: Vec<RunId> = all.values().filter(|run| run.status.is_terminal()).map(|run| run.id).collect();
     let (some, rest) = ended.split_at(ended.len() / 2);
-    let delete = |runs: &[RunId]| Command::DeleteEnded { runs: runs.to_vec(), tasks: vec![] };
+    let delete =
+        |runs: &[RunId]| Command::DeleteEnded(DeleteEnded { runs: runs.to_vec(), ..DeleteEnded::default() });
     node.commit(&[delete(some)]).await;
     let check = async |node: &Node| {
         for order in [Order::Newest, Order::EndedFirst] {

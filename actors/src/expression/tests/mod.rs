@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_domain::{
-    Definition, DefinitionId, EvalPoint, Evaluation, Json, OnFalse, Priority, Retry, Run, RunId, RunStatus,
-    Skip, Step, StepDef, StepKind, StepStatus, Timestamp,
+    CreateRun, Definition, DefinitionId, EvalPoint, Evaluation, Json, OnFalse, Parent, Retry, Role, Run,
+    RunId, RunStatus, Skip, Step, StepDef, StepIx, StepKind, StepStatus, Text, Timestamp,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,21 +27,9 @@ fn step(id: &str, needs: &[u16], kind: StepKind) -> StepDef {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 0,
+        on: Vec::new(),
     };
-    StepDef {
-        id: id.into(),
-        name: id.into(),
-        needs: needs.to_vec(),
-        followers: Vec::new(),
-        only_if: None,
-        kind,
-        timeout: Duration::from_secs(1),
-        queue_timeout: None,
-        retry,
-        continue_on_error: false,
-        labels: Default::default(),
-        priority: None,
-    }
+    StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }
 
 fn task(config: &Value) -> StepKind {
@@ -60,14 +48,30 @@ fn definition() -> Definition {
     for place in 0..3u16 {
         steps[usize::from(place)].followers = vec![place + 1];
     }
-    Definition {
-        id: DefinitionId([0; 16]),
-        name: "pipeline".into(),
-        source: Json::null(),
-        steps,
-        outputs: Vec::new(),
-        timeout: Duration::from_secs(60),
+    Definition::new(DefinitionId([0; 16]), "pipeline", steps)
+}
+
+fn family(run: &Run, definition: &Definition) -> Family {
+    Family {
+        runs: vec![Arc::new(run.clone())],
+        definition: Arc::new(definition.clone()),
+        key: Arc::new(stored),
     }
+}
+
+fn stored(key: &str) -> Option<Json> {
+    (key == "app.limit").then(|| Json::from("{\"max\":7}"))
+}
+
+fn at(run: &Run, definition: &Definition, point: EvalPoint) -> Evaluation {
+    match evaluate(&family(run, definition), point) {
+        Evaluated::Known(evaluation) => evaluation,
+        other @ Evaluated::Workflow { .. } => panic!("{other:?} is still to be looked up"),
+    }
+}
+
+fn at_step(run: &Run, definition: &Definition, step: StepIx) -> Evaluation {
+    at(run, definition, EvalPoint::Step(step))
 }
 
 fn run() -> Run {
@@ -86,30 +90,18 @@ fn run() -> Run {
         Step::pending(),
         done(json!({ "elsewhere": true })),
     ];
-    Run {
-        id: RunId(Uuid::from_u128(1)),
-        definition: DefinitionId([0; 16]),
-        workflow: "pipeline".into(),
-        status: RunStatus::Running,
-        conclusion: None,
-        inputs: Json::from(
-            json!({ "threshold": 0.85, "epochs": 3, "seed": 1, "who": "Ann \"A\"" }).to_string(),
-        ),
+    let inputs = json!({ "threshold": 0.85, "epochs": 3, "seed": 1, "who": "Ann \"A\"" });
+    let create = CreateRun {
+        inputs: Json::from(inputs.to_string()),
         labels: [(Arc::from("team"), Arc::from("ml"))].into_iter().collect(),
-        priority: Priority::Normal,
-        created_rev: 1,
-        created_at: Timestamp(5),
+        ..CreateRun::new(RunId(Uuid::from_u128(1)), DefinitionId([0; 16]))
+    };
+    Run {
+        status: RunStatus::Running,
         started_at: Some(Timestamp(6)),
-        ended_at: None,
-        deadline: None,
         steps,
         open_steps: 2,
-        error: None,
-        cancelling: None,
-        timing_out: false,
-        gated: false,
-        finishing: false,
-        outputs: None,
+        ..Run::created(&create, &definition(), Timestamp(5), 1)
     }
 }
 
@@ -117,7 +109,7 @@ fn run() -> Run {
 fn value_of(expression: &str) -> String {
     let mut definition = definition();
     definition.steps[usize::from(GATE)].kind = task(&json!({ "v": format!("${{{{ {expression} }}}}") }));
-    match evaluate_step(&run(), &definition, GATE) {
+    match at_step(&run(), &definition, GATE) {
         Evaluation::Proceed { config: Some(config) } => {
             let config: Value = serde_json::from_str(config.as_str()).expect("a config is JSON");
             config["v"].to_string()

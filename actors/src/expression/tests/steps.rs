@@ -18,7 +18,7 @@ fn templates_keep_types_and_fill_text() {
     });
     let mut definition = definition();
     definition.steps[usize::from(GATE)].kind = task(&config);
-    let Evaluation::Proceed { config: Some(filled) } = evaluate_step(&run(), &definition, GATE) else {
+    let Evaluation::Proceed { config: Some(filled) } = at_step(&run(), &definition, GATE) else {
         panic!("it proceeds")
     };
     let filled: Value = serde_json::from_str(filled.as_str()).expect("a config is JSON");
@@ -43,9 +43,6 @@ fn templates_keep_types_and_fill_text() {
     assert!(matches!(error, ExpressionError::Syntax { .. }));
     let (_, error) = check_templates(&json!("x ${{ 1")).expect_err("it is not closed");
     assert_eq!(error, ExpressionError::Unclosed { offset: 2 });
-    let named = steps_named_in(&json!(["${{ steps.a.outputs.x }} ${{ steps['b'].status }} ${{ rows }}"]))
-        .expect("it parses");
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]
@@ -64,7 +61,7 @@ fn a_condition_records_what_it_was_decided_on() {
         let mut definition = definition();
         let kind = StepKind::Condition { expression: (*expression).into(), on_false: OnFalse::Skip };
         definition.steps[usize::from(GATE)].kind = kind;
-        let Evaluation::Condition(decision) = evaluate_step(&run(), &definition, GATE) else {
+        let Evaluation::Condition(decision) = at_step(&run(), &definition, GATE) else {
             panic!("{expression}")
         };
         let found: Value = serde_json::from_str(decision.inputs.as_str()).expect("inputs are JSON");
@@ -73,9 +70,7 @@ fn a_condition_records_what_it_was_decided_on() {
     let mut definition = definition();
     definition.steps[usize::from(GATE)].kind =
         StepKind::Condition { expression: "rows".into(), on_false: OnFalse::Skip };
-    let Evaluation::Failed(failure) = evaluate_step(&run(), &definition, GATE) else {
-        panic!("5 is no boolean")
-    };
+    let Evaluation::Failed(failure) = at_step(&run(), &definition, GATE) else { panic!("5 is no boolean") };
     assert_eq!(&*failure.message, "`rows` is a number, a boolean is needed");
 }
 
@@ -99,7 +94,7 @@ fn an_if_asks_how_the_needs_ended() {
         definition.steps[usize::from(GATE)].continue_on_error = continue_on_error;
         let mut holds = |only_if: &str| {
             definition.steps[usize::from(REPORT)].only_if = Some(only_if.into());
-            match evaluate_step(&run, &definition, REPORT) {
+            match at_step(&run, &definition, REPORT) {
                 Evaluation::Proceed { .. } => true,
                 Evaluation::Skip(decision) => decision.value,
                 other => panic!("{other:?}"),
@@ -118,15 +113,116 @@ fn an_if_asks_how_the_needs_ended() {
 fn outputs_are_the_map_or_the_last_steps() {
     let mut definition = definition();
     assert_eq!(
-        evaluate_outputs(&run(), &definition),
+        at(&run(), &definition, EvalPoint::Outputs),
         Evaluation::Outputs(Json::from(r#"{"elsewhere":true}"#))
     );
     definition.outputs =
         vec![("best".into(), "accuracy".into()), ("n".into(), "steps.prepare.outputs.rows + 1".into())];
-    let evaluation = evaluate(&run(), &definition, EvalPoint::Outputs);
+    let evaluation = at(&run(), &definition, EvalPoint::Outputs);
     assert_eq!(evaluation, Evaluation::Outputs(Json::from(r#"{"best":0.9,"n":1001}"#)));
     definition.outputs = vec![("best".into(), "nothing".into())];
     assert!(
-        matches!(evaluate_outputs(&run(), &definition), Evaluation::Failed(failure) if &*failure.code == "UNKNOWN_NAME")
+        matches!(at(&run(), &definition, EvalPoint::Outputs), Evaluation::Failed(failure) if &*failure.code == "UNKNOWN_NAME")
     );
+}
+
+/// Two runs of one definition: `each` over the outputs of `first`, and the body of one item.
+fn nested() -> (Run, Run, Definition) {
+    let fan = StepKind::ForEach {
+        items: "steps.prepare.outputs.files".into(),
+        block: 1,
+        item: "file".into(),
+        parallel_max: 2,
+        fail_fast: true,
+    };
+    let mut definition = definition();
+    definition.steps[usize::from(GATE)].kind = fan;
+    let config =
+        json!({ "v": "${{ file }}-${{ index }}-${{ accuracy }}", "w": "${{ steps.prepare.outputs.rows }}" });
+    definition.blocks = vec![vec![step("body", &[], task(&config))]];
+    let parent = run();
+    let role = Role::Item { step: GATE, index: 4 };
+    let of = Parent { run: parent.id, role, item: Some("\"a.txt\"".into()) };
+    let create = CreateRun {
+        block: 1,
+        parent: Some(Box::new(of)),
+        inputs: parent.inputs.clone(),
+        ..CreateRun::new(RunId(Uuid::from_u128(2)), definition.id)
+    };
+    let child = Run::created(&create, &definition, Timestamp(7), 2);
+    (child, parent, definition)
+}
+
+#[test]
+fn a_foreach_yields_its_items_and_each_sees_what_is_around_it() {
+    let (child, parent, definition) = nested();
+    let items = at_step(&parent, &definition, GATE);
+    assert_eq!(items, Evaluation::Items(vec!["\"a\"".into(), "\"b\"".into()]));
+    let mut around = family(&child, &definition);
+    around.runs.push(Arc::new(parent));
+    let filled = json!({ "v": "a.txt-4-0.9", "w": 1000 }).to_string();
+    let known = Evaluated::Known(Evaluation::Proceed { config: Some(Json::from(filled)) });
+    assert_eq!(evaluate(&around, EvalPoint::Step(0)), known);
+}
+
+#[test]
+fn items_must_be_a_list() {
+    let (_, parent, mut definition) = nested();
+    for (items, expected) in [
+        ("accuracy", "EXPRESSION_FAILED: `accuracy` is a number, a list is needed"),
+        ("'x'", "EXPRESSION_FAILED: `'x'` is a string, a list is needed"),
+    ] {
+        if let StepKind::ForEach { items: of, .. } = &mut definition.steps[usize::from(GATE)].kind {
+            *of = items.into();
+        }
+        let Evaluation::Failed(failure) = at_step(&parent, &definition, GATE) else { panic!("{items}") };
+        assert_eq!(format!("{}: {}", failure.code, failure.message), expected);
+    }
+}
+
+#[test]
+fn a_wait_ends_at_a_time_written_in_any_form() {
+    let (_, parent, mut definition) = nested();
+    for expression in ["'1970-01-01T00:00:05Z'", "5000", "timestamp('1970-01-01T00:00:04Z') + duration('1s')"]
+    {
+        definition.steps[usize::from(GATE)].kind = StepKind::Until { expression: expression.into() };
+        assert_eq!(at_step(&parent, &definition, GATE), Evaluation::Until(Timestamp(5000)), "{expression}");
+    }
+    definition.steps[usize::from(GATE)].kind = StepKind::Until { expression: "'tomorrow'".into() };
+    assert!(matches!(at_step(&parent, &definition, GATE), Evaluation::Failed(_)));
+}
+
+#[test]
+fn a_step_that_starts_a_workflow_says_which_with_its_inputs_filled_in() {
+    let (_, parent, mut definition) = nested();
+    let inputs = Json::from("{\"accuracy\":\"${{ accuracy }}\"}");
+    let (name, version) = (Text::from("publish"), Some(2));
+    definition.steps[usize::from(GATE)].kind =
+        StepKind::Workflow { name: name.clone(), version, inputs, detach: false };
+    let expected = Evaluated::Workflow { name, version, inputs: "{\"accuracy\":0.9}".into() };
+    assert_eq!(evaluate(&family(&parent, &definition), EvalPoint::Step(GATE)), expected);
+}
+
+#[test]
+fn outputs_of_a_step_are_made_of_what_it_yielded() {
+    let (_, mut parent, mut definition) = nested();
+    definition.steps[usize::from(GATE)].outputs = vec![("y".into(), "output.x + epochs".into())];
+    parent.steps[usize::from(GATE)].output = Some("{\"x\":1}".into());
+    let evaluation = at(&parent, &definition, EvalPoint::StepOutputs(GATE));
+    assert_eq!(evaluation, Evaluation::Outputs("{\"y\":4}".into()));
+}
+
+#[test]
+fn an_expression_tells_which_data_it_names() {
+    let table: &[(&str, &[&str])] = &[
+        ("steps.a.outputs.x + steps['b'].status", &["steps.a.outputs.x", "steps.b.status"]),
+        ("has(inputs.x) && rows.exists(row, row.id == n)", &["inputs", "n", "rows"]),
+        ("type(x) == int && success()", &["x"]),
+        ("steps[name].outputs", &["name", "steps"]),
+    ];
+    for (expression, expected) in table {
+        let named: Vec<String> =
+            names(expression).expect("it parses").iter().map(|path| path.join(".")).collect();
+        assert_eq!(named, *expected, "of {expression}");
+    }
 }

@@ -26,6 +26,8 @@ fn names_mean_the_nearest_step_then_the_inputs() {
         ("has(steps.report.outputs.nothing)", "false"),
         ("has(inputs.nothing) && inputs.nothing > 1", "false"),
         ("type(rows) == int", "true"),
+        ("state('app.limit').max + 1", "8"),
+        ("state('app.none') == null", "true"),
     ]);
 }
 

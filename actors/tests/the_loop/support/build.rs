@@ -17,24 +17,12 @@ pub(crate) fn retry() -> Retry {
         jitter: false,
         non_retryable: Vec::new(),
         lost_max: 10,
+        on: Vec::new(),
     }
 }
 
 fn step(id: &str, kind: StepKind) -> StepDef {
-    StepDef {
-        id: id.into(),
-        name: id.into(),
-        needs: Vec::new(),
-        followers: Vec::new(),
-        only_if: None,
-        kind,
-        timeout: Duration::from_secs(60),
-        queue_timeout: None,
-        retry: retry(),
-        continue_on_error: false,
-        labels: Default::default(),
-        priority: None,
-    }
+    StepDef { timeout: Duration::from_secs(60), ..StepDef::new(id, kind, retry()) }
 }
 
 /// A step that asks for `echo` with this config.
@@ -55,20 +43,16 @@ pub(crate) fn definition(mut steps: Vec<StepDef>) -> Definition {
         step.followers = if place < last { vec![place + 1] } else { Vec::new() };
     }
     let id = DefinitionId(*Uuid::new_v4().as_bytes());
-    let timeout = Duration::from_secs(600);
-    Definition { id, name: "test".into(), source: Json::null(), steps, outputs: Vec::new(), timeout }
+    Definition { timeout: Duration::from_secs(600), ..Definition::new(id, "test", steps) }
 }
 
 /// A run of a definition.
 pub(crate) fn run_of(definition: &Definition, inputs: &str) -> (RunId, Command) {
     let id = RunId(Uuid::new_v4());
     let create = CreateRun {
-        id,
-        definition: definition.id,
         body: Some(Arc::new(definition.clone())),
         inputs: Json::from(inputs),
-        labels: Default::default(),
-        priority: Priority::Normal,
+        ..CreateRun::new(id, definition.id)
     };
     (id, Command::CreateRun(Box::new(create)))
 }
@@ -87,6 +71,10 @@ pub(crate) fn single_task(payload: &str) -> (TaskId, Command) {
         timeout: None,
         queue_timeout: None,
         retry: Some(retry()),
+        run_at: None,
+        total_timeout: None,
+        heartbeat_timeout: None,
+        requeued_from: None,
     };
     (id, Command::CreateTasks { tasks: vec![task] })
 }

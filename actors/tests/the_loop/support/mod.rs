@@ -44,7 +44,6 @@ pub(crate) fn options() -> Options {
     Options {
         watchdog_interval: Duration::from_millis(10),
         session_check_interval: Duration::from_millis(20),
-        sweep_interval: Duration::from_millis(50),
         ..Options::new(tokio::runtime::Handle::current())
     }
 }

@@ -2,6 +2,7 @@
 //! Switches make it slow, silent, forgetful or faulty.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,8 +13,9 @@ use std::{
 use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
-    ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry, Event, NodeId,
-    Outcome, Proposal, Recorded, Run, RunId, State, Task, TaskId, Timestamp, Unavailable, apply, outstanding,
+    ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
+    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State,
+    StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -36,6 +38,10 @@ pub(crate) struct World {
     pub(crate) forgets: watch::Sender<bool>,
     /// So many of the next reads of a component panic.
     pub(crate) faults: AtomicUsize,
+    /// Looks for work that nothing can wake.
+    pub(crate) sweeps: AtomicUsize,
+    /// What those find, instead of the truth.
+    pub(crate) stuck: Mutex<Option<BTreeSet<Text>>>,
     /// Nodes that do not answer the leader.
     pub(crate) silent: Mutex<Vec<NodeId>>,
 }
@@ -55,6 +61,8 @@ impl World {
             held: watch::Sender::new(false),
             forgets: watch::Sender::new(false),
             faults: AtomicUsize::new(0),
+            sweeps: AtomicUsize::new(0),
+            stuck: Mutex::default(),
             silent: Mutex::default(),
         })
     }
@@ -185,9 +193,16 @@ impl ReplicatedState for View {
         Box::pin(async move { outstanding(&world.state.lock()).collect() })
     }
 
-    fn stuck(&self) -> BoxFuture<'static, Vec<String>> {
+    fn stuck_news(&self) -> BoxFuture<'static, Option<BTreeSet<Text>>> {
         let world = self.world.clone();
-        Box::pin(async move { world.state.lock().stuck() })
+        Box::pin(async move {
+            world.sweeps.fetch_add(1, Ordering::AcqRel);
+            let invented = world.stuck.lock().clone();
+            match invented {
+                Some(found) => (found != *world.state.lock().meta.stuck).then_some(found),
+                None => world.state.lock().stuck_news(),
+            }
+        })
     }
 
     fn run(&self, id: &RunId) -> Option<Arc<Run>> {
@@ -212,6 +227,19 @@ impl ReplicatedState for View {
 
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>> {
         self.world.state.lock().definitions.share(id)
+    }
+
+    fn key(&self, key: &StateKey) -> Option<Json> {
+        self.world.read(|state| state.keys.get(key).and_then(|record| record.value.clone()))
+    }
+
+    fn child(&self, name: Text, _: Option<u32>, _: Json) -> BoxFuture<'static, Result<ChildStart, Failure>> {
+        let failure = Failure::new("WORKFLOW_UNKNOWN", format!("there is no workflow `{name}`"));
+        Box::pin(async move { Err(failure) })
+    }
+
+    fn schedule(&self, id: &ScheduleId) -> Option<Arc<Schedule>> {
+        self.world.state.lock().schedules.share(id)
     }
 
     fn config(&self) -> Arc<ClusterConfig> {

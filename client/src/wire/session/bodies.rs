@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{ErrorBody, Raw, raw_null};
+use crate::wire::{ErrorBody, LogStream, Raw, raw_null};
 
 /// An attempt, named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct TaskOrder {
     /// Until when it may take, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<u64>,
+    /// A sign of life of the attempt is due at least so often, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout: Option<u64>,
     /// The run it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
@@ -211,8 +214,12 @@ pub struct Fail {
 }
 
 /// The component lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heartbeat {}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The attempts that live, too; needed only for those with a `heartbeatTimeout`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptRef>,
+}
 
 /// The answer to a message: either `payload` or `error`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -231,3 +238,26 @@ pub struct Reply {
 /// No new tasks, please.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {}
+
+/// Lines that an attempt logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Log {
+    /// The task.
+    pub task_id: String,
+    /// The attempt's fencing token.
+    pub token: u64,
+    /// The lines, in their order.
+    pub lines: Vec<Logged>,
+}
+
+/// One line that an attempt logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Where it was written.
+    pub stream: LogStream,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// The line, without its line break.
+    pub text: String,
+}

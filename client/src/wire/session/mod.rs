@@ -113,6 +113,8 @@ tagged_messages! {
         "reply" => Reply(Reply),
         /// No new tasks, please.
         "drain" => Drain(Drain),
+        /// Lines that an attempt logged.
+        "log" => Log(Log),
     }
 }
 
@@ -167,7 +169,7 @@ mod tests {
     fn a_frame_is_messages_by_line() {
         let output = serde_json::from_str("{\"a\" :1}").expect("reads");
         let messages: [ComponentMessage; 3] = [
-            Heartbeat {}.into(),
+            Heartbeat::default().into(),
             Complete { task_id: "t\n".into(), token: 2, output }.into(),
             Drain {}.into(),
         ];

@@ -3,11 +3,12 @@
 
 use orc_client::wire;
 use orc_domain::{
-    CreateRun, EvalPoint, Event, Failure, Recorded, RegisterComponent, RunId, RunStatus, SessionEnd, Skip,
-    StepIx, StepOutcome, Task, TaskId, Timestamp,
+    ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
+    RunStatus, ScheduleEvent, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
+    Turn, WorkflowEvent, WorkflowName,
 };
 
-use super::{data::Data, labels, time};
+use super::{data::Data, event_family, labels, time};
 use crate::config::cluster_config_to_json;
 
 /// The names that facts leave out: a step's id within its run, and the run's workflow.
@@ -29,6 +30,7 @@ pub fn envelope(recorded: &Recorded, names: &dyn Names) -> wire::Event {
 pub fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::RunCreated(create) => Some(create.id),
+        Event::Schedule(ScheduleEvent::Fired { run, .. }) => Some(*run),
         Event::RunStarted { run }
         | Event::RunPaused { run }
         | Event::RunResumed { run }
@@ -38,14 +40,33 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::RunEnded { run, .. }
         | Event::StepDecided { run, .. }
         | Event::StepStarted { run, .. }
-        | Event::StepEnded { run, .. } => Some(*run),
+        | Event::StepEnded { run, .. }
+        | Event::FanStarted { run, .. }
+        | Event::ItemEnded { run, .. }
+        | Event::ItemsCollected { run, .. }
+        | Event::StepStopping { run, .. }
+        | Event::StepReturned { run, .. }
+        | Event::TimeAwaited { run, .. }
+        | Event::SignalAwaited { run, .. }
+        | Event::ApprovalAwaited { run, .. }
+        | Event::MessageAwaited { run, .. }
+        | Event::ApprovalDecided { run, .. }
+        | Event::RunSignalled { run, .. }
+        | Event::SignalTaken { run, .. }
+        | Event::RunConcluding { run, .. }
+        | Event::HandlerEnded { run, .. }
+        | Event::HandlersDropped { run, .. }
+        | Event::Emitted { run, .. } => Some(*run),
         Event::TaskCreated(task) => task.id.step().map(|(run, _)| run),
         Event::DependencyCompleted { task, .. }
         | Event::TaskRequeued { task }
         | Event::TaskAssigned { task, .. }
         | Event::AttemptFailed { task, .. }
         | Event::TaskCancelRequested { task, .. }
-        | Event::TaskEnded { task, .. } => task.step().map(|(run, _)| run),
+        | Event::TaskEnded { task, .. }
+        | Event::TaskDeadLettered { task, .. }
+        | Event::DeadTaskRequeued { task, .. }
+        | Event::TaskPriorityChanged { task, .. } => task.step().map(|(run, _)| run),
         Event::DefinitionAdded(_)
         | Event::ComponentRegistered(_)
         | Event::ComponentConnected { .. }
@@ -55,24 +76,53 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::ComponentDeregistered { .. }
         | Event::StateChanged { .. }
         | Event::Configured(_)
+        | Event::DeadTasksDropped { .. }
+        | Event::ActionPaused { .. }
+        | Event::ActionResumed { .. }
+        | Event::DeadlockDetected { .. }
+        | Event::DeadlockResolved { .. }
         | Event::RunsDeleted { .. }
-        | Event::TasksDeleted { .. } => None,
+        | Event::TasksDeleted { .. }
+        | Event::Workflow(_)
+        | Event::Schedule(_) => None,
     }
 }
 
 /// The name of a fact.
-pub fn kind(event: &Event) -> &'static str {
+pub fn kind(event: &Event) -> &str {
     match event {
+        Event::FanStarted { .. } => "step.itemsStarted",
+        Event::ItemEnded { .. } => "step.itemEnded",
+        Event::ItemsCollected { .. } => "step.itemsCollected",
+        Event::StepStopping { .. } => "step.stopping",
+        Event::StepReturned { .. } => "step.returned",
+        Event::TimeAwaited { .. } => "step.timeAwaited",
+        Event::SignalAwaited { .. } => "step.signalAwaited",
+        Event::ApprovalAwaited { .. } => "step.approvalAwaited",
+        Event::MessageAwaited { .. } => "step.messageAwaited",
+        Event::ApprovalDecided { .. } => "step.approvalDecided",
+        Event::RunSignalled { .. } => "workflow.signalled",
+        Event::SignalTaken { .. } => "workflow.signalTaken",
+        Event::RunConcluding { .. } => "workflow.concluding",
+        Event::HandlerEnded { .. } => "workflow.handlerEnded",
+        Event::HandlersDropped { .. } => "workflow.handlersDropped",
+        Event::Emitted { kind, .. } => kind,
         Event::DefinitionAdded(_) => "workflow.defined",
-        Event::RunCreated(_) => "workflow.created",
+        Event::RunCreated(create) => {
+            event_family::child_kind(create.parent.as_deref(), None).unwrap_or("workflow.created")
+        }
         Event::RunStarted { .. } => "workflow.started",
         Event::RunPaused { .. } => "workflow.paused",
         Event::RunResumed { .. } => "workflow.resumed",
         Event::RunCancelRequested { .. } => "workflow.cancelling",
         Event::RunTimedOut { .. } => "workflow.timingOut",
-        Event::RunEnded { status, .. } => run_ended(*status),
+        Event::RunEnded { status, parent, .. } => {
+            event_family::child_kind(parent.as_deref(), Some(*status)).unwrap_or(run_ended(*status))
+        }
         Event::EvaluationAwaited { point: EvalPoint::Outputs, .. } => "workflow.finishing",
-        Event::EvaluationAwaited { point: EvalPoint::Step(_), .. } => "step.evaluating",
+        Event::EvaluationAwaited { point: EvalPoint::Step(_) | EvalPoint::StepOutputs(_), .. } => {
+            "step.evaluating"
+        }
         Event::StepDecided { .. } => "step.decided",
         Event::StepStarted { .. } => "step.started",
         Event::StepEnded { outcome, .. } => step_ended(outcome),
@@ -93,12 +143,33 @@ pub fn kind(event: &Event) -> &'static str {
         Event::Configured(_) => "cluster.configured",
         Event::RunsDeleted { .. } => "workflow.deleted",
         Event::TasksDeleted { .. } => "task.deleted",
+        Event::TaskDeadLettered { .. } => "task.deadLettered",
+        Event::DeadTaskRequeued { .. } => "task.requeued",
+        Event::DeadTasksDropped { .. } => "task.deadDropped",
+        Event::TaskPriorityChanged { .. } => "task.priorityChanged",
+        Event::ActionPaused { .. } => "action.paused",
+        Event::ActionResumed { .. } => "action.resumed",
+        Event::DeadlockDetected { .. } => "deadlock.detected",
+        Event::DeadlockResolved { .. } => "deadlock.resolved",
+        Event::Workflow(WorkflowEvent::Applied { .. }) => "definition.applied",
+        Event::Workflow(WorkflowEvent::Deleted { .. }) => "definition.deleted",
+        Event::Workflow(WorkflowEvent::Paused { .. }) => "definition.paused",
+        Event::Workflow(WorkflowEvent::Resumed { .. }) => "definition.resumed",
+        Event::Schedule(ScheduleEvent::Set(_)) => "schedule.set",
+        Event::Schedule(ScheduleEvent::Deleted { .. }) => "schedule.deleted",
+        Event::Schedule(ScheduleEvent::Paused { .. }) => "schedule.paused",
+        Event::Schedule(ScheduleEvent::Resumed { .. }) => "schedule.resumed",
+        Event::Schedule(ScheduleEvent::Planned { .. }) => "schedule.planned",
+        Event::Schedule(ScheduleEvent::Fired { .. }) => "schedule.fired",
+        Event::Schedule(ScheduleEvent::Skipped { .. }) => "schedule.skipped",
+        Event::Schedule(ScheduleEvent::Queued { .. }) => "schedule.queued",
     }
 }
 
 /// Subject and data.
-struct Told(String, Data);
+pub(super) struct Told(String, Data);
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 fn tell(event: &Event, names: &dyn Names) -> Told {
     match event {
         Event::DefinitionAdded(definition) => Told(hex(&definition.id.0), {
@@ -111,14 +182,17 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::RunResumed { run }
         | Event::RunTimedOut { run }
         | Event::EvaluationAwaited { run, point: EvalPoint::Outputs } => of_run(*run, names),
-        Event::RunCancelRequested { run, reason } => {
-            of_run(*run, names).and(|data| data.text("reason", reason))
+        Event::RunCancelRequested { run, reason } => named(of_run(*run, names), "reason", reason),
+        Event::RunEnded { run, status, conclusion, outputs, failure, parent } => {
+            of_run(*run, names).and(|data| {
+                let data = event_family::with_parent(data, parent.as_deref());
+                let data = data.text("status", status.name()).text("conclusion", conclusion.name());
+                data.carry("outputs", Some(outputs)).error(failure.as_ref())
+            })
         }
-        Event::RunEnded { run, status, conclusion, outputs, failure } => of_run(*run, names).and(|data| {
-            let data = data.text("status", status.name()).text("conclusion", conclusion.name());
-            data.carry("outputs", Some(outputs)).error(failure.as_ref())
-        }),
-        Event::EvaluationAwaited { run, point: EvalPoint::Step(step) } => of_step((*run, *step), names),
+        Event::EvaluationAwaited { run, point: EvalPoint::Step(step) | EvalPoint::StepOutputs(step) } => {
+            of_step((*run, *step), names)
+        }
         Event::StepDecided { run, step, decision } => of_step((*run, *step), names)
             .and(|data| data.with("value", decision.value).carry("inputs", Some(&decision.inputs))),
         Event::StepStarted { run, step, config } => {
@@ -153,34 +227,88 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
                 data.text("session", session.0).maybe("until", until.map(|at| time(at).to_string()))
             })
         }
-        Event::ComponentDisconnected { component }
-        | Event::ComponentDraining { component }
-        | Event::ComponentDeregistered { component } => of_component(component),
+        Event::ComponentDisconnected(component)
+        | Event::ComponentDraining(component)
+        | Event::ComponentDeregistered(component) => of_component(component),
         Event::StateChanged { key, old, value, version, .. } => Told(key.to_string(), {
             let data = Data::default().text("key", key).with("version", *version);
             data.carry("oldValue", old.as_ref()).carry("newValue", value.as_ref())
         }),
-        Event::Configured(config) => {
-            let data = Data::default().with("config", cluster_config_to_json(config));
-            Told("cluster".to_owned(), data)
+        Event::FanStarted { .. }
+        | Event::ItemEnded { .. }
+        | Event::ItemsCollected { .. }
+        | Event::StepStopping { .. }
+        | Event::StepReturned { .. }
+        | Event::TimeAwaited { .. }
+        | Event::SignalAwaited { .. }
+        | Event::ApprovalAwaited { .. }
+        | Event::MessageAwaited { .. }
+        | Event::ApprovalDecided { .. }
+        | Event::RunSignalled { .. }
+        | Event::SignalTaken { .. }
+        | Event::RunConcluding { .. }
+        | Event::HandlerEnded { .. }
+        | Event::HandlersDropped { .. }
+        | Event::Emitted { .. } => event_family::tell(event, names).expect("these are facts of that file"),
+        Event::Configured(config) => configured(config),
+        Event::TaskDeadLettered { task, action } => named(of_task(*task, names), "action", action),
+        Event::DeadTaskRequeued { task, requeued_as } => {
+            named(of_task(*task, names), "requeuedAs", requeued_as)
         }
-        Event::RunsDeleted { runs } => deleted("runIds", runs),
-        Event::TasksDeleted { tasks } => deleted("taskIds", tasks),
+        Event::DeadTasksDropped { tasks, overflow } => dead_dropped(tasks, *overflow),
+        Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
+        Event::ActionPaused(action) | Event::ActionResumed(action) => of_action(action),
+        Event::DeadlockDetected(work) | Event::DeadlockResolved(work) => named(of_cluster(), "work", work),
+        Event::Workflow(WorkflowEvent::Applied { name, version, definition }) => {
+            of_workflow(name).and(|data| data.with("version", *version).text("digest", hex(&definition.0)))
+        }
+        Event::Workflow(WorkflowEvent::Deleted { name })
+        | Event::Workflow(WorkflowEvent::Paused { name })
+        | Event::Workflow(WorkflowEvent::Resumed { name }) => of_workflow(name),
+        Event::Schedule(ScheduleEvent::Set(spec)) => of_schedule(&spec.id).and(|data| {
+            let data = data.text("workflow", &spec.workflow).with("ofFile", spec.of_file);
+            data.text("cron", &spec.cron)
+                .text("timezone", &spec.timezone)
+                .text("overlap", spec.overlap.name())
+        }),
+        Event::Schedule(ScheduleEvent::Deleted { schedule })
+        | Event::Schedule(ScheduleEvent::Paused { schedule })
+        | Event::Schedule(ScheduleEvent::Resumed { schedule }) => of_schedule(schedule),
+        Event::Schedule(ScheduleEvent::Planned { schedule, instant, missed }) => {
+            of_schedule(schedule).and(|data| {
+                data.text("instant", time(*instant))
+                    .maybe("missed", missed.as_ref().map(|missed| missed.count))
+            })
+        }
+        Event::Schedule(ScheduleEvent::Fired { schedule, instant, turn, run }) => {
+            of_schedule(schedule).and(|data| {
+                let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
+                data.text("runId", run)
+            })
+        }
+        Event::Schedule(ScheduleEvent::Skipped { schedule, instant, cause, .. }) => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)).text("cause", cause.name()))
+        }
+        Event::Schedule(ScheduleEvent::Queued { schedule, instant }) => {
+            of_schedule(schedule).and(|data| data.text("instant", time(*instant)))
+        }
+        Event::RunsDeleted { runs, .. } => deleted("runIds", runs),
+        Event::TasksDeleted(tasks) => deleted("taskIds", tasks),
     }
 }
 
 impl Told {
-    fn and(self, more: impl FnOnce(Data) -> Data) -> Told {
+    pub(super) fn and(self, more: impl FnOnce(Data) -> Data) -> Told {
         Told(self.0, more(self.1))
     }
 }
 
-fn of_run(run: RunId, names: &dyn Names) -> Told {
+pub(super) fn of_run(run: RunId, names: &dyn Names) -> Told {
     let data = Data::default().text("runId", run).maybe("workflow", names.workflow(run));
     Told(run.to_string(), data)
 }
 
-fn of_step((run, step): (RunId, StepIx), names: &dyn Names) -> Told {
+pub(super) fn of_step((run, step): (RunId, StepIx), names: &dyn Names) -> Told {
     let data = Data::default().text("runId", run).with("step", step).maybe("stepId", names.step(run, step));
     Told(run.to_string(), data)
 }
@@ -204,11 +332,47 @@ fn deleted<I: ToString>(name: &'static str, ids: &[I]) -> Told {
     Told(ids.first().cloned().unwrap_or_default(), Data::default().with(name, ids))
 }
 
+fn of_cluster() -> Told {
+    Told("cluster".to_owned(), Data::default())
+}
+
+fn of_action(action: &str) -> Told {
+    named(Told(action.to_owned(), Data::default()), "action", action)
+}
+
+fn named(told: Told, name: &str, value: impl ToString) -> Told {
+    told.and(|data| data.text(name, value))
+}
+
+fn configured(config: &ClusterConfig) -> Told {
+    of_cluster().and(|data| data.with("config", cluster_config_to_json(config)))
+}
+
+fn dead_dropped(tasks: &[TaskId], overflow: bool) -> Told {
+    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    of_cluster().and(|data| data.with("taskIds", tasks).with("overflow", overflow))
+}
+
+fn preferred(task: TaskId, priority: Priority, names: &dyn Names) -> Told {
+    of_task(task, names).and(|data| data.with("priority", priority.level()))
+}
+
+fn of_workflow(name: &WorkflowName) -> Told {
+    Told(name.to_string(), Data::default().text("workflow", name))
+}
+
+fn of_schedule(id: &ScheduleId) -> Told {
+    Told(id.to_string(), Data::default().text("schedule", id))
+}
+
 fn created(create: &CreateRun, names: &dyn Names) -> Told {
     of_run(create.id, names).and(|data| {
         let data = data.text("definition", hex(&create.definition.0)).carry("inputs", Some(&create.inputs));
-        data.with("labels", serde_json::json!(labels(&create.labels)))
+        let data = data
+            .with("labels", serde_json::json!(labels(&create.labels)))
             .with("priority", create.priority.level())
+            .text("startedBy", create.origin.by.name());
+        event_family::with_parent(data, create.parent.as_deref())
     })
 }
 
@@ -237,7 +401,7 @@ fn attempt_failed(
     data.with("token", token).with("lost", lost).maybe("retryAt", retry_at).error(Some(failure))
 }
 
-fn with_outcome(data: Data, outcome: &StepOutcome) -> Data {
+pub(super) fn with_outcome(data: Data, outcome: &StepOutcome) -> Data {
     match outcome {
         StepOutcome::Completed(output) => data.carry("output", Some(output)),
         StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) => data.error(Some(failure)),
@@ -290,6 +454,7 @@ fn session_ended(end: SessionEnd) -> &'static str {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,13 +1,20 @@
 //! From the domain's rows and facts to the public bodies, each in exactly one way.
 //! Reads what it is given; knows nothing of requests, disks or consensus.
 
+pub mod approval;
+pub mod awaiting;
 pub mod component;
 mod data;
 pub mod event;
+mod event_family;
+pub mod explain;
+pub mod family;
 pub mod run;
+pub mod schedule;
 pub mod state;
 pub mod task;
 pub mod waiting;
+pub mod workflow;
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use orc_domain::{
     Definition, Run, StepDef, StepIx, StepKind, StepStatus, Task, TaskId, TaskStatus, Timestamp,
 };
 
-use super::{duration_ms, error, labels, priority, raw, time, waiting::Surroundings};
+use super::{awaiting, duration_ms, error, family, labels, priority, raw, time, waiting::Surroundings};
 
 /// A run with all that is needed to show it.
 pub struct Shown<'a> {
@@ -22,6 +22,8 @@ pub struct Shown<'a> {
     pub surroundings: Option<&'a Surroundings>,
     /// The cluster's time.
     pub now: Timestamp,
+    /// Its parent and what that executes, where it has one that is still there.
+    pub parent: Option<(&'a Run, Option<&'a Definition>)>,
 }
 
 impl Shown<'_> {
@@ -46,10 +48,25 @@ impl Shown<'_> {
             started_at: run.started_at.map(time),
             ended_at: run.ended_at.map(time),
             duration_ms: duration_ms(run.started_at, run.ended_at, self.now),
-            waiting_for: self.surroundings.and_then(|around| around.of_run(run, &waits, working)),
+            waiting_for: self.waiting_for(&waits, working),
             rev: run.created_rev,
+            workflow_version: workflow_version(run),
+            started_by: run.origin.by.name().to_owned(),
+            trigger: run.origin.trigger.as_ref().map(raw),
             steps,
+            parent: run.parent.as_ref().map(|parent| family::parent(parent, self.parent)),
+            origin: run.earlier.as_ref().map(family::origin),
+            handlers: family::handlers(run, self.definition),
+            signals: run.signals.len(),
+            group: run.group.as_ref().map(|group| group.name.to_string()),
+            dedupe: run.dedupe.as_ref().map(ToString::to_string),
         }
+    }
+
+    fn waiting_for(&self, steps: &[Option<WaitingFor>], working: bool) -> Option<WaitingFor> {
+        let around = self.surroundings?;
+        let handlers = self.definition.and_then(|definition| awaiting::of_handlers(self.run, definition));
+        handlers.or_else(|| around.of_run(self.run, steps, working))
     }
 
     /// The steps, in the definition's order.
@@ -59,7 +76,8 @@ impl Shown<'_> {
 
     fn step(&self, place: StepIx) -> Option<StepView> {
         let step = self.run.steps.get(usize::from(place))?;
-        let def = self.definition.and_then(|definition| definition.steps.get(usize::from(place)));
+        let def =
+            self.definition.and_then(|definition| definition.block(self.run.block).get(usize::from(place)));
         let at_work = step.status == StepStatus::Running;
         let task = at_work.then(|| (self.task)(TaskId::Step(self.run.id, place))).flatten();
         let around = self.surroundings.zip(self.definition);
@@ -67,7 +85,7 @@ impl Shown<'_> {
         let status = self.step_status(def, place, task.as_deref());
         let group_at_work = step.status == StepStatus::Pending && status == wire::StepStatus::Running;
         let started_at = if group_at_work { self.children_started(def) } else { step.started_at };
-        Some(StepView {
+        let mut view = StepView {
             id,
             name,
             kind,
@@ -84,7 +102,15 @@ impl Shown<'_> {
             }),
             decision: step.decision.as_ref().map(|decision| decision.value),
             progress: None,
-        })
+            history: super::task::history(task.as_ref().map_or(&step.history, |task| &task.history)),
+            items: None,
+            child_run_id: None,
+            signal: None,
+            approval_id: None,
+            request: None,
+        };
+        family::add_work(&mut view, self.run, place);
+        Some(view)
     }
 
     /// A task's step stands where its task stands; a group is at work while its children are.
@@ -137,5 +163,102 @@ pub fn summary(run: &Run, now: Timestamp) -> RunSummary {
         ended_at: run.ended_at.map(time),
         duration_ms: duration_ms(run.started_at, run.ended_at, now),
         rev: run.created_rev,
+        workflow_version: workflow_version(run),
+        started_by: run.origin.by.name().to_owned(),
+    }
+}
+
+fn workflow_version(run: &Run) -> Option<String> {
+    run.origin.workflow.as_ref().map(|of| format!("{}@{}", of.name, of.version))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use orc_domain::{
+        CreateRun, DefinitionId, Earlier, Fan, FanItem, Handling, Job, Json, Parent, Repeat, Role, RunId,
+        Text, Work,
+    };
+    use uuid::Uuid;
+
+    /// A workflow of steps that do this, named `s0`, `s1`, ….
+    pub fn definition(kinds: Vec<StepKind>) -> Definition {
+        Definition::new(DefinitionId([1; 16]), "w", steps(kinds))
+    }
+
+    fn steps(kinds: Vec<StepKind>) -> Vec<StepDef> {
+        let retry = orc_domain::ClusterConfig::default().step_retry;
+        let step = |(place, kind): (usize, StepKind)| StepDef::new(format!("s{place}"), kind, retry.clone());
+        kinds.into_iter().enumerate().map(step).collect()
+    }
+
+    /// A run that has just been accepted.
+    pub fn run(definition: &Definition) -> Run {
+        run_of(definition, 0)
+    }
+
+    fn run_of(definition: &Definition, block: u16) -> Run {
+        let create = CreateRun { block, ..CreateRun::new(RunId(Uuid::from_u128(9)), definition.id) };
+        Run::created(&create, definition, Timestamp(1), 1)
+    }
+
+    fn delay() -> StepKind {
+        StepKind::Delay { duration: std::time::Duration::from_secs(1) }
+    }
+
+    fn shown(run: &Run, definition: &Definition, parent: Option<(&Run, Option<&Definition>)>) -> RunView {
+        let nothing = |_: TaskId| -> Option<Arc<Task>> { None };
+        let (definition, now) = (Some(definition), Timestamp(5));
+        Shown { run, definition, task: &nothing, surroundings: None, now, parent }.view()
+    }
+
+    #[test]
+    fn a_child_shows_the_steps_of_its_block_and_its_place_in_the_parent() {
+        let mut definition = definition(vec![delay(), delay()]);
+        definition.blocks = vec![steps(vec![delay()])];
+        definition.blocks[0][0].id = Text::from("inner");
+        let outer = run(&definition);
+        let mut child = run_of(&definition, 1);
+        let role = Role::Item { step: 1, index: 4 };
+        child.parent = Some(Box::new(Parent { run: outer.id, role, item: None }));
+        let view = shown(&child, &definition, Some((&outer, Some(&definition))));
+        assert_eq!((view.steps.len(), view.steps[0].id.as_str()), (1, "inner"));
+        let parent = view.parent.expect("it has one");
+        assert_eq!((parent.role.step.as_deref(), parent.role.index), (Some("s1"), Some(4)));
+    }
+
+    #[test]
+    fn a_run_shows_what_it_repeats_its_handlers_and_how_far_its_items_are() {
+        let definition = definition(vec![delay(), delay(), delay()]);
+        let mut run = run(&definition);
+        let child = RunId(Uuid::from_u128(3));
+        run.earlier = Some(Earlier { run: child, how: Repeat::Retry });
+        let started = vec![(Job::Compensate(1), child), (Job::Finally, child)];
+        let conclusion = orc_domain::Conclusion::Failure;
+        run.handling = Some(Box::new(Handling { conclusion, waiting: vec![], current: None, started }));
+        run.steps[0].work =
+            Some(Box::new(Work::Fan(Fan { total: 9, next: 4, running: 2, ended: 3, failed: 1 })));
+        (run.steps[1].work, run.steps[1].status) =
+            (Some(Box::new(Work::Approval(Json::from("{\"prompt\":\"?\"}")))), StepStatus::Waiting);
+        run.steps[2].work = Some(Box::new(Work::Child(child)));
+        let view = shown(&run, &definition, None);
+        assert_eq!(view.origin.map(|origin| origin.how).as_deref(), Some("retry"));
+        let handlers: Vec<_> =
+            view.handlers.iter().map(|one| (one.kind.as_str(), one.step.as_deref())).collect();
+        assert_eq!(handlers, [("compensate", Some("s1")), ("finally", None)]);
+        assert_eq!(
+            view.steps[0].items.map(|items| (items.total, items.running, items.failed)),
+            Some((9, 2, 1))
+        );
+        let approval = view.steps[1].approval_id.as_deref().expect("it waits");
+        assert!(approval.starts_with("appr_") && approval.ends_with("-1"), "{approval}");
+        assert_eq!(view.steps[2].child_run_id, Some(child.to_string()));
+    }
+
+    #[test]
+    fn an_item_that_never_began_is_skipped_once_its_step_has_ended() {
+        let item = FanItem { value: Json::from("1"), run: None, outcome: None };
+        assert_eq!(family::item(0, &item, false).status, wire::StepStatus::Pending);
+        assert_eq!(family::item(0, &item, true).status, wire::StepStatus::Skipped);
     }
 }

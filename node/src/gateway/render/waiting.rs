@@ -5,29 +5,41 @@ use std::sync::Arc;
 
 use orc_client::wire::WaitingFor;
 use orc_domain::{
-    ClusterConfig, Component, Definition, Run, RunStatus, StepIx, StepStatus, Task, TaskStatus,
+    ClusterConfig, Component, Definition, Run, RunId, RunStatus, StepIx, StepStatus, Task, TaskStatus,
 };
 
-use super::time;
+use super::{awaiting, time};
+use crate::server::Census;
 
 /// What reasons are found from.
 pub struct Surroundings {
     /// Every registered component.
     pub components: Vec<Arc<Component>>,
-    /// Attempts that run on the whole cluster.
-    pub tasks_running: usize,
+    /// How much there is of what.
+    pub census: Arc<Census>,
     /// The limits.
     pub config: Arc<ClusterConfig>,
+    /// The runs that hold the places of the concurrency group that is looked at.
+    pub holders: Vec<RunId>,
 }
 
-fn reason(reason: &str, detail: impl Into<String>) -> WaitingFor {
+pub(super) fn reason(reason: &str, detail: impl Into<String>) -> WaitingFor {
     WaitingFor { reason: reason.to_owned(), detail: Some(detail.into()), on: Vec::new(), until: None }
+}
+
+/// A limit and some of those who hold it.
+fn held_by<T: ToString>(limit: &str, holders: &[T]) -> Vec<String> {
+    [limit.to_owned()].into_iter().chain(holders.iter().map(ToString::to_string)).collect()
 }
 
 impl Surroundings {
     /// Why a task is not running.
     pub fn of_task(&self, task: &Task) -> Option<WaitingFor> {
         match task.status {
+            TaskStatus::Blocked if task.waits_for.is_empty() => {
+                let until = task.run_at.map(time);
+                Some(WaitingFor { until, ..reason("timer", "it is to start at a later time") })
+            }
             TaskStatus::Blocked => {
                 let on: Vec<String> = task.waits_for.iter().map(ToString::to_string).collect();
                 let tasks = if on.len() == 1 { "a task" } else { "tasks" };
@@ -36,7 +48,10 @@ impl Surroundings {
                     ..reason("dependencies", format!("it depends on {tasks} that must complete first"))
                 })
             }
-            TaskStatus::Queued if task.held => Some(reason("pause", "its run is paused")),
+            TaskStatus::Queued if task.held => {
+                let on = task.id.step().map(|(run, _)| run.to_string()).into_iter().collect();
+                Some(WaitingFor { on, ..reason("pause", "its run is paused") })
+            }
             TaskStatus::Queued => Some(self.of_queued(task)),
             TaskStatus::Retrying => {
                 let until = task.retry_at.map(time);
@@ -59,6 +74,10 @@ impl Surroundings {
         let connected: Vec<_> = known.iter().copied().filter(able).filter(|one| one.slots > 0).collect();
         let fitting: Vec<_> = connected.iter().filter(|one| one.has_labels(&task.labels)).collect();
         let limit = self.config.tasks_running_max;
+        if self.census.paused_actions.contains(action) {
+            let detail = format!("the action `{action}` is paused until somebody resumes it");
+            return WaitingFor { on: vec![action.to_string()], ..reason("pause", detail) };
+        }
         if connected.is_empty() {
             let on = known.iter().map(|component| component.id.to_string()).collect();
             return WaitingFor {
@@ -71,10 +90,10 @@ impl Surroundings {
                 task.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let detail = format!("no component that offers `{action}` has the labels {}", wanted.join(", "));
             let on = connected.iter().map(|component| component.id.to_string()).collect();
-            return WaitingFor { on, ..reason("component", detail) };
+            return WaitingFor { on, ..reason("labels", detail) };
         }
-        if self.tasks_running >= limit as usize {
-            let on = vec!["maxConcurrentTasks".to_owned()];
+        if self.census.counts.tasks_running >= limit as usize {
+            let on = held_by("maxConcurrentTasks", &self.census.tasks_running);
             return WaitingFor {
                 on,
                 ..reason("limit", format!("{limit} tasks run, which is maxConcurrentTasks"))
@@ -96,6 +115,9 @@ impl Surroundings {
             StepStatus::Pending if run.status.is_terminal() => None,
             StepStatus::Pending => self.of_pending(run, definition, place),
             StepStatus::Evaluating => Some(reason("evaluation", "the leader evaluates its expressions")),
+            StepStatus::Waiting | StepStatus::Running if step.work.is_some() => {
+                awaiting::of_work(run, definition, place)
+            }
             StepStatus::Waiting => {
                 let until = step.wakes_at.map(time);
                 Some(WaitingFor { until, ..reason("timer", "its delay is not over") })
@@ -110,9 +132,10 @@ impl Surroundings {
     }
 
     fn of_pending(&self, run: &Run, definition: &Definition, place: StepIx) -> Option<WaitingFor> {
-        let needs = &definition.steps.get(usize::from(place))?.needs;
+        let steps = definition.block(run.block);
+        let needs = &steps.get(usize::from(place))?.needs;
         let open = needs.iter().filter(|need| !run.steps[usize::from(**need)].status.is_terminal());
-        let on: Vec<String> = open.map(|need| definition.steps[usize::from(*need)].id.to_string()).collect();
+        let on: Vec<String> = open.map(|need| steps[usize::from(*need)].id.to_string()).collect();
         if !on.is_empty() {
             return Some(WaitingFor { on, ..reason("dependencies", "steps before it have not ended") });
         }
@@ -134,14 +157,21 @@ impl Surroundings {
     fn of_whole(&self, run: &Run) -> Option<WaitingFor> {
         match run.status {
             RunStatus::Queued => {
+                let grouped = run.group.as_ref().and_then(|group| awaiting::of_group(group, &self.holders));
+                if grouped.is_some() {
+                    return grouped;
+                }
                 let limit = self.config.runs_active_max;
-                let on = vec!["maxConcurrentWorkflows".to_owned()];
+                let on = held_by("maxConcurrentWorkflows", &self.census.runs_active);
                 Some(WaitingFor {
                     on,
                     ..reason("limit", format!("{limit} runs are active, which is maxConcurrentWorkflows"))
                 })
             }
-            RunStatus::Paused => Some(reason("pause", "the run is paused until somebody resumes it")),
+            RunStatus::Paused => {
+                let detail = "the run is paused until somebody resumes it";
+                Some(WaitingFor { on: vec![run.id.to_string()], ..reason("pause", detail) })
+            }
             RunStatus::Running if run.finishing => {
                 Some(reason("evaluation", "the leader evaluates the run's outputs"))
             }

@@ -1,19 +1,28 @@
 //! Indexes over the tables: who waits, who is free, what is due. Every entry is a function of rows,
 //! so they are rebuilt on start and kept by taking a row's entries out before it changes and in after.
 
+mod admission;
+mod stuck;
+
+mod schedules;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    format,
-    string::String,
     vec::Vec,
 };
 use core::{cmp::Reverse, time::Duration};
 
+use admission::{Admission, Candidate};
+pub(crate) use stuck::stuck;
+
 use crate::{
+    backlog::Backlog,
     component::Component,
-    ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Timestamp},
-    run::{Run, RunStatus, StepStatus},
+    ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Text, Timestamp},
+    names::ScheduleId,
+    run::Run,
     state::State,
+    step::{Step, StepStatus, Work},
     task::{Task, TaskStatus},
 };
 
@@ -24,6 +33,7 @@ pub(crate) enum Due {
     Step(RunId, StepIx),
     Task(TaskId),
     Component(ComponentId),
+    Schedule(ScheduleId),
 }
 
 /// The place in a queue: earlier is better; a level of priority is worth a head start.
@@ -33,13 +43,20 @@ pub(crate) type Place = u64;
 pub(crate) struct Indexes {
     due: BTreeSet<(Timestamp, Due)>,
     queues: BTreeMap<(ActionName, Labels), BTreeSet<(Place, TaskId)>>,
-    free: BTreeMap<ActionName, BTreeSet<(Reverse<u32>, ComponentId)>>,
+    pub(crate) free: BTreeMap<ActionName, BTreeSet<(Reverse<u32>, ComponentId)>>,
     running_on: BTreeMap<ComponentId, BTreeSet<TaskId>>,
     running: u32,
     dependants: BTreeMap<TaskId, BTreeSet<TaskId>>,
-    runs_queued: BTreeSet<(Place, RunId)>,
-    runs_active: u32,
+    admission: Admission,
+    /// Live runs and workflows.
     definition_users: BTreeMap<DefinitionId, u32>,
+    children: BTreeMap<RunId, BTreeSet<RunId>>,
+    /// Live runs by workflow and the word that keeps them single.
+    twins: BTreeMap<(Text, Text), RunId>,
+    approvals: BTreeSet<(RunId, StepIx)>,
+    pub(crate) backlog: Backlog,
+    pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
+    schedules_ready: BTreeSet<ScheduleId>,
 }
 
 /// How much there is of what.
@@ -61,6 +78,8 @@ pub struct Counts {
     pub components_connected: usize,
     /// State keys, deleted ones included.
     pub keys: usize,
+    /// Tasks on the dead-letter list.
+    pub tasks_dead: usize,
 }
 
 fn place(ready_at: Timestamp, priority: Priority, head_start: Duration) -> Place {
@@ -82,21 +101,52 @@ impl Indexes {
         for (_, component) in state.components.iter() {
             indexes.add_component(component);
         }
+        state.dead.iter().for_each(|(_, dead)| indexes.add_dead(dead));
+        for (_, workflow) in state.workflows.iter() {
+            indexes.use_definition(workflow.definition);
+        }
+        for (_, schedule) in state.schedules.iter() {
+            indexes.add_schedule(schedule);
+        }
         indexes
     }
 
     pub(crate) fn add_run(&mut self, run: &Run, head_start: Duration) {
-        *self.definition_users.entry(run.definition).or_default() += 1;
+        self.use_definition(run.definition);
+        if let Some(parent) = &run.parent {
+            self.children.entry(parent.run).or_default().insert(run.id);
+        }
+        if let Some(word) = &run.dedupe {
+            self.twins.insert((run.workflow.clone(), word.clone()), run.id);
+        }
         self.enter_run(RunEntries::of(run, head_start));
     }
 
     pub(crate) fn remove_run(&mut self, run: &Run, head_start: Duration) {
-        let users = self.definition_users.get_mut(&run.definition).expect("a live run uses its definition");
-        *users -= 1;
-        if *users == 0 {
-            self.definition_users.remove(&run.definition);
+        self.leave_definition(&run.definition);
+        if let Some(parent) = &run.parent {
+            remove_from(&mut self.children, &parent.run, &run.id);
+        }
+        if let Some(word) = &run.dedupe {
+            self.twins.remove(&(run.workflow.clone(), word.clone()));
         }
         self.leave_run(&RunEntries::of(run, head_start));
+    }
+
+    pub(crate) fn use_definition(&mut self, id: DefinitionId) {
+        *self.definition_users.entry(id).or_default() += 1;
+    }
+
+    pub(crate) fn leave_definition(&mut self, id: &DefinitionId) {
+        let users = self.definition_users.get_mut(id).expect("a live run or workflow uses its definition");
+        *users -= 1;
+        if *users == 0 {
+            self.definition_users.remove(id);
+        }
+    }
+
+    pub(crate) fn definitions_used(&self) -> usize {
+        self.definition_users.len()
     }
 
     /// Most changes of a run leave its entries as they are.
@@ -108,20 +158,18 @@ impl Indexes {
     }
 
     fn enter_run(&mut self, entries: RunEntries) {
-        match entries.queued {
-            Some(queued) => drop(self.runs_queued.insert(queued)),
-            None => self.runs_active += 1,
-        }
+        self.admission.enter(entries.candidate);
         self.due.extend(entries.due);
+        self.approvals.extend(entries.approvals);
     }
 
     fn leave_run(&mut self, entries: &RunEntries) {
-        match &entries.queued {
-            Some(queued) => drop(self.runs_queued.remove(queued)),
-            None => self.runs_active -= 1,
-        }
+        self.admission.leave(&entries.candidate);
         for due in &entries.due {
             self.due.remove(due);
+        }
+        for approval in &entries.approvals {
+            self.approvals.remove(approval);
         }
     }
 
@@ -130,6 +178,7 @@ impl Indexes {
         if let Some(at) = task.due_at() {
             self.due.insert((at, Due::Task(task.id)));
         }
+        self.backlog.add(task);
         if task.status == TaskStatus::Queued && !task.held {
             let queue = self.queues.entry((task.action.clone(), task.labels.clone())).or_default();
             queue.insert((place(task.ready_at, task.priority, head_start), task.id));
@@ -149,6 +198,7 @@ impl Indexes {
         if let Some(at) = task.due_at() {
             self.due.remove(&(at, Due::Task(task.id)));
         }
+        self.backlog.remove(task);
         if task.status == TaskStatus::Queued && !task.held {
             let key = (task.action.clone(), task.labels.clone());
             let queue = self.queues.get_mut(&key).expect("a queued task has a queue");
@@ -219,22 +269,40 @@ impl Indexes {
     }
 
     /// Heads of the queues that have a free component for their action, with those components, most free first.
-    pub(crate) fn matches(
-        &self,
-    ) -> impl Iterator<Item = (Place, TaskId, &Labels, impl Iterator<Item = &ComponentId>)> {
+    pub(crate) fn matches<'a>(
+        &'a self,
+        paused: &'a BTreeSet<ActionName>,
+    ) -> impl Iterator<Item = (Place, TaskId, &'a Labels, impl Iterator<Item = &'a ComponentId>)> {
         self.queues.iter().filter_map(|((action, labels), queue)| {
-            let free = self.free.get(action)?;
+            let free = self.free.get(action).filter(|_| !paused.contains(action))?;
             let (place, task) = queue.first()?;
             Some((*place, *task, labels, free.iter().map(|(_, component)| component)))
         })
     }
 
-    pub(crate) fn first_queued_run(&self) -> Option<RunId> {
-        self.runs_queued.first().map(|(_, run)| *run)
+    /// The next run to start, if the limit allows one.
+    pub(crate) fn next_run(&self, limit: u32) -> Option<RunId> {
+        self.admission.next(limit)
     }
 
-    pub(crate) fn runs_active(&self) -> u32 {
-        self.runs_active
+    /// The runs of a concurrency group: those that have started, and those that wait.
+    pub(crate) fn group(&self, workflow: &Text, name: &Text) -> (Vec<RunId>, Vec<RunId>) {
+        self.admission.group(workflow, name)
+    }
+
+    /// The live run of a workflow with this word.
+    pub(crate) fn twin(&self, workflow: &Text, word: &Text) -> Option<RunId> {
+        self.twins.get(&(workflow.clone(), word.clone())).copied()
+    }
+
+    /// The live children of a run.
+    pub(crate) fn children(&self, run: &RunId) -> impl Iterator<Item = RunId> + '_ {
+        self.children.get(run).into_iter().flatten().copied()
+    }
+
+    /// Steps that await an approval, from a place on.
+    pub(crate) fn approvals(&self, from: (RunId, StepIx)) -> impl Iterator<Item = (RunId, StepIx)> + '_ {
+        self.approvals.range(from..).copied()
     }
 
     pub(crate) fn tasks_running(&self) -> u32 {
@@ -263,14 +331,15 @@ impl Indexes {
 
     pub(crate) fn counts(&self, state: &State) -> Counts {
         Counts {
-            runs_queued: self.runs_queued.len(),
-            runs_active: self.runs_active as usize,
+            runs_queued: self.admission.queued() as usize,
+            runs_active: self.admission.active() as usize,
             tasks_live: state.tasks.len(),
             tasks_queued: self.queues.values().map(BTreeSet::len).sum(),
             tasks_running: self.running as usize,
             components: state.components.len(),
             components_connected: state.components.iter().filter(|(_, c)| c.live_session().is_some()).count(),
             keys: state.keys.len(),
+            tasks_dead: state.dead.len(),
         }
     }
 
@@ -294,32 +363,44 @@ impl Indexes {
     }
 }
 
-/// What the indexes have of a run beside its definition.
+/// What the indexes have of a run beside its definition and its family.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RunEntries {
-    /// Its place among the runs that wait; none once it has started.
-    queued: Option<(Place, RunId)>,
+    candidate: Candidate,
     due: Vec<(Timestamp, Due)>,
+    approvals: Vec<(RunId, StepIx)>,
 }
 
 impl RunEntries {
     pub(crate) fn of(run: &Run, head_start: Duration) -> RunEntries {
-        let waits = run.status == RunStatus::Queued;
         RunEntries {
-            queued: waits.then(|| (place(run.created_at, run.priority, head_start), run.id)),
+            candidate: Candidate::of(run, place(run.created_at, run.priority, head_start)),
             due: run_due(run).collect(),
+            approvals: steps(run)
+                .filter(|(_, step)| awaits_approval(step))
+                .map(|(at, _)| (run.id, at))
+                .collect(),
         }
     }
 }
 
+fn steps(run: &Run) -> impl Iterator<Item = (StepIx, &Step)> {
+    (0..).zip(&run.steps)
+}
+
+fn awaits_approval(step: &Step) -> bool {
+    step.status == StepStatus::Waiting && matches!(step.work.as_deref(), Some(Work::Approval(_)))
+}
+
 fn run_due(run: &Run) -> impl Iterator<Item = (Timestamp, Due)> + '_ {
-    let deadline = run.deadline.filter(|_| !run.is_winding_down()).map(|at| (at, Due::Run(run.id)));
-    let waiting = run.steps.iter().enumerate().filter(|(_, step)| step.status == StepStatus::Waiting);
-    let delays = waiting.filter_map(|(place, step)| {
-        let place = StepIx::try_from(place).expect("at most 1,000 steps");
-        step.wakes_at.map(|at| (at, Due::Step(run.id, place)))
+    let limited = !run.is_winding_down() && run.handling.is_none();
+    let deadline = run.deadline.filter(|_| limited).map(|at| (at, Due::Run(run.id)));
+    let waiting = |step: &&Step| matches!(step.status, StepStatus::Waiting | StepStatus::Running);
+    let timed = steps(run).filter_map(move |(place, step)| {
+        let at = Some(step).filter(waiting).and_then(|step| step.wakes_at);
+        at.map(|at| (at, Due::Step(run.id, place)))
     });
-    deadline.into_iter().chain(delays)
+    deadline.into_iter().chain(timed)
 }
 
 fn remove_from<K: Ord, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
@@ -328,39 +409,5 @@ fn remove_from<K: Ord, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, va
         if values.is_empty() {
             index.remove(key);
         }
-    }
-}
-
-/// Work that nothing can ever wake: there must be none.
-pub(crate) fn stuck(state: &State) -> Vec<String> {
-    let mut found = Vec::new();
-    for (id, run) in state.runs.iter() {
-        let moves =
-            |status| matches!(status, StepStatus::Evaluating | StepStatus::Running | StepStatus::Waiting);
-        let waits = matches!(run.status, RunStatus::Queued | RunStatus::Paused) || run.finishing;
-        if !waits && !run.steps.iter().any(|step| moves(step.status)) {
-            found.push(format!("run {id} is {} and none of its steps moves", run.status.name()));
-        }
-        for (place, step) in run.steps.iter().enumerate() {
-            let task = TaskId::Step(*id, StepIx::try_from(place).expect("at most 1,000 steps"));
-            if step.status == StepStatus::Running && !state.tasks.contains(&task) {
-                found.push(format!("step {place} of run {id} is running without a task"));
-            }
-        }
-    }
-    for (id, task) in state.tasks.iter() {
-        if task.waits_for.iter().any(|dependency| !state.tasks.contains(dependency)) {
-            found.push(format!("task {id} waits for a task that is gone"));
-        }
-        if task.step().is_some_and(|(run, _)| !state.runs.contains(&run)) {
-            found.push(format!("task {id} belongs to a run that is gone"));
-        }
-    }
-    found
-}
-
-impl Task {
-    fn step(&self) -> Option<(RunId, StepIx)> {
-        self.id.step()
     }
 }

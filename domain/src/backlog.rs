@@ -1,0 +1,118 @@
+//! What waits and runs of each action: counted as tasks change, so that nobody has to look at them all.
+//! Knows nothing of who takes tasks.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use core::cmp::Reverse;
+
+use crate::{
+    ids::{ActionName, TaskId, Timestamp},
+    indexes::Indexes,
+    task::{DeadTask, Task, TaskStatus},
+};
+
+/// What waits and runs of one action.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActionBacklog {
+    /// Tasks that wait for a component, those of paused runs included.
+    pub queued: u32,
+    /// Those of them whose run is paused.
+    pub held: u32,
+    /// Tasks that wait for others, or for their time.
+    pub blocked: u32,
+    /// Tasks between two attempts.
+    pub retrying: u32,
+    /// Running attempts.
+    pub running: u32,
+    /// Since when the longest waiting task of its queue waits.
+    pub oldest: Option<Timestamp>,
+    /// Free slots of components that offer it.
+    pub slots_free: u32,
+    /// Its tasks are not assigned.
+    pub paused: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Waiting {
+    counts: ActionBacklog,
+    queue: BTreeSet<(Timestamp, TaskId)>,
+}
+
+/// The live tasks of each action.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Backlog(BTreeMap<ActionName, Waiting>);
+
+impl Backlog {
+    pub(crate) fn add(&mut self, task: &Task) {
+        if !self.0.contains_key(&task.action) {
+            self.0.insert(task.action.clone(), Waiting::default());
+        }
+        self.change(task, |count| *count += 1, |queue, entry| queue.insert(entry));
+    }
+
+    pub(crate) fn remove(&mut self, task: &Task) {
+        self.change(task, |count| *count -= 1, |queue, entry| queue.remove(&entry));
+        if self.0.get(&task.action).is_some_and(|waiting| *waiting == Waiting::default()) {
+            self.0.remove(&task.action);
+        }
+    }
+
+    fn change(
+        &mut self,
+        task: &Task,
+        count: impl Fn(&mut u32),
+        enter: impl Fn(&mut BTreeSet<(Timestamp, TaskId)>, (Timestamp, TaskId)) -> bool,
+    ) {
+        let Some(Waiting { counts, queue }) = self.0.get_mut(&task.action) else { return };
+        match task.status {
+            TaskStatus::Blocked => count(&mut counts.blocked),
+            TaskStatus::Retrying => count(&mut counts.retrying),
+            TaskStatus::Running => count(&mut counts.running),
+            TaskStatus::Queued => {
+                count(&mut counts.queued);
+                if task.held {
+                    count(&mut counts.held);
+                }
+                enter(queue, (task.ready_at, task.id));
+            }
+            TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled | TaskStatus::TimedOut => {}
+        }
+    }
+
+    /// The counts of each action, without slots and pauses.
+    pub(crate) fn counts(&self) -> BTreeMap<ActionName, ActionBacklog> {
+        let of = |waiting: &Waiting| {
+            let oldest = waiting.queue.first().map(|(at, _)| *at);
+            ActionBacklog { oldest, ..waiting.counts.clone() }
+        };
+        self.0.iter().map(|(action, waiting)| (action.clone(), of(waiting))).collect()
+    }
+}
+
+/// Whole answers of the indexes about what waits, and about what gave up.
+impl Indexes {
+    /// The counts of each action; a paused one, or one that has free slots only, is among them.
+    pub(crate) fn backlog(&self, paused: &BTreeSet<ActionName>) -> BTreeMap<ActionName, ActionBacklog> {
+        let mut actions = self.backlog.counts();
+        for (action, free) in &self.free {
+            actions.entry(action.clone()).or_default().slots_free =
+                free.iter().map(|(Reverse(free), _)| free).sum();
+        }
+        paused.iter().for_each(|action| actions.entry(action.clone()).or_default().paused = true);
+        actions
+    }
+
+    pub(crate) fn add_dead(&mut self, dead: &DeadTask) {
+        self.dead.insert((dead.at, dead.task));
+    }
+
+    pub(crate) fn remove_dead(&mut self, dead: &DeadTask) {
+        self.dead.remove(&(dead.at, dead.task));
+    }
+
+    pub(crate) fn oldest_dead(&self, count: usize) -> Vec<TaskId> {
+        self.dead.iter().take(count).map(|(_, task)| *task).collect()
+    }
+}

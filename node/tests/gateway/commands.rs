@@ -1,0 +1,65 @@
+//! The command line against a node: what waits and what gave up.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{
+    node::{Asked, shared},
+    queue::{dead, offer},
+};
+
+/// What a command prints; it must succeed.
+async fn orc(node: &Asked, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
+    command.args(["--addr", &node.base, "--color", "never"]).args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
+    let output = output.expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(output.status.success(), "orc {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[tokio::test]
+async fn the_command_line_explains_prefers_pauses_and_requeues() {
+    let node = shared().await;
+    offer(&node, "commanded", "commanded").await;
+    let id = dead(&node, "commanded", "commanded").await;
+    let told = orc(&node, &["task", "explain", &id]).await;
+    for part in ["it failed after 1 attempt: BROKEN: it broke", "attempt on commanded", "orc task retry"] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    assert_eq!(orc(&node, &["task", "dead", "list", "--action", "commanded", "-q"]).await, id);
+    assert!(orc(&node, &["task", "get", &id]).await.contains("on the dead-letter list"));
+
+    orc(&node, &["task", "backlog", "pause", "commanded"]).await;
+    let new = orc(&node, &["task", "retry", &id, "-q"]).await;
+    assert!(orc(&node, &["task", "priority", &new, "urgent"]).await.ends_with("queued"));
+    let backlog: Value =
+        serde_json::from_str(&orc(&node, &["task", "backlog", "-o", "json"]).await).expect("JSON");
+    let rows = backlog["items"].as_array().expect("a list");
+    assert!(
+        rows.iter().any(|row| row["action"] == "commanded" && row["paused"] == true && row["queued"] == 1)
+    );
+    orc(&node, &["task", "cancel", &new]).await;
+    orc(&node, &["task", "backlog", "resume", "commanded"]).await;
+
+    let again = dead(&node, "commanded", "commanded").await;
+    let requeued = orc(&node, &["task", "dead", "requeue", "--action", "commanded"]).await;
+    assert!(requeued.contains(&format!("in place of {again}")), "{requeued}");
+    assert_eq!(orc(&node, &["task", "dead", "drop", "--action", "commanded", "--yes", "-q"]).await, "0");
+    let later = [
+        "task",
+        "schedule",
+        "later",
+        "--at",
+        "1h",
+        "--total-timeout",
+        "2h",
+        "--heartbeat-timeout",
+        "5s",
+        "-q",
+    ];
+    let later = orc(&node, &later).await;
+    assert!(orc(&node, &["task", "explain", &later]).await.contains("it goes on by itself at"));
+}
