@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::Call;
-use crate::runs::BoxedCall;
+use crate::run_wait::BoxedCall;
 use crate::wire::{
     self, BroadcastReplies, ComponentView, MessageReply, Page, Poll, Polled, RegisterComponent, ReplyMessage,
     WaitQuery, paths,

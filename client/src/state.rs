@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::events::subscribe;
 use crate::http::Call;
-use crate::runs::BoxedCall;
+use crate::run_wait::BoxedCall;
 use crate::wire::{
     self, Event, KeysQuery, Page, SetState, StateChanged, StateDeleted, StateEntry, StateVersion,
     StateVersions, WatchQuery, codes, headers, paths,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::http::Call;
 use crate::logs::{self, LogFollower};
-use crate::runs::{BoxedCall, wait_until};
+use crate::run_wait::{BoxedCall, wait_until};
 use crate::wire::{
     self, AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, LogEntry, LogPage, LogToken,
     LogsQuery, Millis, Page, Priority, Reason, Retry, ScheduleTask, ScheduleTasks, TaskChanged,

@@ -2,9 +2,9 @@
 //! so they are rebuilt on start and kept by taking a row's entries out before it changes and in after.
 
 mod admission;
-mod stuck;
-
+mod entries;
 mod schedules;
+mod stuck;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,8 @@ use alloc::{
 };
 use core::{cmp::Reverse, time::Duration};
 
-use admission::{Admission, Candidate};
+use admission::Admission;
+pub(crate) use entries::RunEntries;
 pub(crate) use stuck::stuck;
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     names::ScheduleId,
     run::Run,
     state::State,
-    step::{Step, StepStatus, Work},
     task::{Task, TaskStatus},
 };
 
@@ -361,46 +361,6 @@ impl Indexes {
             None => false,
         }
     }
-}
-
-/// What the indexes have of a run beside its definition and its family.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct RunEntries {
-    candidate: Candidate,
-    due: Vec<(Timestamp, Due)>,
-    approvals: Vec<(RunId, StepIx)>,
-}
-
-impl RunEntries {
-    pub(crate) fn of(run: &Run, head_start: Duration) -> RunEntries {
-        RunEntries {
-            candidate: Candidate::of(run, place(run.created_at, run.priority, head_start)),
-            due: run_due(run).collect(),
-            approvals: steps(run)
-                .filter(|(_, step)| awaits_approval(step))
-                .map(|(at, _)| (run.id, at))
-                .collect(),
-        }
-    }
-}
-
-fn steps(run: &Run) -> impl Iterator<Item = (StepIx, &Step)> {
-    (0..).zip(&run.steps)
-}
-
-fn awaits_approval(step: &Step) -> bool {
-    step.status == StepStatus::Waiting && matches!(step.work.as_deref(), Some(Work::Approval(_)))
-}
-
-fn run_due(run: &Run) -> impl Iterator<Item = (Timestamp, Due)> + '_ {
-    let limited = !run.is_winding_down() && run.handling.is_none();
-    let deadline = run.deadline.filter(|_| limited).map(|at| (at, Due::Run(run.id)));
-    let waiting = |step: &&Step| matches!(step.status, StepStatus::Waiting | StepStatus::Running);
-    let timed = steps(run).filter_map(move |(place, step)| {
-        let at = Some(step).filter(waiting).and_then(|step| step.wakes_at);
-        at.map(|at| (at, Due::Step(run.id, place)))
-    });
-    deadline.into_iter().chain(timed)
 }
 
 fn remove_from<K: Ord, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {

@@ -19,6 +19,7 @@ mod output;
 mod progress;
 mod repeat;
 mod run;
+mod run_text;
 mod runs;
 mod schedule;
 mod server;

@@ -14,7 +14,10 @@ use super::{
     Gateway,
     names::KnownNames,
     problem::Refusal,
-    render::event::{envelope, kind, run_of},
+    render::{
+        event::{envelope, kind},
+        event_run::run_of,
+    },
     reply::Answered,
     sse,
 };

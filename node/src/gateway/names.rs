@@ -7,7 +7,7 @@ use orc_domain::{BlockIx, Definition, Recorded, RunId, StepIx};
 
 use super::{
     Gateway,
-    render::event::{Names, run_of},
+    render::{event::Names, event_run::run_of},
 };
 
 /// Runs whose definitions are remembered.

@@ -6,6 +6,7 @@ mod disk;
 mod drain;
 mod encoder;
 mod events;
+mod feeds;
 pub(crate) mod files;
 mod folders;
 pub(crate) mod guard;

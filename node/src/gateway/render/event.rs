@@ -4,11 +4,10 @@
 use orc_client::wire;
 use orc_domain::{
     ClusterConfig, CreateRun, EvalPoint, Event, Failure, Priority, Recorded, RegisterComponent, RunId,
-    RunStatus, ScheduleEvent, ScheduleId, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
-    Turn, WorkflowEvent, WorkflowName,
+    RunStatus, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
-use super::{data::Data, event_family, labels, time};
+use super::{data::Data, event_family, event_kept, labels, time};
 use crate::config::cluster_config_to_json;
 
 /// The names that facts leave out: a step's id within its run, and the run's workflow.
@@ -24,68 +23,6 @@ pub fn envelope(recorded: &Recorded, names: &dyn Names) -> wire::Event {
     let Told(subject, data) = tell(&recorded.event, names);
     let (kind, data) = (kind(&recorded.event).to_owned(), data.finish());
     wire::Event { seq: recorded.seq, rev: recorded.rev, kind, at: time(recorded.at), subject, data }
-}
-
-/// The run that a fact belongs to.
-pub fn run_of(event: &Event) -> Option<RunId> {
-    match event {
-        Event::RunCreated(create) => Some(create.id),
-        Event::Schedule(ScheduleEvent::Fired { run, .. }) => Some(*run),
-        Event::RunStarted { run }
-        | Event::RunPaused { run }
-        | Event::RunResumed { run }
-        | Event::RunCancelRequested { run, .. }
-        | Event::RunTimedOut { run }
-        | Event::EvaluationAwaited { run, .. }
-        | Event::RunEnded { run, .. }
-        | Event::StepDecided { run, .. }
-        | Event::StepStarted { run, .. }
-        | Event::StepEnded { run, .. }
-        | Event::FanStarted { run, .. }
-        | Event::ItemEnded { run, .. }
-        | Event::ItemsCollected { run, .. }
-        | Event::StepStopping { run, .. }
-        | Event::StepReturned { run, .. }
-        | Event::TimeAwaited { run, .. }
-        | Event::SignalAwaited { run, .. }
-        | Event::ApprovalAwaited { run, .. }
-        | Event::MessageAwaited { run, .. }
-        | Event::ApprovalDecided { run, .. }
-        | Event::RunSignalled { run, .. }
-        | Event::SignalTaken { run, .. }
-        | Event::RunConcluding { run, .. }
-        | Event::HandlerEnded { run, .. }
-        | Event::HandlersDropped { run, .. }
-        | Event::Emitted { run, .. } => Some(*run),
-        Event::TaskCreated(task) => task.id.step().map(|(run, _)| run),
-        Event::DependencyCompleted { task, .. }
-        | Event::TaskRequeued { task }
-        | Event::TaskAssigned { task, .. }
-        | Event::AttemptFailed { task, .. }
-        | Event::TaskCancelRequested { task, .. }
-        | Event::TaskEnded { task, .. }
-        | Event::TaskDeadLettered { task, .. }
-        | Event::DeadTaskRequeued { task, .. }
-        | Event::TaskPriorityChanged { task, .. } => task.step().map(|(run, _)| run),
-        Event::DefinitionAdded(_)
-        | Event::ComponentRegistered(_)
-        | Event::ComponentConnected { .. }
-        | Event::SessionEnded { .. }
-        | Event::ComponentDisconnected { .. }
-        | Event::ComponentDraining { .. }
-        | Event::ComponentDeregistered { .. }
-        | Event::StateChanged { .. }
-        | Event::Configured(_)
-        | Event::DeadTasksDropped { .. }
-        | Event::ActionPaused { .. }
-        | Event::ActionResumed { .. }
-        | Event::DeadlockDetected { .. }
-        | Event::DeadlockResolved { .. }
-        | Event::RunsDeleted { .. }
-        | Event::TasksDeleted { .. }
-        | Event::Workflow(_)
-        | Event::Schedule(_) => None,
-    }
 }
 
 /// The name of a fact.
@@ -151,23 +88,13 @@ pub fn kind(event: &Event) -> &str {
         Event::ActionResumed { .. } => "action.resumed",
         Event::DeadlockDetected { .. } => "deadlock.detected",
         Event::DeadlockResolved { .. } => "deadlock.resolved",
-        Event::Workflow(WorkflowEvent::Applied { .. }) => "definition.applied",
-        Event::Workflow(WorkflowEvent::Deleted { .. }) => "definition.deleted",
-        Event::Workflow(WorkflowEvent::Paused { .. }) => "definition.paused",
-        Event::Workflow(WorkflowEvent::Resumed { .. }) => "definition.resumed",
-        Event::Schedule(ScheduleEvent::Set(_)) => "schedule.set",
-        Event::Schedule(ScheduleEvent::Deleted { .. }) => "schedule.deleted",
-        Event::Schedule(ScheduleEvent::Paused { .. }) => "schedule.paused",
-        Event::Schedule(ScheduleEvent::Resumed { .. }) => "schedule.resumed",
-        Event::Schedule(ScheduleEvent::Planned { .. }) => "schedule.planned",
-        Event::Schedule(ScheduleEvent::Fired { .. }) => "schedule.fired",
-        Event::Schedule(ScheduleEvent::Skipped { .. }) => "schedule.skipped",
-        Event::Schedule(ScheduleEvent::Queued { .. }) => "schedule.queued",
+        Event::Workflow(event) => event_kept::workflow_kind(event),
+        Event::Schedule(event) => event_kept::schedule_kind(event),
     }
 }
 
 /// Subject and data.
-pub(super) struct Told(String, Data);
+pub(super) struct Told(pub(super) String, pub(super) Data);
 
 #[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 fn tell(event: &Event, names: &dyn Names) -> Told {
@@ -259,39 +186,8 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         Event::TaskPriorityChanged { task, priority } => preferred(*task, *priority, names),
         Event::ActionPaused(action) | Event::ActionResumed(action) => of_action(action),
         Event::DeadlockDetected(work) | Event::DeadlockResolved(work) => named(of_cluster(), "work", work),
-        Event::Workflow(WorkflowEvent::Applied { name, version, definition }) => {
-            of_workflow(name).and(|data| data.with("version", *version).text("digest", hex(&definition.0)))
-        }
-        Event::Workflow(WorkflowEvent::Deleted { name })
-        | Event::Workflow(WorkflowEvent::Paused { name })
-        | Event::Workflow(WorkflowEvent::Resumed { name }) => of_workflow(name),
-        Event::Schedule(ScheduleEvent::Set(spec)) => of_schedule(&spec.id).and(|data| {
-            let data = data.text("workflow", &spec.workflow).with("ofFile", spec.of_file);
-            data.text("cron", &spec.cron)
-                .text("timezone", &spec.timezone)
-                .text("overlap", spec.overlap.name())
-        }),
-        Event::Schedule(ScheduleEvent::Deleted { schedule })
-        | Event::Schedule(ScheduleEvent::Paused { schedule })
-        | Event::Schedule(ScheduleEvent::Resumed { schedule }) => of_schedule(schedule),
-        Event::Schedule(ScheduleEvent::Planned { schedule, instant, missed }) => {
-            of_schedule(schedule).and(|data| {
-                data.text("instant", time(*instant))
-                    .maybe("missed", missed.as_ref().map(|missed| missed.count))
-            })
-        }
-        Event::Schedule(ScheduleEvent::Fired { schedule, instant, turn, run }) => {
-            of_schedule(schedule).and(|data| {
-                let data = data.text("instant", time(*instant)).with("manual", *turn == Turn::Hand);
-                data.text("runId", run)
-            })
-        }
-        Event::Schedule(ScheduleEvent::Skipped { schedule, instant, cause, .. }) => {
-            of_schedule(schedule).and(|data| data.text("instant", time(*instant)).text("cause", cause.name()))
-        }
-        Event::Schedule(ScheduleEvent::Queued { schedule, instant }) => {
-            of_schedule(schedule).and(|data| data.text("instant", time(*instant)))
-        }
+        Event::Workflow(event) => event_kept::tell_workflow(event),
+        Event::Schedule(event) => event_kept::tell_schedule(event),
         Event::RunsDeleted { runs, .. } => deleted("runIds", runs),
         Event::TasksDeleted(tasks) => deleted("taskIds", tasks),
     }
@@ -355,14 +251,6 @@ fn dead_dropped(tasks: &[TaskId], overflow: bool) -> Told {
 
 fn preferred(task: TaskId, priority: Priority, names: &dyn Names) -> Told {
     of_task(task, names).and(|data| data.with("priority", priority.level()))
-}
-
-fn of_workflow(name: &WorkflowName) -> Told {
-    Told(name.to_string(), Data::default().text("workflow", name))
-}
-
-fn of_schedule(id: &ScheduleId) -> Told {
-    Told(id.to_string(), Data::default().text("schedule", id))
 }
 
 fn created(create: &CreateRun, names: &dyn Names) -> Told {

@@ -7,6 +7,8 @@ pub mod component;
 mod data;
 pub mod event;
 mod event_family;
+mod event_kept;
+pub mod event_run;
 pub mod explain;
 pub mod family;
 pub mod run;

@@ -1,0 +1,103 @@
+//! What the state tells as it goes: effects, events, where it stands; and work on the apply thread.
+//! Knows nothing of rows.
+
+use std::{path::PathBuf, sync::atomic::Ordering};
+
+use orc_domain::{State, Timestamp};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::{
+    apply::Job,
+    drain::{Drainer, Order},
+    published::{Effects, Events},
+    reader::StateReader,
+};
+use crate::{codec::Position, error::ReadError, types::LogId};
+
+/// News, and how far the state is.
+impl StateReader {
+    /// Effects from now on, one message per record; whoever lags, or gets an empty one, reads the state.
+    pub fn effects(&self) -> broadcast::Receiver<Effects> {
+        self.core.published.effects.subscribe()
+    }
+
+    /// Events from now on, one message per record; whoever lags asks [`StateReader::events_since`].
+    pub fn events(&self) -> broadcast::Receiver<Events> {
+        self.core.published.events.subscribe()
+    }
+
+    /// The cluster's time: the latest that a record brought.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.core.published.now.load(Ordering::Acquire))
+    }
+
+    /// Number of the last event.
+    pub fn last_seq(&self) -> u64 {
+        self.core.published.ring.read().next() - 1
+    }
+
+    /// Number of the first event that can be read.
+    pub fn first_seq(&self) -> u64 {
+        self.core.published.events_first.load(Ordering::Acquire)
+    }
+
+    /// The last record applied.
+    pub fn applied(&self) -> watch::Receiver<Option<LogId>> {
+        self.core.published.applied.subscribe()
+    }
+
+    /// Up to here the state survives a power cut without the log.
+    pub fn durable_applied(&self) -> Option<LogId> {
+        *self.core.published.durable.borrow()
+    }
+
+    /// When time alone changes the state next.
+    pub fn next_due(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.core.published.next_due.subscribe()
+    }
+
+    /// Rows, events and answers that wait for the disk.
+    pub fn waiting(&self) -> usize {
+        self.core.published.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the whole state between two records; keep it short, `apply` waits.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (answer, answered) = oneshot::channel();
+        let look = Box::new(move |state: &State| {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(look(state));
+        });
+        self.core.jobs().send(Job::Inspect(look)).await.map_err(|_| ReadError::Stopped)?;
+        answered.await.map_err(|_| ReadError::Stopped)
+    }
+
+    /// Writes what changed; everything applied before the call is then in the database.
+    pub async fn drain(&self) -> Result<Position, ReadError> {
+        self.drainer().order(Order::Drain).await.ok_or(ReadError::Stopped)
+    }
+
+    /// Writes what changed and syncs it; a node calls it before it ends, so that the next start is quick.
+    pub async fn sync(&self) -> Result<Position, ReadError> {
+        self.drainer().order(Order::Sync).await.ok_or(ReadError::Stopped)
+    }
+
+    /// Log index and hash of all rows that replicas have in common: equal on all nodes at equal index.
+    pub async fn state_hash(&self) -> Result<(u64, u64), ReadError> {
+        let position = self.drain().await?;
+        Ok((position.index(), position.hash))
+    }
+
+    /// The folder of the newest finished snapshot.
+    pub fn snapshot_folder(&self) -> Option<PathBuf> {
+        self.snapshots.current().map(|snapshot| snapshot.snapshot.path)
+    }
+
+    /// The way to the thread that writes the state.
+    pub(crate) fn drainer(&self) -> Drainer {
+        Drainer::new(self.core.clone())
+    }
+}
