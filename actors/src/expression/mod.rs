@@ -12,6 +12,7 @@ mod pattern;
 mod program;
 mod rewrite;
 mod scope;
+mod secret;
 mod step;
 mod template;
 mod text;
@@ -23,6 +24,7 @@ pub use error::ExpressionError;
 pub use filter::filter;
 pub use scope::{Family, ReadKey};
 pub use step::{Evaluated, evaluate};
+pub use secret::fill_secrets;
 pub use text::{fill_text, group_of};
 
 /// The longest expression, in bytes.

@@ -2,7 +2,7 @@
 //! nearest step before it, an input. A child sees the runs around it. Parses only the outputs that an expression names.
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
@@ -19,7 +19,8 @@ use super::{
     error::{ExpressionError, cut},
     frame::Frame,
     program::Program,
-    value::to_cel,
+    template,
+    value::{to_cel, to_json},
 };
 
 /// Time that all expressions of a step may take together.
@@ -47,6 +48,8 @@ pub type ReadKey = Arc<dyn Fn(&str) -> Option<Json> + Send + Sync>;
 pub(super) struct Scope<'a> {
     /// The run itself first, the whole workflow's last.
     frames: Vec<Frame<'a>>,
+    definition: &'a Definition,
+    in_env: Cell<bool>,
     key: &'a ReadKey,
     until: Instant,
     inputs: OnceCell<Rc<Value>>,
@@ -60,6 +63,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Its value as JSON.
+    pub(super) fn json(&self) -> Result<Value, ExpressionError> {
+        to_json(&self.value).map_err(|what| self.program.no_json(what))
+    }
+
     /// The names used with their values, as a decision records them.
     pub(super) fn inputs(&self) -> Json {
         Json::from(Value::Object(self.names.clone()).to_string())
@@ -73,6 +81,8 @@ impl<'a> Scope<'a> {
         let around = runs.windows(2).map(|pair| Frame::around(&pair[0], &pair[1], definition));
         Scope {
             frames: own.chain(around).collect(),
+            definition,
+            in_env: Cell::new(false),
             key,
             until: Instant::now() + TIME_MAX,
             inputs: OnceCell::new(),
@@ -133,6 +143,7 @@ impl<'a> Scope<'a> {
             "trigger" if self.whole().origin.trigger.is_some() => {
                 Ok(self.whole().origin.trigger.as_ref().map(parsed))
             }
+            "env" if !self.in_env.get() => self.env().map(Some),
             "steps" => self.steps_object(paths).map(Some),
             "output" if self.frames[0].own_output().is_some() => {
                 Ok(self.frames[0].own_output().map(|output| output.as_ref().clone()))
@@ -147,6 +158,16 @@ impl<'a> Scope<'a> {
 
     fn inputs(&self) -> Rc<Value> {
         self.inputs.get_or_init(|| Rc::new(parsed(&self.whole().inputs))).clone()
+    }
+
+    /// The `env` of the workflow. Its own texts do not see it.
+    fn env(&self) -> Result<Value, ExpressionError> {
+        let source = parsed(&self.definition.source);
+        let env = source.get("env").cloned().unwrap_or_else(|| json!({}));
+        self.in_env.set(true);
+        let filled = template::fill(&env, &mut |source| self.evaluate(source)?.json());
+        self.in_env.set(false);
+        filled
     }
 
     fn run_object(&self) -> Value {

@@ -97,7 +97,7 @@ impl Filling<'_> {
     fn fill(&mut self, template: &Json) -> Result<Json, ExpressionError> {
         let template = parsed(template);
         let filled = template::fill(&template, &mut |source| {
-            let value = json(&self.scope.evaluate(source)?)?;
+            let value = self.scope.evaluate(source)?.json()?;
             self.bytes += bounded(&value)?.as_str().len();
             if self.bytes > RESULT_BYTES_MAX {
                 return Err(ExpressionError::Large { bytes: self.bytes });
@@ -110,7 +110,7 @@ impl Filling<'_> {
 
 fn items_of(scope: &Scope<'_>, expression: &str) -> Result<Vec<Json>, ExpressionError> {
     let found = scope.evaluate(expression)?;
-    let Value::Array(items) = json(&found)? else { return Err(found.program.unfit(&found.value, "a list")) };
+    let Value::Array(items) = found.json()? else { return Err(found.program.unfit(&found.value, "a list")) };
     if items.len() > ITEMS_MAX {
         return Err(ExpressionError::Items { count: items.len() });
     }
@@ -150,7 +150,7 @@ fn of_run(family: &Family) -> Result<Evaluation, ExpressionError> {
 fn outputs_of(scope: &Scope<'_>, named: &[(Text, Text)]) -> Result<Evaluation, ExpressionError> {
     let mut outputs = Map::new();
     for (name, expression) in named {
-        outputs.insert(name.to_string(), json(&scope.evaluate(expression)?)?);
+        outputs.insert(name.to_string(), scope.evaluate(expression)?.json()?);
     }
     Ok(Evaluation::Outputs(bounded(&Value::Object(outputs))?))
 }
@@ -158,10 +158,6 @@ fn outputs_of(scope: &Scope<'_>, named: &[(Text, Text)]) -> Result<Evaluation, E
 fn decide(scope: &Scope<'_>, expression: &str) -> Result<Decision, ExpressionError> {
     let found = scope.evaluate(expression)?;
     Ok(Decision { value: found.program.boolean(&found.value)?, inputs: found.inputs() })
-}
-
-fn json(found: &Found) -> Result<Value, ExpressionError> {
-    to_json(&found.value).map_err(|what| found.program.no_json(what))
 }
 
 fn bounded(value: &Value) -> Result<Json, ExpressionError> {

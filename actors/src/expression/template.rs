@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::error::ExpressionError;
+use super::{error::ExpressionError, secret};
 
 const OPEN: &str = "${{";
 const CLOSE: &str = "}}";
@@ -40,6 +40,10 @@ impl<'a> Template<'a> {
         parts.push(Part::Text(&text[from..]));
         parts.retain(|part| *part != Part::Text(""));
         Ok(Template { parts })
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part<'a>> {
+        self.parts.iter()
     }
 
     pub(super) fn expressions(&self) -> impl Iterator<Item = &'a str> {
@@ -95,7 +99,10 @@ pub(super) fn fill(
     evaluate: &mut impl FnMut(&str) -> Result<Value, ExpressionError>,
 ) -> Result<Value, ExpressionError> {
     Ok(match value {
-        Value::String(text) if text.contains(OPEN) => Template::parse(text)?.fill(evaluate)?,
+        Value::String(text) if text.contains(OPEN) => match Template::parse(text)? {
+            template if secret::is_left(&template) => Value::Null,
+            template => template.fill(evaluate)?,
+        },
         Value::Array(items) => {
             Value::Array(items.iter().map(|item| fill(item, evaluate)).collect::<Result<_, _>>()?)
         }

@@ -7,6 +7,8 @@ use super::ConfigErrors;
 
 /// What the names of variables begin with.
 const PREFIX: &str = "ORC_SECRET_";
+/// The shortest value that is taken out of logs.
+const REDACTED_MIN: usize = 4;
 
 /// Secrets by name.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -47,6 +49,16 @@ impl Secrets {
         Ok(Secrets(secrets))
     }
 
+    /// A text without the values of secrets; short ones are too common to be looked for.
+    pub fn redact(&self, mut text: String) -> String {
+        for value in self.0.values().filter(|value| value.len() >= REDACTED_MIN) {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), "***");
+            }
+        }
+        text
+    }
+
     /// The value of a secret.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -67,6 +79,8 @@ mod tests {
         let secrets = Secrets::load(Some(&file), variables()).expect("it is read");
         assert_eq!(secrets.get("A"), Some("from the environment"));
         assert_eq!((secrets.get("B"), secrets.get("NODE_ID")), (Some(" two=2"), None));
+        assert_eq!(secrets.redact("it is two=2, ab".to_owned()), "it is***, ab");
+        assert_eq!(secrets.redact("A is from the environment.".to_owned()), "A is ***.");
         assert_eq!(format!("{secrets:?}"), "{\"A\", \"B\"}");
         std::fs::write(&file, "A=1\njust words").expect("it is written");
         let error = Secrets::load(Some(&file), variables()).expect_err("it is refused");

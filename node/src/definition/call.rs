@@ -223,6 +223,6 @@ pub(super) fn agent(reader: &mut Reader<'_>, node: &Node) -> StepKind {
     if let Some(schema) = agent.get("outputSchema").filter(|schema| schema.entries().is_none()) {
         reader.wrong_type(schema, "`outputSchema`", "a JSON Schema, a map");
     }
-    let templated = reader.templates(agent);
+    let templated = reader.task_templates(agent);
     made("agent", object(agent), templated)
 }

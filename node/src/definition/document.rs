@@ -57,6 +57,7 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let triggers = triggers::read(&mut reader, root, &inputs);
     let secrets = triggers::secrets(&mut reader, root);
     reader.inputs = inputs.clone();
+    reader.secrets = secrets.clone();
     let labels = reader.labels(root, "labels");
     let defaults = read_defaults(&mut reader, root);
     let run_timeout = reader.config.run_timeout;
@@ -156,7 +157,7 @@ fn read_defaults(reader: &mut Reader<'_>, root: &Node) -> Defaults {
 
 fn read_env(reader: &mut Reader<'_>, parent: &Node) -> Vec<(String, String)> {
     if let Some(env) = parent.get("env") {
-        reader.templates(env);
+        reader.task_templates(env);
     }
     reader.text_map(parent, "env")
 }

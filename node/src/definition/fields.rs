@@ -68,9 +68,10 @@ impl Form {
 }
 
 const COMMON: [&str; 7] = ["id", "name", "type", "description", "needs", "if", "foreach"];
-const OF_WORK: [&str; 5] = ["timeout", "queueTimeout", "retry", "labels", "priority"];
+const OF_WORK: [&str; 7] =
+    ["timeout", "queueTimeout", "heartbeatTimeout", "totalTimeout", "retry", "labels", "priority"];
 const OF_YIELDING: [&str; 3] = ["continueOnError", "outputs", "compensate"];
-const LATER: [&str; 3] = ["cache", "with", "heartbeatTimeout"];
+const LATER: [&str; 2] = ["cache", "with"];
 /// The words of `type`, a form's own word first.
 const TYPES: [(&str, Form); 14] = [
     ("task", Form::Task),

@@ -66,7 +66,7 @@ fn task(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults, options: &mut
             (_, None) => {}
         }
     }
-    let templated = config.is_some_and(|config| reader.templates(config));
+    let templated = config.is_some_and(|config| reader.task_templates(config));
     let mut json = config.map_or_else(Map::new, object);
     if &*action == "run" {
         let script = config.and_then(|config| config.get("script"));
@@ -83,7 +83,7 @@ fn task(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults, options: &mut
 fn run(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults) -> StepKind {
     let config = config_of(reader, node);
     let mut json = config.map_or_else(Map::new, object);
-    let mut templated = config.is_some_and(|config| reader.templates(config));
+    let mut templated = config.is_some_and(|config| reader.task_templates(config));
     let inner = config.and_then(|config| config.get("script"));
     let script = node.get("run");
     if let (Some(script), Some(_)) = (script, inner) {
@@ -95,7 +95,7 @@ fn run(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults) -> StepKind {
     }
     for key in ["shell", "workdir"] {
         let Some(given) = node.get(key) else { continue };
-        templated |= reader.templates(given);
+        templated |= reader.task_templates(given);
         if let Some(text) = reader.text(given, &format!("`{key}`")) {
             json.insert(key.to_owned(), JsonValue::from(text));
         }
@@ -118,7 +118,7 @@ fn http(reader: &mut Reader<'_>, node: &Node) -> StepKind {
     };
     if let Some(url) = request.text() {
         let json = Map::from_iter([("url".to_owned(), JsonValue::from(url))]);
-        return made("http", json, reader.templates(request));
+        return made("http", json, reader.task_templates(request));
     }
     if request.entries().is_none() {
         reader.wrong_type(request, "`http`", "a map or an address");
@@ -127,7 +127,7 @@ fn http(reader: &mut Reader<'_>, node: &Node) -> StepKind {
     } else {
         reader.report.at(request, code::MISSING_FIELD, "`http` needs a `url`");
     }
-    let templated = reader.templates(request);
+    let templated = reader.task_templates(request);
     made("http", object(request), templated)
 }
 
@@ -213,7 +213,7 @@ fn merge_env(
 ) -> bool {
     let own = reader.text_map(node, "env");
     if let Some(env) = node.get("env") {
-        reader.templates(env);
+        reader.task_templates(env);
     }
     let mut env = Map::new();
     env.extend(defaults.env.iter().map(|(name, value)| (name.clone(), JsonValue::from(value.as_str()))));

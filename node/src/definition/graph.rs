@@ -188,6 +188,8 @@ impl<'n> List<'n> {
                     kind,
                     timeout: draft.options.timeout,
                     queue_timeout: draft.options.queue_timeout,
+                    heartbeat_timeout: draft.options.heartbeat_timeout,
+                    total_timeout: draft.options.total_timeout,
                     retry: draft.options.retry,
                     continue_on_error: draft.options.continue_on_error,
                     labels: draft.options.labels,
@@ -195,8 +197,6 @@ impl<'n> List<'n> {
                     limit: draft.options.limit,
                     outputs: draft.outputs,
                     compensate: draft.options.compensate,
-                    heartbeat_timeout: None,
-                    total_timeout: None,
                 }
             })
             .collect()

@@ -16,6 +16,7 @@ mod kept;
 mod names;
 pub mod outline;
 mod read;
+mod read_expressions;
 mod step;
 pub mod suggest;
 mod template;
@@ -129,6 +130,8 @@ impl<'c> Compiler<'c> {
             inputs: InputSchema::default(),
             named: Vec::new(),
             bound: Vec::new(),
+            secrets: Vec::new(),
+            for_task: false,
             within: None,
         }
     }

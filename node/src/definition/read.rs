@@ -36,6 +36,10 @@ pub(super) struct Reader<'c> {
     pub(super) named: Vec<Use>,
     /// Names that stand for something at this place: the item of a `foreach`, the output of a step.
     pub(super) bound: Vec<Text>,
+    /// The secrets that it declares.
+    pub(super) secrets: Vec<String>,
+    /// What is read goes to a task.
+    pub(super) for_task: bool,
     /// The field whose steps are being read, if they are not the workflow's own.
     pub(super) within: Option<&'static str>,
 }
@@ -185,89 +189,6 @@ impl Reader<'_> {
             }
         };
         read.map_err(|message| self.report.at(node, code::BAD_DURATION, message)).ok()
-    }
-
-    /// A bare expression; `${{ … }}` around the whole of it is allowed.
-    pub(super) fn expression(&mut self, node: &Node, what: &str) -> Option<Text> {
-        if let Value::Bool(on) = node.value {
-            return Some(Text::from(if on { "true" } else { "false" }));
-        }
-        let text = self.text(node, what)?.trim();
-        let bare = template::unwrap_whole(text).unwrap_or(text);
-        self.check_expression(node, what, bare).then(|| Text::from(bare))
-    }
-
-    /// A map of names and expressions.
-    pub(super) fn expressions(&mut self, node: &Node, what: &str) -> Vec<(Text, Text)> {
-        let Some(entries) = node.entries() else {
-            self.wrong_type(node, what, "a map of names and expressions");
-            return Vec::new();
-        };
-        let read = |entry: &Entry| {
-            let expression = self.expression(&entry.value, &format!("output `{}`", entry.key))?;
-            Some((Text::from(entry.key.as_str()), expression))
-        };
-        entries.iter().filter_map(read).collect()
-    }
-
-    /// Reads what is inside a field, where some names stand for something.
-    pub(super) fn inside<T>(
-        &mut self,
-        field: Option<&'static str>,
-        names: &[Text],
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        let (within, bound) = (std::mem::replace(&mut self.within, field), self.bound.len());
-        self.bound.extend_from_slice(names);
-        let value = read(self);
-        self.bound.truncate(bound);
-        self.within = within;
-        value
-    }
-
-    /// Checks every `${{ … }}` in the texts of a value; whether evaluation changes it.
-    pub(super) fn templates(&mut self, node: &Node) -> bool {
-        let (mut found, mut any) = (Vec::new(), false);
-        node.texts(&mut |node, text| {
-            any |= template::has_any(text);
-            found.extend(template::expressions(text).map(|found| (node, found)));
-        });
-        for (node, expression) in found {
-            match expression {
-                Ok(expression) => {
-                    self.check_expression(node, "the expression", expression);
-                }
-                Err(message) => self.report.at(node, code::BAD_EXPRESSION, message),
-            }
-        }
-        any
-    }
-
-    /// Checks an expression and notes what it names; whether it holds.
-    pub(super) fn check_expression(&mut self, node: &Node, what: &str, text: &str) -> bool {
-        if text.len() > EXPRESSION_MAX {
-            self.report.at(node, code::LIMIT, format!("{what} is longer than {EXPRESSION_MAX} bytes"));
-            return false;
-        }
-        let checked = (self.check)(text);
-        match checked {
-            Ok(paths) => {
-                let free = paths.into_iter().filter(|path| !self.bound.iter().any(|name| **name == *path[0]));
-                let place = || Node { value: Value::Null, at: node.at, pointer: node.pointer.clone() };
-                self.named.extend(free.map(|path| Use { path, node: place() }));
-                true
-            }
-            Err(message) => {
-                let shown: String = text.chars().take(60).collect();
-                let message = message.trim().replace('\n', " ");
-                self.report.at(
-                    node,
-                    code::BAD_EXPRESSION,
-                    format!("{what} `{shown}` is not a valid expression: {message}"),
-                );
-                false
-            }
-        }
     }
 
     /// Labels: a map of short texts.

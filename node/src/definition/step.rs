@@ -69,6 +69,8 @@ pub(super) enum Body<'n> {
 pub(super) struct Options {
     pub(super) timeout: Duration,
     pub(super) queue_timeout: Option<Duration>,
+    pub(super) heartbeat_timeout: Option<Duration>,
+    pub(super) total_timeout: Option<Duration>,
     pub(super) retry: Retry,
     pub(super) continue_on_error: bool,
     pub(super) labels: Labels,
@@ -286,6 +288,8 @@ fn read_options(reader: &mut Reader<'_>, node: &Node, form: Form, defaults: &Def
     Options {
         timeout: timeout.unwrap_or(defaults.timeout),
         queue_timeout: reader.time_limit(node, "queueTimeout"),
+        heartbeat_timeout: reader.time_limit(node, "heartbeatTimeout"),
+        total_timeout: reader.time_limit(node, "totalTimeout"),
         retry: reader.retry(node, &defaults.retry),
         continue_on_error: reader.switch(node, "continueOnError").unwrap_or(false),
         labels,

@@ -105,7 +105,7 @@ fn equal_documents_have_one_id_and_others_do_not() {
 #[test]
 fn every_form_of_step_compiles() {
     let all = steps(
-        "- { id: a, action: work, config: { x: '${{ inputs.x }}' }, timeout: 5s, queueTimeout: 1m, priority: high, labels: { gpu: true } }\n\
+        "- { id: a, action: work, config: { x: '${{ inputs.x }}' }, timeout: 5s, queueTimeout: 1m, heartbeatTimeout: 2s, totalTimeout: 5m, priority: high, labels: { gpu: true } }\n\
          - { id: b, run: echo hi, shell: bash, env: { X: '${{ inputs.x }}', N: 1 } }\n\
          - { id: c, http: { url: 'http://x/', expect: [200] } }\n\
          - { id: d, delay: 250ms }\n\
@@ -117,6 +117,10 @@ fn every_form_of_step_compiles() {
     assert_eq!(
         (all[0].timeout, all[0].queue_timeout),
         (Duration::from_secs(5), Some(Duration::from_secs(60)))
+    );
+    assert_eq!(
+        (all[0].heartbeat_timeout, all[0].total_timeout),
+        (Some(Duration::from_secs(2)), Some(Duration::from_secs(300)))
     );
     assert_eq!(
         (all[0].priority, all[0].labels["gpu"].to_string()),

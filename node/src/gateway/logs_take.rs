@@ -73,7 +73,8 @@ impl Gateway {
     fn batch(&self, task: TaskId, attempt: u32, lines: Vec<Logged>) -> Batch {
         let (now, step) = (self.cluster.now().0, task.step().map(|(_, step)| step));
         let record = |line: Logged| {
-            let Logged { stream, at, mut text } = line;
+            let Logged { stream, at, text } = line;
+            let mut text = self.secrets.redact(text);
             cut_log_line(&mut text);
             let stream = match stream {
                 LogStream::Stdout | LogStream::Unknown(_) => LogStream::Stdout,

@@ -3,12 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orc_actors::{ConnectError, Delivery};
+use orc_actors::{ConnectError, Delivery, expression::fill_secrets};
 use orc_client::wire::{
-    Poll, Polled,
+    Poll, Polled, codes,
     session::{CancelOrder, MessageOrder, TaskOrder},
 };
-use orc_domain::Rejection;
+use orc_domain::{Command, Failure, Rejection, StepDef, StepKind, TaskId, Token};
 
 use super::{
     Gateway,
@@ -71,9 +71,44 @@ impl Gateway {
         }
     }
 
-    /// An attempt as the component hears of it.
+    /// An attempt as the component hears of it, with its secrets; none if it has ended, or fails for want of one.
     pub fn task_order(&self, delivery: &Delivery) -> Option<TaskOrder> {
-        render::task::order(&delivery.task, delivery.token, self.step_name(delivery.task.id))
+        let (id, place) = (delivery.task.id, self.step_of(delivery.task.id));
+        let step = place.as_ref().and_then(|(definition, block, step)| {
+            definition.block(*block).get(usize::from(*step))
+        });
+        let name = step.map(|step| step.id.to_string());
+        let mut order = render::task::order(&delivery.task, delivery.token, name)?;
+        if let Some(StepDef { kind: StepKind::Task { config, .. }, .. }) = step {
+            match fill_secrets(config, &delivery.task.payload, |name| self.secrets.get(name)) {
+                Ok(Some(filled)) => order.payload = render::raw(&filled),
+                Ok(None) => {}
+                Err(secret) => {
+                    self.fail_for_secret(id, delivery.token, &secret);
+                    return None;
+                }
+            }
+        }
+        Some(order)
+    }
+
+    /// Ends an attempt that would need a secret that this node does not have. Other nodes may have it: it is retried.
+    fn fail_for_secret(&self, task: TaskId, token: Token, secret: &str) {
+        let message = format!(
+            "node-{} has no secret {secret}: set ORC_SECRET_{secret}, or put {secret}=... into the file of \
+             --secrets-file, on every node",
+            self.cluster.node().0
+        );
+        tracing::warn!(%task, "{message}");
+        let failure = Failure::new(codes::SECRET_MISSING, message);
+        let Ok(hands) = self.hands() else { return };
+        let proposer = hands.proposer.clone();
+        let command = Command::FailTask { task, token, failure, retryable: true, retry_after: None };
+        tokio::spawn(async move {
+            if let Err(error) = proposer.propose(command).await {
+                tracing::debug!(%task, %error, "the attempt ends by its timeout");
+            }
+        });
     }
 }
 

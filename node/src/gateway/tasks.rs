@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use orc_client::wire::{TaskChanged, TaskView, TasksQuery, WaitQuery};
-use orc_domain::{Answer, Command, RunId, Task, TaskId};
+use orc_domain::{Answer, BlockIx, Command, Definition, RunId, StepIx, Task, TaskId};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -114,11 +114,16 @@ impl Gateway {
         Ok(view)
     }
 
-    /// The id of the step that a task stands for.
-    pub fn step_name(&self, task: TaskId) -> Option<String> {
+    /// What a task's run executes, and where in it the step is that the task stands for.
+    pub fn step_of(&self, task: TaskId) -> Option<(Arc<Definition>, BlockIx, StepIx)> {
         let (run, step) = task.step()?;
         let run = self.cluster.run(&run)?;
-        let definition = self.cluster.definition(&run.definition)?;
-        definition.block(run.block).get(usize::from(step)).map(|step| step.id.to_string())
+        Some((self.cluster.definition(&run.definition)?, run.block, step))
+    }
+
+    /// The id of the step that a task stands for.
+    pub fn step_name(&self, task: TaskId) -> Option<String> {
+        let (definition, block, step) = self.step_of(task)?;
+        definition.block(block).get(usize::from(step)).map(|step| step.id.to_string())
     }
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod calls;
 mod commands;
 mod ends;
+mod examples;
 mod fans;
 mod hands;
 mod hooks;
