@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench bench-growth bench-peers docker-demo
+.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers docker-demo
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PYTHON ?= python3
@@ -51,6 +51,9 @@ bench: setup ## throughput and latency of every work and of the parts, as a date
 
 bench-growth: setup ## the same with up to 100,000 live and 1,000,000 ended runs, some 5 minutes; ARGS="--ended 20000"
 	@$(PYTHON) tools/bench_growth.py $(ARGS)
+
+bench-bursts: setup ## a foreach over 10,000 items beside state writes, and 10,000 timers at one instant, some 3 minutes
+	@$(PYTHON) tools/bench_bursts.py $(ARGS)
 
 bench-peers: setup ## orc and its peers (Restate, etcd, NATS, BullMQ) in turn on this machine; ARGS="--only w3 --rounds 1"
 	@$(PYTHON) tools/bench_peers.py $(ARGS)

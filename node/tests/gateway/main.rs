@@ -17,6 +17,7 @@ mod people;
 mod queue;
 mod repeats;
 mod schedules;
+mod steps;
 mod streams;
 mod work;
 mod workflows;
