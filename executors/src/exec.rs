@@ -9,10 +9,8 @@ use futures::future::BoxFuture;
 use orc_client::wire::{Raw, codes};
 use orc_client::{TaskCtx, TaskError, TaskHandler};
 
-use crate::process::{self, Program};
-
-/// A result may be so large, by the cluster's limits.
-const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+use crate::RESULT_BYTES_MAX;
+use crate::process::{self, OutputLog, Program};
 
 /// A handler that runs `command` (a program and its arguments) for every attempt: it gets the payload as JSON on its
 /// standard input and `ORC_TASK_ID`, `ORC_RUN_ID`, `ORC_ATTEMPT`, `ORC_ATTEMPT_TOKEN` on top of the worker's environment; its
@@ -52,8 +50,8 @@ async fn exec(argv: Vec<OsString>, ctx: TaskCtx, payload: Raw) -> Result<Raw, Ta
         env: Vec::new(),
         input: payload.get().as_bytes().to_vec(),
         timeout: None,
-        output_bytes: OUTPUT_BYTES_MAX,
-        output_is_log: false,
+        output_bytes: RESULT_BYTES_MAX,
+        output_log: OutputLog::Nothing,
     };
     let finished = process::run(program, &ctx, &folder).await?;
     match finished.failure() {

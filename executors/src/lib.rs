@@ -1,6 +1,8 @@
-//! Actions that a worker can run by itself: `echo`, `sleep`, `run`, `http`, and any program by [`exec_handler`].
+//! Actions that a worker can run by itself: `echo`, `sleep`, `run`, `http`, `agent`, and any program by
+//! [`exec_handler`].
 //! A library of task handlers over the worker runtime; knows nothing of the cluster.
 
+mod agent;
 mod exec;
 mod http;
 mod process;
@@ -9,12 +11,16 @@ mod simple;
 
 use std::sync::Arc;
 
-use orc_client::{TaskHandler, Worker};
+use orc_client::{TaskError, TaskHandler, Worker};
 
+pub use agent::{Agents, agent_handler};
 pub use exec::exec_handler;
 
 /// The names of the built-in actions.
-pub const BUILTIN: [&str; 4] = ["echo", "http", "run", "sleep"];
+pub const BUILTIN: [&str; 5] = ["agent", "echo", "http", "run", "sleep"];
+
+/// A result may be so large, by the cluster's limits.
+const RESULT_BYTES_MAX: usize = 256 * 1024;
 
 /// There is no built-in action of that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +30,7 @@ pub struct UnknownExecutor {
     pub name: String,
 }
 
-/// Lets a worker offer the built-in actions that `allow` names.
+/// Lets a worker offer the built-in actions that `allow` names; `agent` with the provider `claude-code` only.
 ///
 /// ```no_run
 /// # async fn example(orc: orc_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +45,7 @@ pub struct UnknownExecutor {
 pub fn builtin(worker: Worker, allow: &[&str]) -> Result<Worker, UnknownExecutor> {
     allow.iter().try_fold(worker, |worker, &name| {
         let handler: Arc<dyn TaskHandler> = match name {
+            "agent" => agent_handler(Agents::default()),
             "echo" => Arc::new(simple::Echo),
             "sleep" => return Ok(worker.task_fn("sleep", simple::sleep)),
             "run" => return Ok(worker.task_fn("run", run::run)),
@@ -47,6 +54,11 @@ pub fn builtin(worker: Worker, allow: &[&str]) -> Result<Worker, UnknownExecutor
         };
         Ok(worker.handler(name, handler))
     })
+}
+
+/// What an attempt with more than [`RESULT_BYTES_MAX`] of a result fails with.
+fn too_large() -> TaskError {
+    TaskError::permanent("RESULT_TOO_LARGE", format!("the output is larger than {RESULT_BYTES_MAX} bytes"))
 }
 
 #[cfg(test)]
@@ -70,6 +82,6 @@ mod tests {
         let worker = || Worker::new(Client::builder().nodes(["127.0.0.1:1"]).build().expect("an address"));
         assert!(builtin(worker(), &BUILTIN).is_ok());
         let unknown = builtin(worker(), &["echo", "rm"]).err().expect("refused");
-        assert_eq!(unknown.to_string(), "there is no built-in action rm, only echo, http, run, sleep");
+        assert_eq!(unknown.to_string(), "there is no built-in action rm, only agent, echo, http, run, sleep");
     }
 }

@@ -12,10 +12,9 @@ use orc_client::{TaskCtx, TaskError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::process::{self, Finished, Program, TAIL_BYTES};
+use crate::process::{self, Finished, OutputLog, Program, TAIL_BYTES};
+use crate::{RESULT_BYTES_MAX, too_large};
 
-/// A result may be so large, by the cluster's limits.
-const RESULT_BYTES_MAX: usize = 256 * 1024;
 /// What is kept of the streams of a script whose result would be too large otherwise.
 const SHORT_TAIL_BYTES: usize = 4 * 1024;
 
@@ -82,7 +81,7 @@ pub(crate) async fn run(ctx: TaskCtx, run: Run) -> Result<Value, TaskError> {
         input: Vec::new(),
         timeout: run.timeout.map(Duration::from),
         output_bytes: TAIL_BYTES,
-        output_is_log: true,
+        output_log: OutputLog::Lines,
     };
     let finished = process::run(program, &ctx, &folder).await?;
     match finished.failure() {
@@ -132,10 +131,6 @@ fn result(finished: &Finished, output: Map<String, Value>) -> Result<Value, Task
         }
     }
     Err(too_large())
-}
-
-fn too_large() -> TaskError {
-    TaskError::permanent("RESULT_TOO_LARGE", format!("the output is larger than {RESULT_BYTES_MAX} bytes"))
 }
 
 #[cfg(test)]

@@ -4,17 +4,42 @@
 use orc_client::TaskCtx;
 use orc_client::wire::{LOG_LINE_BYTES_MAX, LogStream};
 
+/// A line that a [`Reading`] is given may be so long; it has no more of a longer one.
+const READ_LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Makes the text for people of a line for machines.
+pub(crate) type Reading = fn(&str) -> String;
+
+/// What of a program's output goes to the attempt's log.
+pub(crate) enum OutputLog {
+    Nothing,
+    Lines,
+    /// What this makes of each line.
+    Read(Reading),
+}
+
 /// The line that is being written; each one is logged at its end.
 pub(super) struct Lines {
     ctx: TaskCtx,
     stream: LogStream,
+    reading: Option<Reading>,
     line: Vec<u8>,
 }
 
 impl Lines {
     /// Of a stream that belongs to an attempt.
     pub(super) fn new(ctx: TaskCtx, stream: LogStream) -> Self {
-        Self { ctx, stream, line: Vec::new() }
+        Self { ctx, stream, reading: None, line: Vec::new() }
+    }
+
+    /// Of the standard output of an attempt's program.
+    pub(super) fn of_output(ctx: TaskCtx, log: &OutputLog) -> Option<Self> {
+        let lines = Self::new(ctx, LogStream::Stdout);
+        match log {
+            OutputLog::Nothing => None,
+            OutputLog::Lines => Some(lines),
+            OutputLog::Read(reading) => Some(Self { reading: Some(*reading), ..lines }),
+        }
     }
 
     /// Takes what was written next.
@@ -24,7 +49,8 @@ impl Lines {
                 self.log();
             }
             // One byte too many is kept, so that the log sees that there was more.
-            let room = (LOG_LINE_BYTES_MAX + 1).saturating_sub(self.line.len());
+            let max = self.reading.map_or(LOG_LINE_BYTES_MAX + 1, |_| READ_LINE_BYTES_MAX);
+            let room = max.saturating_sub(self.line.len());
             self.line.extend(&piece[..piece.len().min(room)]);
         }
     }
@@ -37,7 +63,11 @@ impl Lines {
     }
 
     fn log(&mut self) {
-        self.ctx.log_to(&self.stream, String::from_utf8_lossy(&self.line));
+        let line = String::from_utf8_lossy(&self.line);
+        match self.reading {
+            Some(reading) => self.ctx.log_to(&self.stream, reading(&line)),
+            None => self.ctx.log_to(&self.stream, line),
+        }
         self.line.clear();
     }
 }

@@ -21,6 +21,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use lines::Lines;
+pub(crate) use lines::OutputLog;
 use tail::{Reader, Tail};
 use tree::Tree;
 
@@ -43,8 +44,8 @@ pub(crate) struct Program {
     pub(crate) timeout: Option<Duration>,
     /// How many bytes of its output are kept; of its errors it is [`TAIL_BYTES`].
     pub(crate) output_bytes: usize,
-    /// Whether its output goes to the attempt's log, as its errors do.
-    pub(crate) output_is_log: bool,
+    /// Its errors go there in any case.
+    pub(crate) output_log: OutputLog,
 }
 
 /// How many bytes of a stream are kept unless more is asked for.
@@ -82,7 +83,7 @@ pub(crate) async fn run(program: Program, ctx: &TaskCtx, folder: &TempDir) -> Re
     let marker = format!("{}.{}.{unique}", ctx.task_id(), ctx.token());
     let mut child = spawn(&program, ctx, &marker)?;
     let mut tree = Tree::new(&child, &marker);
-    let stdout_log = program.output_is_log.then(|| Lines::new(ctx.clone(), LogStream::Stdout));
+    let stdout_log = Lines::of_output(ctx.clone(), &program.output_log);
     let stderr_log = Some(Lines::new(ctx.clone(), LogStream::Stderr));
     let stdout =
         Reader::start(child.stdout.take().expect("stdout is piped"), program.output_bytes, stdout_log);

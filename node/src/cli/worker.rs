@@ -14,10 +14,10 @@ use super::{
 /// Runs a worker until SIGTERM or Ctrl-C; then it takes no new tasks and ends when its last one has.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  orc worker --allow echo,sleep,run,http --slots 16 --name w-1\n  orc worker --exec 'train_model=python3 train.py' --label gpu=true --addr http://a:7420,http://b:7421"
+    after_help = "Examples:\n  orc worker --allow echo,sleep,run,http --slots 16 --name w-1\n  orc worker --exec 'train_model=python3 train.py' --label gpu=true --addr http://a:7420,http://b:7421\n  orc worker --allow agent,run --agent 'codex=codex exec -'"
 )]
 pub struct WorkerArgs {
-    /// Built-in actions to offer: echo, sleep, run, http
+    /// Built-in actions to offer: echo, sleep, run, http, agent (which asks claude)
     #[arg(
         long,
         value_delimiter = ',',
@@ -29,6 +29,9 @@ pub struct WorkerArgs {
     /// An action done by a program: config as JSON on stdin, output as JSON in the last line of stdout, log on stderr
     #[arg(long, value_name = "ACTION=COMMAND", value_parser = values::pair)]
     exec: Vec<(String, String)>,
+    /// A provider of the action agent: the prompt on stdin, the request in ORC_AGENT_*, the answer on stdout
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = values::pair)]
+    agent: Vec<(String, String)>,
     /// Tasks at once [default: the number of processors]
     #[arg(long, env = "ORC_WORKER_SLOTS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     slots: Option<u32>,
@@ -61,12 +64,20 @@ pub(super) async fn run(global: &Global, args: WorkerArgs) -> Result<(), Failure
     worker = orc_executors::builtin(worker, &actions)
         .map_err(|error| Failure::Usage(format!("--allow: {error}")))?;
     for (action, command) in &args.exec {
-        let argv = ["sh", "-c", command.as_str()].map(str::to_owned).to_vec();
-        worker = worker.handler(action, orc_executors::exec_handler(argv));
+        worker = worker.handler(action, orc_executors::exec_handler(shell(command)));
         actions.push(action);
     }
+    if !args.agent.is_empty() {
+        let agents = args.agent.iter().fold(orc_executors::Agents::default(), |agents, (name, command)| {
+            agents.with(name, shell(command))
+        });
+        worker = worker.handler("agent", orc_executors::agent_handler(agents));
+        if !actions.contains(&"agent") {
+            actions.push("agent");
+        }
+    }
     if actions.is_empty() {
-        return Err(Failure::Usage("a worker offers something: --allow or --exec".to_owned()));
+        return Err(Failure::Usage("a worker offers something: --allow, --exec or --agent".to_owned()));
     }
     if !global.quiet {
         note(&format!("Worker {name} offers {} · ends on Ctrl-C", actions.join(", ")));
@@ -76,4 +87,8 @@ pub(super) async fn run(global: &Global, args: WorkerArgs) -> Result<(), Failure
         Ok(ended) => Ok(ended?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+fn shell(command: &str) -> Vec<String> {
+    ["sh", "-c", command].map(str::to_owned).to_vec()
 }
