@@ -8,6 +8,7 @@ mod http;
 mod process;
 mod run;
 mod simple;
+mod workdir;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use orc_client::{TaskError, TaskHandler, Worker};
 
 pub use agent::{Agents, agent_handler};
 pub use exec::exec_handler;
+pub use workdir::Workdir;
 
 /// The names of the built-in actions.
 pub const BUILTIN: [&str; 5] = ["agent", "echo", "http", "run", "sleep"];
@@ -43,12 +45,23 @@ pub struct UnknownExecutor {
 /// # Errors
 /// [`UnknownExecutor`] for a name that is not in [`BUILTIN`].
 pub fn builtin(worker: Worker, allow: &[&str]) -> Result<Worker, UnknownExecutor> {
+    builtin_in(worker, allow, &Workdir::default())
+}
+
+/// The same, with scripts and agents in a folder of the worker's.
+///
+/// # Errors
+/// [`UnknownExecutor`] for a name that is not in [`BUILTIN`].
+pub fn builtin_in(worker: Worker, allow: &[&str], workdir: &Workdir) -> Result<Worker, UnknownExecutor> {
     allow.iter().try_fold(worker, |worker, &name| {
         let handler: Arc<dyn TaskHandler> = match name {
-            "agent" => agent_handler(Agents::default()),
+            "agent" => agent_handler(Agents::default().working_in(workdir.clone())),
             "echo" => Arc::new(simple::Echo),
             "sleep" => return Ok(worker.task_fn("sleep", simple::sleep)),
-            "run" => return Ok(worker.task_fn("run", run::run)),
+            "run" => {
+                let workdir = workdir.clone();
+                return Ok(worker.task_fn("run", move |ctx, task| run::run(ctx, task, workdir.clone())));
+            }
             "http" => return Ok(worker.task_fn("http", http::http)),
             other => return Err(UnknownExecutor { name: other.to_owned() }),
         };

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::process::{self, Finished, OutputLog, Program, TAIL_BYTES};
-use crate::{RESULT_BYTES_MAX, too_large};
+use crate::{RESULT_BYTES_MAX, Workdir, too_large};
 
 /// What is kept of the streams of a script whose result would be too large otherwise.
 const SHORT_TAIL_BYTES: usize = 4 * 1024;
@@ -57,10 +57,10 @@ impl Shell {
 }
 
 /// Runs a script.
-pub(crate) async fn run(ctx: TaskCtx, run: Run) -> Result<Value, TaskError> {
+pub(crate) async fn run(ctx: TaskCtx, run: Run, workdir: Workdir) -> Result<Value, TaskError> {
     let folder = process::fresh_folder()?;
     let (script, output) = (folder.path().join("script"), folder.path().join("output"));
-    let workdir = run.workdir.unwrap_or_else(|| folder.path().join("work"));
+    let workdir = workdir.of(&ctx, run.workdir, &folder.path().join("work"))?;
     let prepared = fs::write(&script, &run.script)
         .and_then(|()| fs::write(&output, ""))
         .and_then(|()| fs::create_dir_all(folder.path().join("work")));
@@ -144,7 +144,11 @@ mod tests {
     use crate::tests::context;
 
     async fn outcome(payload: Value) -> Result<Value, TaskError> {
-        run(context().0, serde_json::from_value(payload).expect("a payload")).await
+        outcome_of(context().0, payload).await
+    }
+
+    async fn outcome_of(ctx: TaskCtx, payload: Value) -> Result<Value, TaskError> {
+        run(ctx, serde_json::from_value(payload).expect("a payload"), Workdir::default()).await
     }
 
     #[tokio::test]
@@ -168,7 +172,7 @@ mod tests {
         let (ctx, stop) = context();
         let payload =
             serde_json::from_value(json!({ "run": "echo out; echo err >&2; printf half; sleep 600" }));
-        let work = tokio::spawn(run(ctx.clone(), payload.expect("a payload")));
+        let work = tokio::spawn(run(ctx.clone(), payload.expect("a payload"), Workdir::default()));
         while ctx.logged().len() < 2 {
             tokio::task::yield_now().await;
         }
@@ -281,8 +285,7 @@ mod tests {
 
         let cancelled = pids("cancelled");
         let (ctx, stop) = context();
-        let work =
-            tokio::spawn(run(ctx, serde_json::from_value(family(&cancelled, "wait")).expect("a payload")));
+        let work = tokio::spawn(outcome_of(ctx, family(&cancelled, "wait")));
         both_started(&cancelled).await;
         stop.cancel("enough");
         let failure = work.await.expect("no panic").expect_err("cancelled");
@@ -311,8 +314,7 @@ mod tests {
             ready.display()
         );
         let (ctx, stop) = context();
-        let work =
-            tokio::spawn(run(ctx, serde_json::from_value(json!({ "run": script })).expect("a payload")));
+        let work = tokio::spawn(outcome_of(ctx, json!({ "run": script })));
         while !ready.exists() {
             tokio::task::yield_now().await;
         }

@@ -23,8 +23,8 @@ use serde_json::Value;
 pub use error::ExpressionError;
 pub use filter::filter;
 pub use scope::{Family, ReadKey};
-pub use step::{Evaluated, evaluate};
 pub use secret::fill_secrets;
+pub use step::{Evaluated, evaluate};
 pub use text::{fill_text, group_of};
 
 /// The longest expression, in bytes.

@@ -37,7 +37,7 @@ pub fn fill_secrets<'s>(
     }
     let mut texts = Vec::new();
     template::visit(&parsed(config), &mut |pointer, text| {
-        let Some(template) = Template::parse(text).ok().filter(is_left) else { return Ok(()) };
+        let Some(template) = Template::parse(text).ok().filter(is_left) else { return Ok::<(), String>(()) };
         let mut filled = String::new();
         for part in template.parts() {
             match part {

@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::{
     ITEMS_MAX, RESULT_BYTES_MAX, cache,
     error::ExpressionError,
-    scope::{Family, Found, Scope, parsed},
+    scope::{Family, Scope, parsed},
     template,
-    value::to_json,
 };
 
 /// What an evaluation led to.

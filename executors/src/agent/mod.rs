@@ -76,7 +76,7 @@ async fn ask(agents: Arc<Agents>, ctx: TaskCtx, payload: Raw) -> Result<Raw, Tas
     let folder = process::fresh_folder()?;
     let program = Program {
         argv: provider.argv(&request)?,
-        dir: Some(request.workdir.clone().unwrap_or_else(|| folder.path().to_owned())),
+        dir: Some(agents.workdir.of(&ctx, request.workdir.clone(), folder.path())?),
         scrubbed: true,
         env: request.environment(std::env::vars_os()),
         input: request.full_prompt().into_bytes(),

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use orc_client::TaskError;
 
 use super::request::{Request, Setting};
+use crate::Workdir;
 
 /// The agent that is asked where none is named.
 pub(super) const CLAUDE_CODE: &str = "claude-code";
@@ -14,11 +15,15 @@ pub(super) const CLAUDE_CODE: &str = "claude-code";
 /// The coding agents that [`crate::agent_handler`] may ask, by name. By default it is `claude-code`, which is
 /// `claude -p --output-format stream-json --verbose` with the prompt on its standard input.
 #[derive(Clone, Debug)]
-pub struct Agents(BTreeMap<String, Provider>);
+pub struct Agents {
+    providers: BTreeMap<String, Provider>,
+    pub(super) workdir: Workdir,
+}
 
 impl Default for Agents {
     fn default() -> Self {
-        Self(BTreeMap::from([(CLAUDE_CODE.to_owned(), Provider::claude_code())]))
+        let providers = BTreeMap::from([(CLAUDE_CODE.to_owned(), Provider::claude_code())]);
+        Self { providers, workdir: Workdir::default() }
     }
 }
 
@@ -28,14 +33,21 @@ impl Agents {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, command: Vec<String>) -> Self {
         let arguments = command.into_iter().map(|text| Argument::Text(text.into())).collect();
-        self.0.insert(name.into(), Provider(arguments));
+        self.providers.insert(name.into(), Provider(arguments));
+        self
+    }
+
+    /// The same, working in a folder of the worker's.
+    #[must_use]
+    pub fn working_in(mut self, workdir: Workdir) -> Self {
+        self.workdir = workdir;
         self
     }
 
     /// The one of that name.
     pub(super) fn find(&self, name: &str) -> Result<&Provider, TaskError> {
-        self.0.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        self.providers.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.providers.keys().map(String::as_str).collect();
             let message = format!("there is no provider {name}, only {}", known.join(", "));
             TaskError::permanent("UNKNOWN_PROVIDER", message)
         })

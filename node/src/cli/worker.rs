@@ -3,6 +3,7 @@
 
 use clap::Args;
 use orc_client::Worker;
+use orc_executors::Workdir;
 
 use super::{
     Failure, Global,
@@ -32,6 +33,9 @@ pub struct WorkerArgs {
     /// A provider of the action agent: the prompt on stdin, the request in ORC_AGENT_*, the answer on stdout
     #[arg(long, value_name = "NAME=COMMAND", value_parser = values::pair)]
     agent: Vec<(String, String)>,
+    /// Where scripts and agents work, instead of a fresh folder: {run} in it stands for the run's id
+    #[arg(long, env = "ORC_WORKER_WORKDIR", value_name = "FOLDER")]
+    workdir: Option<String>,
     /// Tasks at once [default: the number of processors]
     #[arg(long, env = "ORC_WORKER_SLOTS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     slots: Option<u32>,
@@ -61,16 +65,20 @@ pub(super) async fn run(global: &Global, args: WorkerArgs) -> Result<(), Failure
     worker = worker.id(&name).name(&name);
     let mut actions: Vec<&str> =
         args.allow.iter().map(|action| action.trim()).filter(|action| !action.is_empty()).collect();
-    worker = orc_executors::builtin(worker, &actions)
+    let workdir = args.workdir.map(Workdir::at).unwrap_or_default();
+    worker = orc_executors::builtin_in(worker, &actions, &workdir)
         .map_err(|error| Failure::Usage(format!("--allow: {error}")))?;
     for (action, command) in &args.exec {
         worker = worker.handler(action, orc_executors::exec_handler(shell(command)));
         actions.push(action);
     }
     if !args.agent.is_empty() {
-        let agents = args.agent.iter().fold(orc_executors::Agents::default(), |agents, (name, command)| {
-            agents.with(name, shell(command))
-        });
+        let agents = args
+            .agent
+            .iter()
+            .fold(orc_executors::Agents::default().working_in(workdir), |agents, (name, command)| {
+                agents.with(name, shell(command))
+            });
         worker = worker.handler("agent", orc_executors::agent_handler(agents));
         if !actions.contains(&"agent") {
             actions.push("agent");

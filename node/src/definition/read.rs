@@ -12,11 +12,9 @@ use super::{
     names::Use,
     suggest::did_you_mean,
     template,
-    tree::{Entry, Node, Value},
+    tree::{Node, Value},
 };
 
-/// The longest expression, in bytes.
-const EXPRESSION_MAX: usize = 4 * 1024;
 /// The longest word, in bytes.
 const WORD_MAX: usize = 128;
 /// The longest name, in bytes.

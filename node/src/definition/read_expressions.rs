@@ -12,6 +12,9 @@ use super::{
     tree::{Entry, Node, Value},
 };
 
+/// The longest expression, in bytes.
+const EXPRESSION_MAX: usize = 4 * 1024;
+
 /// Whether an expression may be a secret at this place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Secrets {

@@ -74,9 +74,9 @@ impl Gateway {
     /// An attempt as the component hears of it, with its secrets; none if it has ended, or fails for want of one.
     pub fn task_order(&self, delivery: &Delivery) -> Option<TaskOrder> {
         let (id, place) = (delivery.task.id, self.step_of(delivery.task.id));
-        let step = place.as_ref().and_then(|(definition, block, step)| {
-            definition.block(*block).get(usize::from(*step))
-        });
+        let step = place
+            .as_ref()
+            .and_then(|(definition, block, step)| definition.block(*block).get(usize::from(*step)));
         let name = step.map(|step| step.id.to_string());
         let mut order = render::task::order(&delivery.task, delivery.token, name)?;
         if let Some(StepDef { kind: StepKind::Task { config, .. }, .. }) = step {

@@ -20,7 +20,7 @@ use crate::{
 /// A node and the world around it; all of it ends with this.
 struct World {
     folder: TempDir,
-    node: Node,
+    _node: Node,
     ask: Asked,
     workers: Vec<Child>,
 }
@@ -44,7 +44,7 @@ impl World {
         command.args(["--bootstrap", "--preset", "testing"]);
         command.env("ORC_SECRET_GITHUB_HOOK", "hooked").env("ORC_SECRET_DEPLOY_TOKEN", "t0p-s3cret");
         let node = start(command).await;
-        World { folder, ask: node.ask(), node, workers: Vec::new() }
+        World { folder, ask: node.ask(), _node: node, workers: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -104,9 +104,8 @@ fn statuses(run: &Value) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn the_training_pipeline_trains_measures_and_deploys() {
     let mut world = World::new().await;
-    let action = |name: &str, file: &str| {
-        format!("{name}=python3 {}", example("ml-training").join(file).display())
-    };
+    let action =
+        |name: &str, file: &str| format!("{name}=python3 {}", example("ml-training").join(file).display());
     let actions = [
         action("prepare_data", "prepare.py"),
         action("train_model", "train.py"),
@@ -144,14 +143,16 @@ fn repository(world: &World) -> String {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.args(["-c", "user.name=t", "-c", "user.email=t@example.test"]).args(arguments);
-        let output = command.current_dir(&app).env("HOME", world.path("home")).output().expect("git is there");
+        let output =
+            command.current_dir(&app).env("HOME", world.path("home")).output().expect("git is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     };
     git(&["init", "-q"]);
     git(&["add", "-A"]);
     git(&["commit", "-qm", "all of it"]);
-    let config = format!("[url \"file://{}\"]\n\tinsteadOf = https://git.example.test/acme/app.git\n", app.display());
+    let config =
+        format!("[url \"file://{}\"]\n\tinsteadOf = https://git.example.test/acme/app.git\n", app.display());
     fs::write(world.path("home/.gitconfig"), config).expect("it is written");
     git(&["rev-parse", "HEAD"])
 }
@@ -163,11 +164,14 @@ async fn a_pull_request_is_checked_reviewed_approved_and_deployed() {
     world.program("bin/cargo", "#!/bin/sh\ntest \"$1\" = clippy\n");
     let agent = format!("claude-code={}", world.program("review.sh", REVIEW));
     let workdir = world.path("work/{run}").display().to_string();
-    world.worker("ci", &["--allow", "run,http", "--agent", &agent, "--workdir", &workdir, "--slots", "4"]).await;
+    world
+        .worker("ci", &["--allow", "run,http", "--agent", &agent, "--workdir", &workdir, "--slots", "4"])
+        .await;
     let health = format!("{}/healthz", world.ask.base);
     let name = world.apply("pr-pipeline.yaml", &[("https://staging.example.test/health", &health)]).await;
 
-    let opened = json!({"action": "opened", "number": 7, "pull_request": {"title": "A change", "head": {"sha": sha}}});
+    let opened =
+        json!({"action": "opened", "number": 7, "pull_request": {"title": "A change", "head": {"sha": sha}}});
     let (opened, path) = (opened.to_string(), format!("/hooks/{name}/github"));
     let signed = signature("hooked", &opened);
     let headers = [("x-hub-signature-256", signed.as_str())];
@@ -206,7 +210,10 @@ const AGGREGATE: &str = "#!/usr/bin/env python3\nimport json, sys\nresults = jso
 async fn a_nightly_evaluation_fans_out_scores_and_publishes() {
     let mut world = World::new().await;
     world.program("bin/python", "#!/bin/sh\nexec python3 \"$@\"\n");
-    world.program("project/list_shards.py", "import json\nprint('shards=' + json.dumps(['a', 'bb', 'ccc']))\n");
+    world.program(
+        "project/list_shards.py",
+        "import json\nprint('shards=' + json.dumps(['a', 'bb', 'ccc']))\n",
+    );
     let evaluate = format!("evaluate_shard={}", world.program("evaluate.py", EVALUATE));
     let aggregate = format!("aggregate_scores={}", world.program("aggregate.py", AGGREGATE));
     let workdir = world.path("project").display().to_string();
@@ -228,7 +235,8 @@ async fn a_nightly_evaluation_fans_out_scores_and_publishes() {
     let published = world.ask.read("/state/models.nightly.published").await.ok(200)["value"].clone();
     assert_eq!(published["accuracy"], 0.92);
     let children = world.ask.read(&format!("/runs/{run}/children")).await.ok(200);
-    let kinds: Vec<&Value> = children["items"].as_array().expect("a list").iter().map(|child| &child["startedBy"]).collect();
+    let kinds: Vec<&Value> =
+        children["items"].as_array().expect("a list").iter().map(|child| &child["startedBy"]).collect();
     assert!(kinds.contains(&&json!("workflow")), "{children}");
     let emitted = world.ask.read("/events?types=eval.finished").await;
     assert!(emitted.text.contains(&run), "{}", emitted.text);

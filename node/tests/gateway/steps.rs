@@ -72,8 +72,13 @@ async fn a_failure_skips_what_needs_it_but_what_asks_for_it() {
     let run = start_run(&node, &definition).await;
     hand.fail().await;
     let view = ended(&node, &run).await;
-    let statuses =
-        [("next", "skipped"), ("rescue", "completed"), ("always", "completed"), ("own", "skipped"), ("after_own", "completed")];
+    let statuses = [
+        ("next", "skipped"),
+        ("rescue", "completed"),
+        ("always", "completed"),
+        ("own", "skipped"),
+        ("after_own", "completed"),
+    ];
     check(&view, "failed", &statuses);
 
     let tolerant = workflow(
@@ -104,7 +109,10 @@ async fn names_mean_outputs_then_inputs_and_an_unknown_one_fails_with_what_there
     let view = ended(&node, &run).await;
     assert_eq!((&step(&view, "a")["output"], &view["outputs"]), (&json!({"twice": 14}), &json!({"sum": 17})));
 
-    let unknown = workflow("unknown", json!([{"id": "a", "action": "name-it"}, {"id": "b", "condition": "accurcy > 1"}]));
+    let unknown = workflow(
+        "unknown",
+        json!([{"id": "a", "action": "name-it"}, {"id": "b", "condition": "accurcy > 1"}]),
+    );
     let run = start_run(&node, &unknown).await;
     hand.complete(json!({"accuracy": 1, "loss": 2})).await;
     let view = ended(&node, &run).await;
@@ -125,7 +133,11 @@ async fn children_of_a_group_run_at_once() {
     let (first, second) = (hand.take().await, hand.take().await);
     hand.finish(&first, json!({})).await;
     hand.finish(&second, json!({})).await;
-    check(&ended(&node, &run).await, "completed", &[("both", "completed"), ("more", "completed"), ("after", "completed")]);
+    check(
+        &ended(&node, &run).await,
+        "completed",
+        &[("both", "completed"), ("more", "completed"), ("after", "completed")],
+    );
 }
 
 #[tokio::test]
@@ -195,10 +207,9 @@ async fn what_is_undone_and_told_after_a_failure_and_a_cancel_comes_in_order() {
     let node = shared().await;
     let hand = Hand::new(&node, "undoer", &["undo-it"]).await;
     let tell = |what: &str| json!({"id": what, "emit": {"type": format!("told.{what}")}});
-    let undone = |id: &str| {
-        json!({"id": id, "delay": "1ms", "compensate": {"emit": {"type": format!("told.undo-{id}")}}})
-    };
-    let mut definition = workflow("handled", json!([undone("one"), undone("two"), {"id": "last", "action": "undo-it"}]));
+    let undone = |id: &str| json!({"id": id, "delay": "1ms", "compensate": {"emit": {"type": format!("told.undo-{id}")}}});
+    let mut definition =
+        workflow("handled", json!([undone("one"), undone("two"), {"id": "last", "action": "undo-it"}]));
     definition["onFailure"] = json!([tell("failed")]);
     definition["onCancel"] = json!([tell("cancelled")]);
     definition["finally"] = json!([tell("over")]);
@@ -250,8 +261,11 @@ async fn the_first_failed_item_ends_the_others_where_failing_is_fast() {
     let node = shared().await;
     let hand = Hand::new(&node, "failer", &["fail-it"]).await;
     let fan = |fast: bool| {
-        workflow("fast", json!([{"id": "each", "action": "fail-it", "continueOnError": true,
-                                 "foreach": {"items": [1, 2, 3], "maxParallel": 1, "failFast": fast}}]))
+        workflow(
+            "fast",
+            json!([{"id": "each", "action": "fail-it", "continueOnError": true,
+                                 "foreach": {"items": [1, 2, 3], "maxParallel": 1, "failFast": fast}}]),
+        )
     };
     let run = start_run(&node, &fan(true)).await;
     hand.fail().await;
@@ -324,7 +338,8 @@ async fn runs_and_steps_have_limits_of_time() {
 async fn a_component_sets_the_pause_and_a_lost_attempt_may_be_the_last() {
     let node = shared().await;
     let hand = Hand::new(&node, "lender", &["lend-it"]).await;
-    let retrying = workflow("later", json!([{"id": "a", "action": "lend-it", "retry": {"limit": 2, "delay": "1ms"}}]));
+    let retrying =
+        workflow("later", json!([{"id": "a", "action": "lend-it", "retry": {"limit": 2, "delay": "1ms"}}]));
     let run = start_run(&node, &retrying).await;
     let task = hand.take().await;
     let fail = json!({"token": task["token"], "error": {"code": "BUSY", "message": "later", "retryable": true}, "retryAfter": 400});
@@ -335,7 +350,8 @@ async fn a_component_sets_the_pause_and_a_lost_attempt_may_be_the_last() {
     let view = ended(&node, &run).await;
     assert!(view["durationMs"].as_u64().expect("a time") >= 400, "{view}");
 
-    let once = workflow("once", json!([{"id": "a", "action": "lend-it", "retry": {"limit": 1, "maxLost": 0}}]));
+    let once =
+        workflow("once", json!([{"id": "a", "action": "lend-it", "retry": {"limit": 1, "maxLost": 0}}]));
     let run = start_run(&node, &once).await;
     hand.take().await;
     node.call(reqwest::Method::DELETE, "/components/lender", "").await;
