@@ -12,7 +12,7 @@ use crate::{
 /// Something rows have in common, beside their status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Facet {
-    /// Runs of a workflow.
+    /// Runs of a workflow, by the name it is kept under; where it is not kept, by the name in the definition.
     Workflow(Text),
     /// Tasks of an action.
     Action(Text),
@@ -36,20 +36,13 @@ pub trait Listed {
     fn is_listed(&self) -> bool;
     /// What rows are counted by.
     fn counted_by(&self) -> Facet;
-    /// What else it is found by, beside its labels.
-    fn also_by(&self) -> Option<Facet> {
-        None
-    }
     /// Its labels.
     fn labels(&self) -> &Labels;
 
     /// What it is found by; the first one is what rows are counted by.
     fn facets(&self) -> Vec<Facet> {
         let label = |(name, value): (&Text, &Text)| Facet::Label(name.clone(), value.clone());
-        core::iter::once(self.counted_by())
-            .chain(self.also_by())
-            .chain(self.labels().iter().map(label))
-            .collect()
+        core::iter::once(self.counted_by()).chain(self.labels().iter().map(label)).collect()
     }
 
     /// Whether rows of a status have ended.
@@ -91,12 +84,8 @@ impl Listed for Run {
     }
 
     fn counted_by(&self) -> Facet {
-        Facet::Workflow(self.workflow.clone())
-    }
-
-    fn also_by(&self) -> Option<Facet> {
-        let kept = self.origin.workflow.as_ref().filter(|kept| *kept.name.as_str() != *self.workflow);
-        kept.map(|kept| Facet::Workflow(kept.name.as_str().into()))
+        let kept = self.origin.workflow.as_ref().map(|kept| Text::from(kept.name.as_str()));
+        Facet::Workflow(kept.unwrap_or_else(|| self.workflow.clone()))
     }
 
     fn labels(&self) -> &Labels {

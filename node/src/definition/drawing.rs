@@ -133,12 +133,12 @@ mod tests {
     #[test]
     fn a_graph_is_drawn_in_each_form() {
         let text = "name: G\nsteps:\n- { id: a, name: 'The \"first\"' }\n- { id: b, needs: [a], condition: 'true' }\n\
-                    - { id: c, needs: [a], foreach: { items: '[1]', as: one, steps: [{ id: x, action: x }] } }\n\
+                    - { id: c, needs: [a], foreach: { items: '[1]', as: one }, action: x }\n\
                     finally: [{ id: z, action: z }]\n";
         let config = orc_domain::ClusterConfig::default();
         let definition = Compiler::new(&config).text(text).expect("it compiles").definition;
         let mermaid = "flowchart TD\n  s0[\"The #quot;first#quot;\"]\n  s1{\"b\"}\n  s2[[\"c\"]]\n\
-                       \x20 subgraph s2_each[\"each\"]\n    s2_each_0[\"x\"]\n  end\n  s2 -.-> s2_each\n\
+                       \x20 subgraph s2_each[\"each\"]\n    s2_each_0[\"c\"]\n  end\n  s2 -.-> s2_each\n\
                        \x20 s0 --> s1\n  s0 --> s2\n  subgraph finally[\"finally\"]\n    finally_0[\"z\"]\n  end\n";
         assert_eq!(draw(&definition, Drawing::Mermaid), mermaid);
         let dot = draw(&definition, Drawing::Dot);
@@ -147,7 +147,7 @@ mod tests {
             dot.contains("subgraph cluster_s2_each { label=\"each\";") && dot.ends_with("  }\n}\n"),
             "{dot}"
         );
-        let text = "a  (task)\nb  (condition)  after a\nc  (foreach)  after a\n  each:\n    x  (task)\n\
+        let text = "a  (task)\nb  (condition)  after a\nc  (foreach)  after a\n  each:\n    c  (task)\n\
                     finally:\n  z  (task)\n";
         assert_eq!(draw(&definition, Drawing::Text), text);
     }

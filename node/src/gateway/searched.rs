@@ -40,6 +40,8 @@ impl Searched for Run {
         "endedAt",
         "durationMs",
         "rev",
+        "workflowVersion",
+        "startedBy",
     ];
 
     fn key_at(at: Timestamp) -> RunId {

@@ -71,7 +71,7 @@ impl World {
         self.workers.push(command.spawn().expect("the binary starts"));
         until(|| async {
             let answer = self.ask.read(&format!("/components/{name}")).await;
-            (answer.status == 200 && answer.json()["status"] == "active").then_some(())
+            (answer.status == 200 && answer.json()["status"] == "connected").then_some(())
         })
         .await;
     }
@@ -204,7 +204,7 @@ async fn a_pull_request_is_checked_reviewed_approved_and_deployed() {
 }
 
 const EVALUATE: &str = "#!/usr/bin/env python3\nimport json, sys\nshard = json.load(sys.stdin)['shard']\nprint(json.dumps({'shard': shard, 'right': 90 + len(shard)}))\n";
-const AGGREGATE: &str = "#!/usr/bin/env python3\nimport json, sys\nresults = json.load(sys.stdin)['results']\nprint(json.dumps({'accuracy': sum(one['right'] for one in results) / 100 / len(results), 'order': [one['shard'] for one in results]}))\n";
+const AGGREGATE: &str = "#!/usr/bin/env python3\nimport json, sys\nresults = json.load(sys.stdin)['results']\nprint(json.dumps({'accuracy': round(sum(one['right'] for one in results) / 100 / len(results), 4), 'order': [one['shard'] for one in results]}))\n";
 
 #[tokio::test]
 async fn a_nightly_evaluation_fans_out_scores_and_publishes() {
@@ -231,8 +231,8 @@ async fn a_nightly_evaluation_fans_out_scores_and_publishes() {
     assert_eq!((&view["outputs"], &view["startedBy"]), (&json!({"accuracy": 0.92}), &json!("cron")));
     let score = view["steps"].as_array().expect("steps").iter().find(|step| step["id"] == "score");
     assert_eq!(score.expect("it is there")["output"]["order"], json!(["a", "bb", "ccc"]));
-    assert_eq!(world.ask.read("/state/models.nightly.accuracy").await.ok(200)["value"], 0.92);
-    let published = world.ask.read("/state/models.nightly.published").await.ok(200)["value"].clone();
+    assert_eq!(world.ask.read("/state/keys/models.nightly.accuracy").await.ok(200)["value"], 0.92);
+    let published = world.ask.read("/state/keys/models.nightly.published").await.ok(200)["value"].clone();
     assert_eq!(published["accuracy"], 0.92);
     let children = world.ask.read(&format!("/runs/{run}/children")).await.ok(200);
     let kinds: Vec<&Value> =

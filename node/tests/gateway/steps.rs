@@ -174,13 +174,14 @@ async fn keys_are_written_and_read_by_steps_and_in_expressions() {
     check(&view, "failed", &[("write", "completed"), ("gate", "completed"), ("clash", "failed")]);
     let values = &step(&view, "read")["output"]["values"];
     assert_eq!((&values["steps.keys.a"], &values["steps.keys.none"]), (&json!({"n": 1}), &Value::Null));
-    assert_eq!(node.read("/state/steps.keys.a").await.ok(200)["value"], json!({"n": 1}));
+    assert_eq!(node.read("/state/keys/steps.keys.a").await.ok(200)["value"], json!({"n": 1}));
 }
 
 #[tokio::test]
 async fn a_step_asks_a_component_and_others_hear_of_events() {
     let node = shared().await;
     node.put("/components/oracle", r#"{"capabilities":["nothing"],"slots":1}"#).await.ok(200);
+    node.post("/components/oracle/poll", r#"{"wait":1}"#).await.ok(200);
     let definition = workflow(
         "asking",
         json!([{"id": "ask", "message": {"component": "oracle", "type": "what", "payload": {"of": "${{ run.id }}"}}},
@@ -193,7 +194,7 @@ async fn a_step_asks_a_component_and_others_hear_of_events() {
         message.is_object().then_some(message)
     })
     .await;
-    assert_eq!((&message["type"], &message["payload"]), (&json!("what"), &json!({"of": run})));
+    assert_eq!((&message["messageType"], &message["payload"]), (&json!("what"), &json!({"of": run})));
     let reply = format!("/messages/{}/reply", message["messageId"].as_str().expect("an id"));
     let answer = node.post(&reply, r#"{"payload":{"is":42}}"#).await;
     assert!(answer.status < 300, "{}", answer.text);
@@ -207,7 +208,10 @@ async fn what_is_undone_and_told_after_a_failure_and_a_cancel_comes_in_order() {
     let node = shared().await;
     let hand = Hand::new(&node, "undoer", &["undo-it"]).await;
     let tell = |what: &str| json!({"id": what, "emit": {"type": format!("told.{what}")}});
-    let undone = |id: &str| json!({"id": id, "delay": "1ms", "compensate": {"emit": {"type": format!("told.undo-{id}")}}});
+    let undone = |id: &str| {
+        let (key, told) = (format!("steps.undone.{id}"), format!("told.undo-{id}"));
+        json!({"id": id, "state": {"set": {key: 1}}, "compensate": {"emit": {"type": told}}})
+    };
     let mut definition =
         workflow("handled", json!([undone("one"), undone("two"), {"id": "last", "action": "undo-it"}]));
     definition["onFailure"] = json!([tell("failed")]);
@@ -270,14 +274,15 @@ async fn the_first_failed_item_ends_the_others_where_failing_is_fast() {
     let run = start_run(&node, &fan(true)).await;
     hand.fail().await;
     let view = ended(&node, &run).await;
-    assert_eq!(step(&view, "each")["items"]["completed"], 0, "{view}");
+    let counts = &step(&view, "each")["items"];
+    assert_eq!((&counts["ended"], &counts["failed"]), (&json!(1), &json!(1)), "{view}");
     let run = start_run(&node, &fan(false)).await;
     hand.complete(json!("a")).await;
     hand.fail().await;
     hand.complete(json!("c")).await;
     let view = ended(&node, &run).await;
     let counts = &step(&view, "each")["items"];
-    assert_eq!((&counts["completed"], &counts["failed"]), (&json!(2), &json!(1)), "{view}");
+    assert_eq!((&counts["ended"], &counts["failed"]), (&json!(3), &json!(1)), "{view}");
 }
 
 #[tokio::test]

@@ -71,10 +71,15 @@ fn a_broken_pull_request_pipeline_is_told_where_and_why() {
                 36,
                 "must be `reject`, `approve` or `fail`, not `refuse`",
             ),
-            ("./ci/deploy.sh", "./ci/deploy.sh ${{ inputs.x }}", 40, "not allowed inside run:"),
-            ("{ run: ./ci/rollback.sh }", "./ci/rollback.sh", 41, "a step must be a map, this is a text"),
-            ("http: { url:", "http: { uri:", 42, "`http` needs a `url`"),
-            ("component: linear-integration, ", "", 44, "`message` needs a `component`"),
+            ("./ci/deploy.sh", "./ci/deploy.sh ${{ inputs.x }}", 41, "not allowed inside run:"),
+            (
+                "{ workdir: src, run: ./ci/rollback.sh }",
+                "./ci/rollback.sh",
+                42,
+                "a step must be a map, this is a text",
+            ),
+            ("http: { url:", "http: { uri:", 43, "`http` needs a `url`"),
+            ("component: linear-integration, ", "", 45, "`message` needs a `component`"),
         ],
     );
 }

@@ -42,10 +42,6 @@ fn mistakes_of_the_document() {
     check("name: W", &["1:1 missing-field a workflow needs `steps`"]);
     check("name: W\nname: V\nsteps: [{id: a}]", &["2:1 duplicate-field field `name` is there twice"]);
     check(
-        "name: W\nsteps: [{id: a}]\nconcurrency: {}",
-        &["3:1 not-supported `concurrency` is not supported yet"],
-    );
-    check(
         "name: W\ntimeout: soon\nsteps: [{id: a}]",
         &[
             "2:10 bad-duration `soon` is not a duration: write milliseconds as a number, or 250ms, 30s, 5m, 1h, 1d",

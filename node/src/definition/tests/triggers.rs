@@ -57,31 +57,31 @@ fn triggers_have_defaults_and_names() {
 fn mistakes_in_triggers_have_their_place() {
     check(
         &with("triggers: { cron: [{ schedule: '61 * * * *' }] }"),
-        &["3:31 `61 * * * *` is no cron pattern"],
+        &["3:32 `61 * * * *` is no cron pattern"],
     );
     check(
         &with("triggers: { cron: [{ schedule: '0 3 * * *', timezone: Berlin }] }"),
-        &["3:54 `Berlin` is no time zone"],
+        &["3:55 `Berlin` is no time zone"],
     );
-    check(&with("triggers: { cron: [{ schedule: '0 0 30 2 *' }] }"), &["3:31 `0 0 30 2 *` never comes"]);
+    check(&with("triggers: { cron: [{ schedule: '0 0 30 2 *' }] }"), &["3:32 `0 0 30 2 *` never comes"]);
     check(
         &with("triggers: { cron: [{ cron: '0 3 * * *' }] }"),
-        &["3:21 a cron trigger needs", "3:22 unknown field `cron`"],
+        &["3:20 a cron trigger needs", "3:22 unknown field `cron`"],
     );
-    check(&with("triggers: { cron: [{ schedule: '@daily', overlap: skp }] }"), &["3:52 `overlap` must be"]);
+    check(&with("triggers: { cron: [{ schedule: '@daily', overlap: skp }] }"), &["3:51 `overlap` must be"]);
     check(
         &with("triggers: { cron: [{ schedule: '@daily', catchUp: 1s }] }"),
-        &["3:52 `catchUp` must be at least"],
+        &["3:51 `catchUp` must be at least"],
     );
     check(
         &with("triggers: { cron: [{ schedule: '@daily' }] }\ninputs: { n: { required: true } }"),
-        &["3:21 this trigger: input `n` is required"],
+        &["3:20 this trigger: input `n` is required"],
     );
     check(&with("triggers: { event: [] }"), &["3:13 `event` is not supported yet"]);
-    check(&with("triggers: { webhook: [{ id: a }] }"), &["3:24 a webhook trigger needs `secret`"]);
+    check(&with("triggers: { webhook: [{ id: a }] }"), &["3:23 a webhook trigger needs `secret`"]);
     check(
         &with("triggers: { webhook: [{ id: a, secret: abc }] }"),
-        &["3:41 `abc` cannot be a secret's name"],
+        &["3:40 `abc` cannot be a secret's name"],
     );
     check(&with("triggers: { webhook: [{ id: a, secret: A, filter: '??' }] }"), &["3:51 `filter`"]);
     check(
