@@ -5,7 +5,11 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use orc_domain::Unavailable;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use crate::{gate::Gate, types::Raft};
 
@@ -37,8 +41,12 @@ impl Gathering {
     /// The result of work that begins after this call.
     pub async fn get(&self) -> ReadIndex {
         let (reply, result) = oneshot::channel();
-        if self.queue.try_send(reply).is_err() {
-            return Err(Unavailable::Overloaded { retry_after: RETRY_AFTER });
+        match self.queue.try_send(reply) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(Unavailable::Overloaded { retry_after: RETRY_AFTER });
+            }
+            Err(TrySendError::Closed(_)) => return Err(Unavailable::ShuttingDown),
         }
         result.await.unwrap_or(Err(Unavailable::ShuttingDown))
     }

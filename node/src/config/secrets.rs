@@ -1,7 +1,10 @@
 //! Secrets of a node by name: from the environment and a file. Their values are shown nowhere.
 //! Knows nothing of what they are used for.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt, path::Path};
+
+use orc_domain::Json;
+use serde_json::Value;
 
 use super::ConfigErrors;
 
@@ -50,13 +53,37 @@ impl Secrets {
     }
 
     /// A text without the values of secrets; short ones are too common to be looked for.
-    pub fn redact(&self, mut text: String) -> String {
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
         for value in self.0.values().filter(|value| value.len() >= REDACTED_MIN) {
             if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), "***");
+                text = Cow::Owned(text.replace(value.as_str(), "***"));
             }
         }
         text
+    }
+
+    /// A JSON text without the values of secrets in its strings.
+    pub fn redact_json(&self, json: &str) -> Json {
+        let escaped = |value: &String| Value::from(value.as_str()).to_string();
+        let is_there = |value: &String| {
+            let escaped = escaped(value);
+            value.len() >= REDACTED_MIN && json.contains(&escaped[1..escaped.len() - 1])
+        };
+        // Parsed only where it has to be: results are on the way of every task.
+        let parsed = self.0.values().any(is_there).then(|| serde_json::from_str(json));
+        let Some(Ok(mut parsed)) = parsed else { return Json::from(json) };
+        self.redact_strings(&mut parsed);
+        Json::from(parsed.to_string())
+    }
+
+    fn redact_strings(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.redact(text).into_owned(),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_strings(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.redact_strings(field)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 
     /// The value of a secret.
@@ -79,8 +106,11 @@ mod tests {
         let secrets = Secrets::load(Some(&file), variables()).expect("it is read");
         assert_eq!(secrets.get("A"), Some("from the environment"));
         assert_eq!((secrets.get("B"), secrets.get("NODE_ID")), (Some(" two=2"), None));
-        assert_eq!(secrets.redact("it is two=2, ab".to_owned()), "it is***, ab");
-        assert_eq!(secrets.redact("A is from the environment.".to_owned()), "A is ***.");
+        assert_eq!(secrets.redact("it is two=2, ab"), "it is***, ab");
+        assert_eq!(secrets.redact("A is from the environment."), "A is ***.");
+        let json = r#"{"a":["from the environment!"],"n":1.50}"#;
+        assert_eq!(secrets.redact_json(json).as_str(), r#"{"a":["***!"],"n":1.5}"#);
+        assert_eq!(secrets.redact_json("{\"n\":1.50}").as_str(), "{\"n\":1.50}");
         assert_eq!(format!("{secrets:?}"), "{\"A\", \"B\"}");
         std::fs::write(&file, "A=1\njust words").expect("it is written");
         let error = Secrets::load(Some(&file), variables()).expect_err("it is refused");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use orc_client::wire::{
     AttemptHeartbeat, AttemptPulse, CompleteAttempt, FailAttempt, TaskChanged, TaskStatus, codes,
 };
-use orc_domain::{Command, Failure, HeldAttempt, Json, Rejection, Task, TaskId, Text, Token};
+use orc_domain::{Command, Failure, HeldAttempt, Rejection, Task, TaskId, Text, Token};
 
 use super::{
     Gateway,
@@ -30,7 +30,8 @@ pub async fn complete(gateway: Arc<Gateway>, call: Call) -> Answered {
             refusal.hint("keep large data elsewhere and answer with a reference to it, or fail the attempt")
         );
     }
-    let command = Command::CompleteTask { task, token: Token(body.token), output: Json::from(output) };
+    let output = gateway.secrets.redact_json(output);
+    let command = Command::CompleteTask { task, token: Token(body.token), output };
     let accepted = gateway.command(&call, command).await?;
     gateway.changed(task, accepted, TaskStatus::Completed).await
 }
@@ -43,7 +44,7 @@ pub async fn fail(gateway: Arc<Gateway>, call: Call) -> Answered {
         task,
         token: Token(body.token),
         retryable: body.error.retryable.unwrap_or(true),
-        failure: failure(&body.error.code, &body.error.message),
+        failure: failure(&body.error.code, &gateway.secrets.redact(&body.error.message)),
         retry_after: body.retry_after.map(Into::into),
     };
     let accepted = gateway.command(&call, command).await?;

@@ -74,7 +74,7 @@ impl Gateway {
         let (now, step) = (self.cluster.now().0, task.step().map(|(_, step)| step));
         let record = |line: Logged| {
             let Logged { stream, at, text } = line;
-            let mut text = self.secrets.redact(text);
+            let mut text = self.secrets.redact(&text).into_owned();
             cut_log_line(&mut text);
             let stream = match stream {
                 LogStream::Stdout | LogStream::Unknown(_) => LogStream::Stdout,

@@ -7,7 +7,7 @@ use orc_client::wire::{
     codes,
     session::{Accepted, Complete, Fail, NodeMessage, Refused, RetryResult},
 };
-use orc_domain::{Command, Json, Outcome, TaskId, Token, Unavailable};
+use orc_domain::{Command, Outcome, TaskId, Token, Unavailable};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Gateway, attempts::failure, json::nests_too_deep, problem::Refusal, tasks_create::PAYLOAD_MAX};
@@ -45,7 +45,7 @@ impl Results {
             text if nests_too_deep(text.as_bytes()) => Some("the result nests too deep".to_owned()),
             _ => None,
         };
-        let output = Json::from(output);
+        let output = self.gateway.secrets.redact_json(output);
         self.propose(Named { task_id, token }, |task| match misfit {
             None => Command::CompleteTask { task, token: Token(token), output },
             Some(message) => Command::FailTask {
@@ -65,7 +65,7 @@ impl Results {
         self.propose(Named { task_id, token }, |task| Command::FailTask {
             task,
             token: Token(token),
-            failure: failure(&error.code, &error.message),
+            failure: failure(&error.code, &self.gateway.secrets.redact(&error.message)),
             retryable: error.retryable.unwrap_or(true),
             retry_after: retry_after.map(Duration::from_millis),
         })

@@ -184,7 +184,7 @@ async fn a_pull_request_is_checked_reviewed_approved_and_deployed() {
         waiting.is_object().then_some(waiting)
     })
     .await;
-    assert_eq!(approval["prompt"], "Deploy A change?");
+    assert_eq!(approval["request"]["prompt"], "Deploy A change?");
     let approve = format!("/approvals/{}/approve", approval["id"].as_str().expect("an id"));
     world.ask.post(&approve, r#"{"by":"release"}"#).await.ok(200);
     let view = ended(&world.ask, &run).await;

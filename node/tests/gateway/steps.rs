@@ -33,11 +33,16 @@ fn check(run: &Value, status: &str, statuses: &[(&str, &str)]) {
     }
 }
 
-/// Names of the user's own events of a run, in order.
-async fn emitted(node: &Asked, run: &str) -> Vec<String> {
-    let events = node.read(&format!("/events?runId={run}&types=told.*&limit=500")).await.ok(200);
+/// Names of the users' own events since a place, in order.
+async fn told(node: &Asked, since: &Value) -> Vec<String> {
+    let events = node.read(&format!("/events?since={since}&types=undo.*&limit=500")).await.ok(200);
     let events = events["items"].as_array().expect("a list").iter();
     events.map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// The place of the latest event.
+async fn now(node: &Asked) -> Value {
+    node.read("/events?limit=1").await.ok(200)["lastSeq"].clone()
 }
 
 #[tokio::test]
@@ -185,7 +190,7 @@ async fn a_step_asks_a_component_and_others_hear_of_events() {
     let definition = workflow(
         "asking",
         json!([{"id": "ask", "message": {"component": "oracle", "type": "what", "payload": {"of": "${{ run.id }}"}}},
-               {"id": "tell", "emit": {"type": "told.answer", "data": {"it": "${{ steps.ask.outputs.payload.is }}"}}}]),
+               {"id": "tell", "emit": {"type": "told.answer", "data": {"it": "${{ steps.ask.outputs.is }}"}}}]),
     );
     let run = start_run(&node, &definition).await;
     let message = until(|| async {
@@ -199,7 +204,7 @@ async fn a_step_asks_a_component_and_others_hear_of_events() {
     let answer = node.post(&reply, r#"{"payload":{"is":42}}"#).await;
     assert!(answer.status < 300, "{}", answer.text);
     check(&ended(&node, &run).await, "completed", &[("ask", "completed")]);
-    let events = node.read(&format!("/events?runId={run}&types=told.answer")).await.ok(200);
+    let events = node.read(&format!("/events?run={run}&types=told.answer")).await.ok(200);
     assert_eq!(events["items"][0]["data"]["data"], json!({"it": 42}), "{events}");
 }
 
@@ -207,9 +212,9 @@ async fn a_step_asks_a_component_and_others_hear_of_events() {
 async fn what_is_undone_and_told_after_a_failure_and_a_cancel_comes_in_order() {
     let node = shared().await;
     let hand = Hand::new(&node, "undoer", &["undo-it"]).await;
-    let tell = |what: &str| json!({"id": what, "emit": {"type": format!("told.{what}")}});
+    let tell = |what: &str| json!({"id": what, "emit": {"type": format!("undo.{what}")}});
     let undone = |id: &str| {
-        let (key, told) = (format!("steps.undone.{id}"), format!("told.undo-{id}"));
+        let (key, told) = (format!("steps.undone.{id}"), format!("undo.undo-{id}"));
         json!({"id": id, "state": {"set": {key: 1}}, "compensate": {"emit": {"type": told}}})
     };
     let mut definition =
@@ -217,17 +222,19 @@ async fn what_is_undone_and_told_after_a_failure_and_a_cancel_comes_in_order() {
     definition["onFailure"] = json!([tell("failed")]);
     definition["onCancel"] = json!([tell("cancelled")]);
     definition["finally"] = json!([tell("over")]);
+    let since = now(&node).await;
     let run = start_run(&node, &definition).await;
     hand.fail().await;
     check(&ended(&node, &run).await, "failed", &[]);
-    assert_eq!(emitted(&node, &run).await, ["told.undo-two", "told.undo-one", "told.failed", "told.over"]);
+    assert_eq!(told(&node, &since).await, ["undo.undo-two", "undo.undo-one", "undo.failed", "undo.over"]);
 
+    let since = now(&node).await;
     let run = start_run(&node, &definition).await;
     let task = hand.take().await;
     node.post(&format!("/runs/{run}/cancel"), r#"{"reason":"enough"}"#).await.ok(200);
     hand.finish(&task, json!({})).await;
     check(&ended(&node, &run).await, "cancelled", &[]);
-    assert_eq!(emitted(&node, &run).await, ["told.undo-two", "told.undo-one", "told.cancelled", "told.over"]);
+    assert_eq!(told(&node, &since).await, ["undo.undo-two", "undo.undo-one", "undo.cancelled", "undo.over"]);
     let handlers = node.read(&format!("/runs/{run}")).await.ok(200)["handlers"].clone();
     assert_eq!(handlers.as_array().map(Vec::len), Some(4), "{handlers}");
 }
