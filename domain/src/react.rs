@@ -150,6 +150,7 @@ fn outcome_of(status: RunStatus, outputs: &Json, failure: Option<&Failure>) -> S
 }
 
 /// What the world hears of an event; `state` is as it was before it.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
 pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
     match event {
         Event::EvaluationAwaited { run, point } => Some(Effect::Evaluate { run: *run, point: *point }),

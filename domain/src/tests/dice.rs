@@ -172,7 +172,7 @@ fn random_workflow(dice: &mut Dice, next: u128) -> Command {
         2..=3 => Command::ResumeWorkflow { name },
         _ => Command::ApplyWorkflow(Box::new(ApplyWorkflow {
             definition: {
-                let number = u128::from(dice.roll(3)) << 64 | next % 100;
+                let number = (u128::from(dice.roll(3)) << 64) | (next % 100);
                 random_definition(dice, number)
             },
             expect: Expect::Any,

@@ -87,6 +87,8 @@ pub use waiters::follow as follow_events;
 pub struct Gateway {
     /// The replicated state and the other nodes.
     pub cluster: Cluster,
+    /// Workflows kept by name.
+    pub catalog: Arc<Catalog>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What tasks logged on this node.
@@ -94,7 +96,6 @@ pub struct Gateway {
     router: Router,
     limits: BodyLimits,
     waiters: Waiters,
-    catalog: Arc<Catalog>,
     secrets: Secrets,
     batches: Batches,
     hands: OnceLock<Hands>,
@@ -131,12 +132,12 @@ impl Gateway {
     /// A gateway that answers whether the process lives, and refuses the rest until the node is ready.
     pub fn new(
         cluster: Cluster,
-        catalog: Arc<Catalog>,
         metrics: Arc<Metrics>,
         limits: BodyLimits,
         secrets: Secrets,
         logs: Arc<LogStore>,
     ) -> Arc<Gateway> {
+        let catalog = Catalog::new(cluster.replica().clone());
         Arc::new(Gateway {
             cluster,
             metrics,

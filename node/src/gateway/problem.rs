@@ -182,6 +182,7 @@ impl From<ReadError> for Refusal {
 }
 
 impl From<Rejection> for Refusal {
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each rejection")]
     fn from(rejection: Rejection) -> Self {
         let detail = rejection.to_string();
         match rejection {

@@ -146,8 +146,7 @@ impl Node {
             total_max: config.limits.body_timeout,
             ..BodyLimits::default()
         };
-        let catalog = Catalog::new(replica.clone());
-        let gateway = Gateway::new(cluster, catalog.clone(), metrics.clone(), limits, secrets, logs.clone());
+        let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
             header_timeout: config.limits.header_timeout,
@@ -158,7 +157,7 @@ impl Node {
             tokio::spawn(metrics.follow_leadership(replica.leadership())),
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
-        let seams = Seams::new(replica, catalog);
+        let seams = Seams::new(replica, gateway.catalog.clone());
         let options = Options {
             health_check_interval: config.health_check_interval,
             ..Options::new(tokio::runtime::Handle::current())
