@@ -7,7 +7,7 @@ use uuid::{Builder, Uuid};
 use super::{Decided, holds, run, workflow};
 use crate::{
     event::Event,
-    ids::{Json, RunId, Timestamp},
+    ids::{Json, RunId, Text, Timestamp},
     names::ScheduleId,
     rejection::{Limited, Rejection},
     request::{CreateRun, Expect},
@@ -140,15 +140,27 @@ pub(super) fn due(state: &State, id: &ScheduleId) -> Vec<Event> {
             vec![Event::Schedule(ScheduleEvent::Queued { schedule: id.clone(), instant })]
         }
         Overlap::CancelRunning => {
-            let mut events = Vec::new();
-            for running in &schedule.running {
-                let reason = format!("the next run of schedule {id} is due");
-                events.extend(run::cancel(state, *running, &reason.into()).unwrap_or_default());
+            let next = turn(state, schedule, (instant, Turn::Due));
+            if next.iter().any(|event| matches!(event, Event::Schedule(ScheduleEvent::Skipped { .. }))) {
+                return next;
             }
-            events.extend(turn(state, schedule, (instant, Turn::Due)));
+            // Its concurrency group may have ended some of them already.
+            let is_over = |run: &&RunId| next.iter().any(|event| is_end(event, **run));
+            let reason = Text::from(format!("the next run of schedule {id} is due"));
+            let others = schedule.running.iter().filter(|run| !is_over(run));
+            let ends = others.flat_map(|run| run::cancel(state, *run, &reason).unwrap_or_default());
+            let mut events: Vec<Event> = ends.collect();
+            events.extend(next);
             events
         }
         Overlap::Skip | Overlap::Queue | Overlap::Allow => turn(state, schedule, (instant, Turn::Due)),
+    }
+}
+
+fn is_end(event: &Event, of: RunId) -> bool {
+    match event {
+        Event::RunEnded { run, .. } | Event::RunCancelRequested { run, .. } => *run == of,
+        _ => false,
     }
 }
 

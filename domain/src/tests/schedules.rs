@@ -210,6 +210,12 @@ fn runs_of_a_schedule_keep_to_their_concurrency_group() {
     cluster.ok(set(of_group(OnConflict::Queue)));
     cluster.ok(trigger);
     assert_eq!(cluster.run(1).status, RunStatus::Queued);
+
+    // Ended by its overlap or by its group, a run is ended once.
+    let both = ScheduleSpec { overlap: Overlap::CancelRunning, ..of_group(OnConflict::CancelRunning) };
+    let mut cluster = Cluster::scheduled(both);
+    cluster.minutes(3);
+    assert_eq!((cluster.count("minutely"), cluster.state.runs.len()), ((3, 0, 0), 1));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use orc_client::wire::{LogLine, LogPage, LogsQuery};
-use orc_domain::{Definition, NodeId, Run, RunId, StepIx, StepStatus, TaskId};
+use orc_domain::{Definition, NodeId, Run, RunId, StepDef, StepIx, StepStatus, TaskId};
 
 use super::{
     Gateway,
@@ -60,15 +60,18 @@ impl Gateway {
         let run = self.run(id).await?;
         let definition = self.cluster.find_definition(run.definition).await?;
         if let Some(step) = &query.step {
-            wanted.steps = Some(vec![step_named(step, definition.as_deref())?]);
+            let steps = definition.as_deref().map_or(&[][..], |definition| definition.block(run.block));
+            wanted.steps = Some(vec![step_named(step, steps)?]);
         }
         if query.failed == Some(true) {
             let failed = failed_steps(&run);
             let both = |steps: Vec<StepIx>| steps.into_iter().filter(|step| failed.contains(step)).collect();
             wanted.steps = Some(wanted.steps.map_or_else(|| failed.clone(), both));
         }
-        let definitions = definition.map(|definition| (id, definition)).into_iter().collect();
-        Ok((Log { owners: vec![Owner::Run(id)], subject: Subject::Run(id), definitions }, wanted, places))
+        let home = self.log_home(&run).await?;
+        wanted.child = (home != id).then_some(id);
+        let definitions = definition.map(|definition| (home, definition)).into_iter().collect();
+        Ok((Log { owners: vec![Owner::Run(home)], subject: Subject::Run(id), definitions }, wanted, places))
     }
 
     /// What a call wants of a task's log; a step's task may have ended.
@@ -81,7 +84,7 @@ impl Gateway {
         }
         let (mut wanted, places) = wanted(&query)?;
         self.fresh(call).await?;
-        let mut definitions = BTreeMap::new();
+        let (mut owner, mut definitions) = (Owner::from(id), BTreeMap::new());
         match id {
             TaskId::Single(_) => drop(self.task(id).await?),
             TaskId::Step(run, step) => {
@@ -93,11 +96,23 @@ impl Gateway {
                 }
                 wanted.steps = Some(vec![step]);
                 let definition = self.cluster.find_definition(found.definition).await?;
-                definitions.extend(definition.map(|definition| (run, definition)));
+                let home = self.log_home(&found).await?;
+                (owner, wanted.child) = (Owner::Run(home), (home != run).then_some(run));
+                definitions.extend(definition.map(|definition| (home, definition)));
             }
         }
-        let log = Log { owners: vec![Owner::from(id)], subject: Subject::Task(id), definitions };
+        let log = Log { owners: vec![owner], subject: Subject::Task(id), definitions };
         Ok((log, wanted, places))
+    }
+
+    /// The run that has the lines of a run's tasks in its log: children of the same definition are parts of it.
+    async fn log_home(&self, run: &Arc<Run>) -> Result<RunId, Refusal> {
+        let mut at = run.clone();
+        while let Some(parent) = at.parent.as_ref().filter(|_| at.block > 0).map(|parent| parent.run) {
+            let Some(row) = self.cluster.find_run(parent).await? else { return Ok(parent) };
+            at = row;
+        }
+        Ok(at.id)
     }
 
     /// Whether nothing more is logged but what is on its way.
@@ -133,12 +148,14 @@ impl Log {
     }
 
     fn line(&self, node: NodeId, found: &Found) -> LogLine {
-        let (record, task) = (&found.record, found.owner.task(found.record.step));
-        let run = match found.owner {
+        let record = &found.record;
+        let task = record.task.or_else(|| found.owner.task(record.step));
+        let home = match found.owner {
             Owner::Run(run) => Some(run),
             Owner::Task(_) => None,
         };
-        let step = record.step.and_then(|step| self.definitions.get(&run?)?.steps.get(usize::from(step)));
+        let run = task.and_then(TaskId::step).map(|(run, _)| run).or(home);
+        let step = record.step.and_then(|step| self.definitions.get(&home?)?.steps.get(usize::from(step)));
         LogLine {
             at: render::time(orc_domain::Timestamp(record.at)),
             node: node.to_string(),
@@ -170,13 +187,12 @@ fn wanted(query: &LogsQuery) -> Result<(Wanted, Places), Refusal> {
     }
     let lines = tail.or(limit).unwrap_or(PAGE);
     let text = query.q.clone().filter(|text| !text.is_empty());
-    let wanted = Wanted { steps: None, text, limit: lines as usize, tail: tail.is_some() };
+    let wanted = Wanted { child: None, steps: None, text, limit: lines as usize, tail: tail.is_some() };
     let places = query.from.as_deref().unwrap_or_default().parse();
     Ok((wanted, places.map_err(|()| bad("`from` is not the `next` of a page"))?))
 }
 
-fn step_named(name: &str, definition: Option<&Definition>) -> Result<StepIx, Refusal> {
-    let steps = definition.map_or(&[][..], |definition| &definition.steps);
+fn step_named(name: &str, steps: &[StepDef]) -> Result<StepIx, Refusal> {
     let place = steps.iter().position(|step| *step.id == *name);
     place.and_then(|place| StepIx::try_from(place).ok()).ok_or_else(|| {
         let known: Vec<&str> = steps.iter().map(|step| &*step.id).collect();

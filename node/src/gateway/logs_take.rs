@@ -7,7 +7,7 @@ use orc_client::wire::{
     LogEntry, LogStream, LogToken, codes, cut_log_line, dropped_log_lines, headers,
     session::{Log, Logged},
 };
-use orc_domain::{Rejection, TaskId, Token, Unavailable};
+use orc_domain::{Job, Rejection, Role, StepIx, TaskId, Token, Unavailable};
 
 use super::{
     Gateway,
@@ -69,9 +69,29 @@ impl Gateway {
         self.cluster.task(&task).filter(|task| task.is_current(Token(token))).map(|task| task.attempts)
     }
 
+    /// Whose log has the lines of a live task, and below which step there.
+    fn log_place(&self, task: TaskId) -> (Owner, Option<StepIx>) {
+        let Some((mut run, step)) = task.step() else { return (Owner::from(task), None) };
+        let mut place = Some(step);
+        while let Some(row) = self.cluster.run(&run).filter(|row| row.block > 0)
+            && let Some(parent) = &row.parent
+        {
+            run = parent.run;
+            place = match parent.role {
+                Role::Item { step, .. } | Role::Step(step) | Role::Handler(Job::Compensate(step)) => {
+                    Some(step)
+                }
+                Role::Handler(Job::OnFailure | Job::OnCancel | Job::Finally) => None,
+            };
+        }
+        (Owner::Run(run), place)
+    }
+
     /// Lines as they are kept.
     fn batch(&self, task: TaskId, attempt: u32, lines: Vec<Logged>) -> Batch {
-        let (now, step) = (self.cluster.now().0, task.step().map(|(_, step)| step));
+        let now = self.cluster.now().0;
+        let (owner, step) = self.log_place(task);
+        let child = (owner != Owner::from(task)).then_some(task);
         let record = |line: Logged| {
             let Logged { stream, at, text } = line;
             let mut text = self.secrets.redact(&text).into_owned();
@@ -80,9 +100,9 @@ impl Gateway {
                 LogStream::Stdout | LogStream::Unknown(_) => LogStream::Stdout,
                 known @ (LogStream::Stderr | LogStream::System) => known,
             };
-            Record { at: at.min(now), step, attempt, stream, text }
+            Record { at: at.min(now), step, task: child, attempt, stream, text }
         };
-        Batch { owner: Owner::from(task), records: lines.into_iter().map(record).collect() }
+        Batch { owner, records: lines.into_iter().map(record).collect() }
     }
 }
 

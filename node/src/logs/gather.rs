@@ -153,8 +153,14 @@ mod tests {
     /// An answer of lines at times, each ten bytes long.
     fn answer(node: u64, times: &[u64], more: bool) -> Answered {
         let line = |(number, at): (usize, &u64)| {
-            let record =
-                Record { at: *at, step: None, attempt: 1, stream: LogStream::Stdout, text: at.to_string() };
+            let record = Record {
+                at: *at,
+                step: None,
+                task: None,
+                attempt: 1,
+                stream: LogStream::Stdout,
+                text: at.to_string(),
+            };
             Found { owner: OWNER, to: 10 * (number as u64 + 1), record }
         };
         let lines: Vec<Found> = times.iter().enumerate().map(line).collect();
@@ -163,7 +169,7 @@ mod tests {
     }
 
     fn check(answers: Vec<Answered>, wanted: (usize, bool), times: &[u64], (places, more): (&str, bool)) {
-        let wanted = Wanted { steps: None, text: None, limit: wanted.0, tail: wanted.1 };
+        let wanted = Wanted { child: None, steps: None, text: None, limit: wanted.0, tail: wanted.1 };
         let mut reached = Places::default();
         let gathered = merge_nodes(answers, &wanted, &mut reached);
         let found: Vec<u64> = gathered.lines.iter().map(|(_, found)| found.record.at).collect();
@@ -186,7 +192,7 @@ mod tests {
 
     #[test]
     fn who_did_not_answer_is_named() {
-        let wanted = Wanted { steps: None, text: None, limit: 9, tail: false };
+        let wanted = Wanted { child: None, steps: None, text: None, limit: 9, tail: false };
         let mut places = "2.50.".to_owned() + &OWNER.to_string();
         let mut reached: Places = places.parse().expect("places");
         let answers = vec![answer(1, &[1], false), (NodeId(2), None), (NodeId(3), Some(Answer::Failed))];

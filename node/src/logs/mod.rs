@@ -39,7 +39,7 @@ impl Default for LogLimits {
     }
 }
 
-/// Whose lines are kept together: those of a run's steps, or those of a task without a run.
+/// Whose lines are kept together: those of a run with its children of the same definition, or those of a task without a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Owner {
     /// All steps of a run.
@@ -89,9 +89,12 @@ impl FromStr for Owner {
 pub struct Record {
     /// When, in milliseconds since 1970.
     pub at: u64,
-    /// Of which step of the run.
+    /// Of which step of the run, or below which step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepIx>,
+    /// Of which task, where that belongs to a child of the run: an item of a `foreach`, a handler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
     /// Of which attempt; 0 for a line about the log itself.
     pub attempt: u32,
     /// Where it was written.

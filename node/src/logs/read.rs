@@ -9,7 +9,7 @@ use std::{
 };
 
 use orc_client::wire::{LogStream, dropped_log_lines};
-use orc_domain::StepIx;
+use orc_domain::{RunId, StepIx, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::{Owner, Record, index::LogFile};
@@ -20,6 +20,8 @@ const BYTES_MAX: usize = 512 * 1024;
 /// Which lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
+    /// Only those of this child; `steps` are its steps then.
+    pub child: Option<RunId>,
     /// Only those of these steps.
     pub steps: Option<Vec<StepIx>>,
     /// Only those in which this occurs.
@@ -32,7 +34,15 @@ pub struct Wanted {
 
 impl Wanted {
     fn accepts(&self, record: &Record) -> bool {
-        let step = match (&self.steps, record.step) {
+        let of_child = |child: RunId| {
+            let (run, step) = record.task.and_then(TaskId::step)?;
+            (run == child).then_some(step)
+        };
+        let place = self.child.map_or(record.step, of_child);
+        if self.child.is_some() && place.is_none() {
+            return record.attempt == 0;
+        }
+        let step = match (&self.steps, place) {
             (Some(steps), Some(step)) => steps.contains(&step),
             (Some(_), None) => record.attempt == 0,
             (None, _) => true,
@@ -135,6 +145,6 @@ fn gap(folder: &Path, owner: Owner, oldest: &LogFile) -> io::Result<Option<Found
     }
     let at = serde_json::from_str(&first).map_or(0, |record: Record| record.at);
     let text = dropped_log_lines(oldest.lines_before, "only so much of a log is kept");
-    let record = Record { at, step: None, attempt: 0, stream: LogStream::System, text };
+    let record = Record { at, step: None, task: None, attempt: 0, stream: LogStream::System, text };
     Ok((oldest.lines_before > 0).then_some(Found { owner, to: oldest.start, record }))
 }

@@ -21,7 +21,7 @@ fn store(folder: &TempDir, limits: LogLimits) -> Arc<LogStore> {
 }
 
 fn record(at: u64, step: StepIx, text: &str) -> Record {
-    Record { at, step: Some(step), attempt: 1, stream: LogStream::Stdout, text: text.to_owned() }
+    Record { at, step: Some(step), task: None, attempt: 1, stream: LogStream::Stdout, text: text.to_owned() }
 }
 
 fn append(store: &LogStore, owner: Owner, texts: &[&str]) {
@@ -30,7 +30,7 @@ fn append(store: &LogStore, owner: Owner, texts: &[&str]) {
 }
 
 fn wanted(limit: usize) -> Wanted {
-    Wanted { steps: None, text: None, limit, tail: false }
+    Wanted { child: None, steps: None, text: None, limit, tail: false }
 }
 
 async fn found(store: &Arc<LogStore>, after: u64, wanted: Wanted) -> (Vec<Found>, u64, bool) {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     hands::{Hand, ended, id_of, start_run},
+    logs::post_lines,
     node::{Asked, shared},
 };
 
@@ -123,4 +124,42 @@ async fn what_was_undone_is_done_again_by_a_retry() {
     let second = id_of(&node.post(&format!("/runs/{run}/retry"), "").await.ok(201));
     assert_eq!(hand.complete(json!({})).await["payload"]["step"], "reserve");
     node.post(&format!("/runs/{second}/terminate"), "").await.ok(200);
+}
+
+#[tokio::test]
+async fn what_items_and_handlers_log_is_in_the_log_of_the_whole_run_and_goes_with_it() {
+    let node = shared().await;
+    let hand = Hand::new(&node, "logger", &["logged-item"]).await;
+    let definition = json!({"name": "logged-items", "steps": [
+        {"id": "each", "foreach": {"items": "[1, 2]", "maxParallel": 1}, "action": "logged-item"},
+        {"id": "last", "action": "logged-item"}],
+        "finally": [{"id": "clean", "action": "logged-item"}]});
+    let run = start_run(&node, &definition).await;
+    let mut tasks = Vec::new();
+    for text in ["first", "second", "third", "cleaned"] {
+        let task = hand.take().await;
+        let (id, token) = (task["taskId"].as_str().expect("an id"), task["token"].as_u64().expect("a token"));
+        assert!(post_lines(&node, id, token, &json!({ "text": text }).to_string()).await.status < 300);
+        hand.finish(&task, json!({})).await;
+        tasks.push(task);
+    }
+    ended(&node, &run).await;
+    let texts = async |path: String| -> Vec<String> {
+        let page = node.read(&path).await.ok(200);
+        let lines = page["items"].as_array().expect("a list").iter();
+        lines.map(|line| line["text"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(texts(format!("/runs/{run}/logs")).await, ["first", "second", "third", "cleaned"]);
+    assert_eq!(texts(format!("/runs/{run}/logs?step=each")).await, ["first", "second"]);
+    let (item, of) = (&tasks[1]["taskId"], &tasks[1]["runId"]);
+    assert_eq!(texts(format!("/tasks/{}/logs", item.as_str().expect("an id"))).await, ["second"]);
+    let child = of.as_str().expect("an id").to_owned();
+    assert_eq!(texts(format!("/runs/{child}/logs")).await, ["second"]);
+    let line = node.read(&format!("/runs/{run}/logs")).await.ok(200)["items"][1].clone();
+    assert_eq!((&line["stepId"], &line["taskId"], &line["runId"]), (&json!("each"), item, of));
+
+    assert_eq!(node.call(reqwest::Method::DELETE, &format!("/runs/{run}"), "").await.status, 204);
+    for gone in [&run, &child] {
+        node.read(&format!("/runs/{gone}")).await.problem(404, "NOT_FOUND");
+    }
 }

@@ -245,6 +245,17 @@ async fn a_batch_does_one_thing_to_every_run_that_its_filter_finds() {
     let done = ended(started.json()["id"].as_str().expect("an id")).await;
     assert_eq!((&done["matched"], &done["changed"]), (&json!(2), &json!(2)));
     assert_eq!(listed(&node, "workflow=batched").await, [live[3].clone(), live[1].clone()]);
+    // Those that did not complete are done again.
+    let broken =
+        json!({"name": "batch-broken", "steps": [{"id": "fails", "condition": "false", "onFalse": "fail"}]});
+    let failed = node.post("/runs?wait=20000", &json!({"definition": broken}).to_string()).await.ok(201);
+    let retry =
+        node.post("/batches", &body("retry", json!({"workflow": "batch-broken"}), false)).await.ok(202);
+    let done = ended(retry["id"].as_str().expect("an id")).await;
+    assert_eq!((&done["matched"], &done["changed"]), (&json!(1), &json!(1)), "{done}");
+    let newest = node.read("/runs?workflow=batch-broken&limit=1").await.ok(200)["items"][0].clone();
+    let again = node.read(&format!("/runs/{}", newest["id"].as_str().expect("an id"))).await.ok(200);
+    assert_eq!(again["origin"], json!({"runId": failed["id"], "how": "retry"}));
     let known = node.read("/batches").await.ok(200);
     assert!(ids(&known).contains(&id));
     node.post(&format!("/batches/{id}/cancel"), "").await.ok(200);

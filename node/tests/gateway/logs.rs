@@ -19,7 +19,7 @@ async fn start_run(node: &Asked, steps: Value) -> String {
     node.post("/runs", &body).await.ok(201)["runId"].as_str().expect("an id").to_owned()
 }
 
-async fn post_lines(node: &Asked, task: &str, token: u64, lines: &str) -> Answer {
+pub async fn post_lines(node: &Asked, task: &str, token: u64, lines: &str) -> Answer {
     let request = node.request(reqwest::Method::POST, &format!("/api/v1/tasks/{task}/logs?token={token}"));
     let request = request.header("content-type", "application/x-ndjson").body(lines.to_owned());
     Answer::of(request.send().await.expect("an answer")).await

@@ -341,6 +341,11 @@ async fn runs_and_steps_have_limits_of_time() {
     let view = at_its_end(&node, &definition).await;
     check(&view, "timed_out", &[]);
     assert!(view["durationMs"].as_u64().expect("a time") >= 200, "{view}");
+    let hand = Hand::new(&node, "dawdler", &["dawdle"]).await;
+    let steps = json!([{"id": "work", "action": "dawdle", "timeout": "150ms", "retry": {"limit": 1}}]);
+    let run = start_run(&node, &workflow("hasty", steps)).await;
+    hand.take().await;
+    check(&ended(&node, &run).await, "failed", &[("work", "timed_out")]);
     let steps = json!([{"id": "wait", "wait": {"signal": "never"}, "timeout": "100ms"}]);
     let view = at_its_end(&node, &workflow("hasty", steps)).await;
     check(&view, "failed", &[("wait", "timed_out")]);
