@@ -13,19 +13,20 @@ use crate::{
     run::{Failure, Run, RunStatus},
     state::State,
     step::{StepOutcome, StepStatus},
+    workflow::Origin,
 };
 
 /// The largest list of outputs of a `foreach`, as JSON text.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
-/// A child of a run, of the same definition unless the caller says otherwise.
+/// A child of a run, of the same definition unless the caller says otherwise. Its expressions see the inputs and the
+/// trigger of the run around it: with a copy in each child, a `foreach` would store them as often as it has items.
 pub(super) fn blank(state: &State, parent: &Run, role: Role) -> CreateRun {
     let id = child_id(state.meta.now, parent.id, role);
     CreateRun {
-        inputs: parent.inputs.clone(),
         priority: parent.priority,
         parent: Some(Box::new(Parent { run: parent.id, role, item: None })),
-        origin: parent.origin.clone(),
+        origin: Origin { trigger: None, ..parent.origin.clone() },
         ..CreateRun::new(id, parent.definition)
     }
 }
