@@ -28,7 +28,7 @@ pub struct RetryArgs {
 pub struct RerunArgs {
     /// A run's id, an unambiguous beginning of one, or @last
     pub(super) id: String,
-    /// The step to begin with, or one item of it: evaluate[7]
+    /// The step to begin with, or one item of it: `evaluate[7]`
     #[arg(long, value_name = "STEP")]
     from_step: Option<String>,
     /// An input in place of the earlier one; JSON if the value reads as JSON, else text

@@ -46,7 +46,7 @@ pub struct ServerArgs {
     /// text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// A file with the secrets of hooks, NAME=value lines; else they come from ORC_SECRET_<NAME>
+    /// A file with secrets, NAME=value lines; those in variables that begin with ORC_SECRET_ win
     #[arg(long, value_name = "FILE")]
     secrets_file: Option<String>,
     /// Any setting of the file by its name
