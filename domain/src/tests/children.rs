@@ -68,6 +68,22 @@ fn items_run_so_many_at_once_and_yield_their_outputs_in_order() {
 }
 
 #[test]
+fn children_have_no_copy_of_what_the_whole_run_was_given() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 10, vec![]);
+    let definition = Arc::new(fan(2, true, work()));
+    let origin = Origin { trigger: Some("{\"large\":1}".into()), ..Origin::default() };
+    let given =
+        CreateRun { inputs: "{\"large\":2}".into(), origin, ..CreateRun::new(run_id(1), definition.id) };
+    cluster.ok(Command::CreateRun(Box::new(CreateRun { body: Some(definition), ..given })));
+    cluster.give(1, 2);
+    for child in cluster.children(1) {
+        let child = cluster.state.runs.get(&child).expect("it lives");
+        assert_eq!((child.inputs.as_str(), &child.origin.trigger), ("{}", &None));
+    }
+}
+
+#[test]
 fn no_items_are_an_empty_list() {
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 1, vec![]);
