@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ids::{Json, RunId, StepIx, Timestamp},
+    ids::{Json, RunId, StepIx, Text, Timestamp},
     run::Conclusion,
     step::StepOutcome,
 };
@@ -101,8 +101,8 @@ pub enum Repeat {
 pub struct KeptItems {
     /// The step.
     pub step: StepIx,
-    /// Places with their values and outputs.
-    pub items: Vec<(u32, Json, Json)>,
+    /// Places with their items and outputs.
+    pub items: Vec<(u32, Item, Json)>,
 }
 
 /// How far a `foreach` is.
@@ -130,11 +130,27 @@ pub struct FanChunk {
     pub items: Vec<FanItem>,
 }
 
+/// An item of a `foreach` as it is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// JSON.
+    pub value: Json,
+    /// What it is known by, whatever its place and value; no two items have the same.
+    pub key: Option<Text>,
+}
+
+impl Item {
+    /// An item without a key.
+    pub fn new(value: impl Into<Json>) -> Item {
+        Item { value: value.into(), key: None }
+    }
+}
+
 /// One item of a `foreach`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FanItem {
-    /// Its value.
-    pub value: Json,
+    /// As it was given.
+    pub given: Item,
     /// Its run, once started.
     pub run: Option<RunId>,
     /// How it ended, once it has.

@@ -32,6 +32,10 @@ pub struct Definition {
     pub handlers: Handlers,
     /// How many runs may be active together.
     pub concurrency: Option<Concurrency>,
+    /// Priority of its runs, unless whoever starts one says otherwise.
+    pub priority: Priority,
+    /// How long its runs are kept once they have ended; none: as long as the cluster keeps runs.
+    pub retention: Option<Duration>,
 }
 
 impl Definition {
@@ -47,6 +51,8 @@ impl Definition {
             blocks: Vec::new(),
             handlers: Handlers::default(),
             concurrency: None,
+            priority: Priority::Normal,
+            retention: None,
         }
     }
 
@@ -158,6 +164,14 @@ impl StepDef {
     }
 }
 
+impl StepDef {
+    /// Whether a step that needs this one is held back where this one is a condition and false.
+    pub fn gates(&self, follower: StepIx) -> bool {
+        let StepKind::Condition { on_false, .. } = &self.kind else { return false };
+        *on_false != OnFalse::Goto(follower)
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepKind {
@@ -216,6 +230,10 @@ pub enum StepKind {
         block: BlockIx,
         /// The item's name in expressions.
         item: Text,
+        /// The name of the item's place in expressions.
+        index: Text,
+        /// An expression over the item that yields its key.
+        key: Option<Text>,
         /// Items at work at once.
         parallel_max: u32,
         /// The first failure ends the others.
@@ -299,6 +317,8 @@ pub enum OnFalse {
     Skip,
     /// The step fails.
     Fail,
+    /// The steps up to this one are skipped, the run goes on there.
+    Goto(StepIx),
 }
 
 /// What happens after a failed or lost attempt.

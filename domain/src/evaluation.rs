@@ -5,6 +5,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    child::Item,
     definition::Definition,
     ids::{DefinitionId, Json, Labels, Timestamp},
     run::{Failure, Group},
@@ -28,8 +29,8 @@ pub enum Evaluation {
     Outputs(Json),
     /// An expression cannot be evaluated.
     Failed(Failure),
-    /// The items of a `foreach`, JSON each.
-    Items(Vec<Json>),
+    /// The items of a `foreach`.
+    Items(Vec<Item>),
     /// The time to wait for.
     Until(Timestamp),
     /// What a `state` step writes, in the order of its keys.

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    child::{FanKey, Job, Parent},
+    child::{FanKey, Item, Job, Parent},
     component::{HeldAttempt, Session, SessionEnd},
     config::ClusterConfig,
     definition::Definition,
@@ -207,8 +207,8 @@ pub enum Event {
         run: RunId,
         /// Which step.
         step: StepIx,
-        /// JSON each.
-        items: Arc<[Json]>,
+        /// In order.
+        items: Arc<[Item]>,
     },
     /// An item of a `foreach` ended.
     ItemEnded {

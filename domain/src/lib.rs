@@ -42,7 +42,8 @@ pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
 pub use backlog::ActionBacklog;
 pub use child::{
-    CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Job, KeptItems, Parent, Repeat, Role,
+    CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Item, Job, KeptItems, Parent, Repeat,
+    Role,
 };
 pub use command::{Command, Entry, Idempotency, Proposal};
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};

@@ -2,6 +2,7 @@
 //! Knows nothing of indexes or queries.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::{
     ids::{Labels, Text, Timestamp},
@@ -38,6 +39,8 @@ pub trait Listed {
     fn counted_by(&self) -> Facet;
     /// Its labels.
     fn labels(&self) -> &Labels;
+    /// How long it is kept once it has ended, where it says so itself.
+    fn retention(&self) -> Option<Duration>;
 
     /// What it is found by; the first one is what rows are counted by.
     fn facets(&self) -> Vec<Facet> {
@@ -91,6 +94,10 @@ impl Listed for Run {
     fn labels(&self) -> &Labels {
         &self.labels
     }
+
+    fn retention(&self) -> Option<Duration> {
+        self.retention
+    }
 }
 
 impl Listed for Task {
@@ -115,6 +122,10 @@ impl Listed for Task {
 
     fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    fn retention(&self) -> Option<Duration> {
+        None
     }
 }
 

@@ -43,7 +43,7 @@ impl Recorded {
             Event::RunEnded { outputs, .. } => outputs.as_str().len(),
             Event::RunCreated(create) => create.inputs.as_str().len() + json(&create.origin.trigger),
             Event::TaskCreated(task) => task.payload.as_str().len(),
-            Event::FanStarted { items, .. } => items.iter().map(|item| item.as_str().len() + 16).sum(),
+            Event::FanStarted { items, .. } => items.iter().map(|item| item.value.as_str().len() + 16).sum(),
             Event::DefinitionAdded(definition) => 2 * definition.source.as_str().len(),
             Event::Schedule(ScheduleEvent::Set(spec)) => {
                 spec.given.as_str().len() + spec.inputs.as_str().len()

@@ -2,12 +2,13 @@
 //! Knows nothing of commands or indexes; `decide` asks, `evolve` writes.
 
 use alloc::{boxed::Box, vec, vec::Vec};
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     child::{Earlier, Handling, KeptItems, Parent},
-    definition::{Definition, OnConflict, OnFalse, StepKind},
-    ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, Text, Timestamp},
+    definition::{Definition, OnConflict, OnFalse, StepDef, StepKind},
+    ids::{BlockIx, DefinitionId, Json, Labels, Priority, RunId, StepIx, Text, Timestamp},
     request::CreateRun,
     step::{Step, StepStatus},
     workflow::Origin,
@@ -104,6 +105,8 @@ pub struct Run {
     pub kept: Vec<KeptItems>,
     /// Where it comes from.
     pub origin: Origin,
+    /// How long it is kept once it has ended; none: as long as the cluster keeps runs.
+    pub retention: Option<Duration>,
 }
 
 /// A run's concurrency group.
@@ -118,6 +121,13 @@ pub struct Group {
 }
 
 impl Run {
+    /// Whether a condition of these steps was false and has the run go on at this place.
+    pub fn goes_to(&self, place: StepIx, steps: &[StepDef]) -> bool {
+        let goes = |def: &StepDef| matches!(&def.kind, StepKind::Condition { on_false: OnFalse::Goto(target), .. } if *target == place);
+        let mut defined = steps.iter().zip(&self.steps);
+        defined.any(|(def, step)| goes(def) && step.status == StepStatus::Completed && step.is_false())
+    }
+
     /// A run as it is accepted.
     pub fn created(create: &CreateRun, definition: &Definition, at: Timestamp, rev: u64) -> Run {
         let mut steps = vec![Step::pending(); definition.block(create.block).len()];
@@ -125,10 +135,9 @@ impl Run {
             steps[usize::from(*place)] = step.clone();
         }
         let open = steps.iter().filter(|step| !step.status.is_terminal()).count();
-        let is_false = |step: &Step| step.decision.as_ref().is_some_and(|decision| !decision.value);
         let gated = create.carried.iter().any(|(place, step)| {
             let kind = &definition.block(create.block)[usize::from(*place)].kind;
-            is_false(step) && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
+            step.is_false() && matches!(kind, StepKind::Condition { on_false: OnFalse::Skip, .. })
         });
         Run {
             id: create.id,
@@ -161,6 +170,7 @@ impl Run {
             group: create.group.clone(),
             dedupe: create.dedupe.clone(),
             kept: create.kept.clone(),
+            retention: definition.retention,
         }
     }
 

@@ -41,6 +41,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether it is a condition, or has an `if`, that was false.
+    pub fn is_false(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| !decision.value)
+    }
+
     /// How far its items are, where it is a `foreach` that has them.
     pub fn fan(&self) -> Option<&Fan> {
         match self.work.as_deref() {

@@ -70,6 +70,16 @@ pub enum ExpressionError {
         /// How many it has.
         count: usize,
     },
+    /// Two items of a `foreach` have one key.
+    #[error("the items {first} and {second} have the same key `{key}`")]
+    KeyTwice {
+        /// The key.
+        key: String,
+        /// The place of the first that has it.
+        first: usize,
+        /// The place of the second.
+        second: usize,
+    },
     /// More than [`RESULT_BYTES_MAX`](super::RESULT_BYTES_MAX).
     #[error("the result has {bytes} bytes, the limit is {}", super::RESULT_BYTES_MAX)]
     Large {
@@ -89,6 +99,7 @@ impl ExpressionError {
             | ExpressionError::Unclosed { .. }
             | ExpressionError::Unfit { .. }
             | ExpressionError::Items { .. }
+            | ExpressionError::KeyTwice { .. }
             | ExpressionError::Failed { .. }
             | ExpressionError::Exhausted { .. }
             | ExpressionError::Large { .. } => "EXPRESSION_FAILED",

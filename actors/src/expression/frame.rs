@@ -56,11 +56,12 @@ impl<'a> Frame<'a> {
             return Vec::new();
         };
         let value = child.parent.as_ref().and_then(|parent| parent.item.as_ref()).map_or(Value::Null, parsed);
-        let name = match &self.steps[usize::from(step)].kind {
-            StepKind::ForEach { item, .. } => item.to_string(),
-            _ => "item".to_owned(),
-        };
-        vec![(name, value), ("index".to_owned(), Value::from(index))]
+        match &self.steps[usize::from(step)].kind {
+            StepKind::ForEach { item, index: place, .. } => {
+                vec![(item.to_string(), value), (place.to_string(), Value::from(index))]
+            }
+            _ => Vec::new(),
+        }
     }
 
     pub(super) fn step_object(&self, place: StepIx) -> Value {
@@ -115,6 +116,7 @@ impl<'a> Frame<'a> {
         let step = &self.run.steps[usize::from(place)];
         match step.status {
             StepStatus::Completed => true,
+            StepStatus::Skipped if step.skip == Some(Skip::Gated) => self.is_gone_to(),
             StepStatus::Skipped => step.skip == Some(Skip::Chosen),
             StepStatus::Failed | StepStatus::TimedOut => self.steps[usize::from(place)].continue_on_error,
             StepStatus::Pending
@@ -122,6 +124,14 @@ impl<'a> Frame<'a> {
             | StepStatus::Running
             | StepStatus::Waiting
             | StepStatus::Cancelled => false,
+        }
+    }
+
+    /// A false condition has the run go on at this place.
+    fn is_gone_to(&self) -> bool {
+        match self.point {
+            EvalPoint::Step(place) => self.run.goes_to(place, self.steps),
+            EvalPoint::StepOutputs(_) | EvalPoint::Outputs => false,
         }
     }
 

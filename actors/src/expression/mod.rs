@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod frame;
 mod functions;
+mod items;
 mod pattern;
 mod program;
 mod rewrite;

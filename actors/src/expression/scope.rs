@@ -53,6 +53,8 @@ pub(super) struct Scope<'a> {
     key: &'a ReadKey,
     until: Instant,
     inputs: OnceCell<Rc<Value>>,
+    /// Names that stand for something here, whatever else they stand for.
+    bound: Vec<(String, Value)>,
 }
 
 /// An expression's value, and what it was found from.
@@ -86,7 +88,13 @@ impl<'a> Scope<'a> {
             key,
             until: Instant::now() + TIME_MAX,
             inputs: OnceCell::new(),
+            bound: Vec::new(),
         }
+    }
+
+    /// Names that stand for something from now on, instead of those bound before.
+    pub(super) fn bind(&mut self, names: Vec<(String, Value)>) {
+        self.bound = names;
     }
 
     /// The run of the whole workflow.
@@ -222,7 +230,8 @@ impl<'a> Scope<'a> {
             let before = || frame.before().into_iter().find_map(|step| frame.output(step).get(name).cloned());
             item.map(|(_, value)| value).or_else(before)
         };
-        let found = self.frames.iter().enumerate().find_map(of_frame);
+        let bound = self.bound.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let found = bound.or_else(|| self.frames.iter().enumerate().find_map(of_frame));
         found.or_else(|| self.inputs().get(name).cloned())
     }
 
@@ -240,7 +249,9 @@ impl<'a> Scope<'a> {
             items.chain(outputs).collect::<Vec<_>>()
         };
         let found = self.frames.iter().enumerate().flat_map(of_frame);
-        let names: BTreeSet<String> = found.chain(keys(&self.inputs()).into_iter().flatten()).collect();
+        let bound = self.bound.iter().map(|(name, _)| name.clone());
+        let names: BTreeSet<String> =
+            bound.chain(found).chain(keys(&self.inputs()).into_iter().flatten()).collect();
         listed(names.into_iter())
     }
 }

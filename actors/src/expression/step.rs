@@ -6,8 +6,9 @@ use orc_domain::{Decision, EvalPoint, Evaluation, Json, StepIx, StepKind, Text, 
 use serde_json::{Map, Value};
 
 use super::{
-    ITEMS_MAX, RESULT_BYTES_MAX, cache,
+    RESULT_BYTES_MAX, cache,
     error::ExpressionError,
+    items::{Wanted, items_of},
     scope::{Family, Scope, parsed},
     template,
 };
@@ -70,7 +71,10 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
             let values = writes.iter().map(|(_, value)| filling.fill(value)).collect::<Result<_, _>>()?;
             Evaluation::Values(values).into()
         }
-        StepKind::ForEach { items, .. } => Evaluation::Items(items_of(&scope, items)?).into(),
+        StepKind::ForEach { items, item, index, key, .. } => {
+            let wanted = Wanted { items, key: key.as_deref(), names: [item, index] };
+            Evaluation::Items(items_of(&mut Scope::new(family, EvalPoint::Step(place)), &wanted)?).into()
+        }
         StepKind::Until { expression } => Evaluation::Until(time_of(&scope, expression)?).into(),
         StepKind::Workflow { name, version, inputs, .. } => {
             Evaluated::Workflow { name: name.clone(), version: *version, inputs: filling.fill(inputs)? }
@@ -105,19 +109,6 @@ impl Filling<'_> {
         })?;
         bounded(&filled)
     }
-}
-
-fn items_of(scope: &Scope<'_>, expression: &str) -> Result<Vec<Json>, ExpressionError> {
-    let found = scope.evaluate(expression)?;
-    let Value::Array(items) = found.json()? else { return Err(found.program.unfit(&found.value, "a list")) };
-    if items.len() > ITEMS_MAX {
-        return Err(ExpressionError::Items { count: items.len() });
-    }
-    let bytes = items.iter().map(|item| item.to_string().len()).sum();
-    if bytes > RESULT_BYTES_MAX {
-        return Err(ExpressionError::Large { bytes });
-    }
-    Ok(items.iter().map(|item| Json::from(item.to_string())).collect())
 }
 
 fn time_of(scope: &Scope<'_>, expression: &str) -> Result<Timestamp, ExpressionError> {

@@ -75,6 +75,9 @@ pub struct ItemView {
     pub index: u32,
     /// Where it stands.
     pub status: StepStatus,
+    /// What it is known by, where the step says `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Its value.
     pub value: Raw,
     /// What it yielded.

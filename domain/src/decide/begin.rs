@@ -5,7 +5,7 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use super::{child, run::make_room, set_state};
 use crate::{
-    child::Role,
+    child::{Item, Role},
     definition::{Definition, StepDef, StepKind},
     evaluation::ChildStart,
     event::Event,
@@ -22,7 +22,7 @@ use crate::{
 pub(super) enum Given<'a> {
     /// Nothing, or the config with its templates filled in.
     Config(Option<&'a Json>),
-    Items(&'a [Json]),
+    Items(&'a [Item]),
     Until(Timestamp),
     Values(&'a [Json]),
     Child(&'a ChildStart),

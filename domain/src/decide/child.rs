@@ -16,8 +16,8 @@ use crate::{
     workflow::Origin,
 };
 
-/// The largest list of outputs of a `foreach`, as JSON text.
-const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// The largest list of outputs of a `foreach`, or map of those of a group, as JSON text.
+pub(super) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// A child of a run, of the same definition unless the caller says otherwise. Its expressions see the inputs and the
 /// trigger of the run around it: with a copy in each child, a `foreach` would store them as often as it has items.
@@ -89,7 +89,7 @@ pub(super) fn feed(state: &State, id: RunId, place: StepIx) -> Vec<Event> {
         .filter(|(_, item)| item.outcome.is_none());
     let start = |(index, item): (u32, &FanItem)| {
         let role = Role::Item { step: place, index };
-        let parent = Parent { run: id, role, item: Some(item.value.clone()) };
+        let parent = Parent { run: id, role, item: Some(item.given.value.clone()) };
         launch(CreateRun { block: *block, parent: Some(Box::new(parent)), ..blank(state, run, role) })
     };
     waiting.take(free as usize).flat_map(start).collect()

@@ -1,18 +1,18 @@
 //! Decisions about the end of a run: how it concludes, which handlers follow, and when it is over.
 //! Knows nothing of what handlers do: each is a child run.
 
-use alloc::{vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use super::{child, run as whole};
 use crate::{
     child::{Handling, Job, Role},
-    definition::Definition,
+    definition::{Definition, StepDef, StepKind},
     event::Event,
-    ids::{Json, RunId, Text},
+    ids::{Json, RunId, StepIx, Text},
     request::CreateRun,
     run::{Conclusion, Failure, Run, RunStatus},
     state::State,
-    step::{EvalPoint, StepStatus},
+    step::{EvalPoint, Step, StepStatus},
 };
 
 /// What happens once every step has ended.
@@ -36,10 +36,13 @@ fn conclude(run: &Run, definition: &Definition, conclusion: Conclusion) -> Event
         return Event::EvaluationAwaited { run: run.id, point: EvalPoint::Outputs };
     }
     let outputs = match conclusion {
-        Conclusion::Success | Conclusion::Gated => last_output(run),
-        Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut => Json::null(),
+        Conclusion::Success | Conclusion::Gated => last_output(run, definition.block(run.block)),
+        Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut => Ok(Json::null()),
     };
-    over(run, conclusion, outputs, None)
+    match outputs {
+        Ok(outputs) => over(run, conclusion, outputs, None),
+        Err(failure) => over(run, Conclusion::Failure, Json::null(), Some(failure)),
+    }
 }
 
 /// What is done after the steps, in this order.
@@ -109,7 +112,29 @@ pub(super) fn over(run: &Run, conclusion: Conclusion, outputs: Json, failure: Op
     Event::RunEnded { run: run.id, status, conclusion, outputs, failure, parent: run.parent.clone() }
 }
 
-fn last_output(run: &Run) -> Json {
-    let completed = run.steps.iter().rev().filter(|step| step.status == StepStatus::Completed);
-    completed.filter_map(|step| step.output.clone()).next().unwrap_or_else(Json::null)
+/// The output of the last step that has one; of a group, those of its children by their ids.
+fn last_output(run: &Run, steps: &[StepDef]) -> Result<Json, Failure> {
+    let completed =
+        run.steps.iter().zip(steps).rev().filter(|(step, _)| step.status == StepStatus::Completed);
+    let output = |(step, def): (&Step, &StepDef)| match &def.kind {
+        StepKind::Parallel { children } => Some(of_group(run, steps, children)),
+        _ => step.output.clone().map(Ok),
+    };
+    completed.filter_map(output).next().unwrap_or_else(|| Ok(Json::null()))
+}
+
+fn of_group(run: &Run, steps: &[StepDef], children: &[StepIx]) -> Result<Json, Failure> {
+    let mut outputs = String::from("{");
+    for child in children {
+        let (step, def) = (&run.steps[usize::from(*child)], &steps[usize::from(*child)]);
+        let comma = if outputs.len() > 1 { "," } else { "" };
+        // Ids need no quoting.
+        outputs += &format!("{comma}\"{}\":{}", def.id, step.output.as_ref().map_or("null", Json::as_str));
+        if outputs.len() > child::OUTPUT_BYTES_MAX {
+            let message =
+                format!("the outputs of its last steps are more than {} bytes", child::OUTPUT_BYTES_MAX);
+            return Err(Failure::new("RESULT_TOO_LARGE", message));
+        }
+    }
+    Ok(Json::from(outputs + "}"))
 }

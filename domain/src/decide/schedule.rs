@@ -201,7 +201,10 @@ fn start(state: &State, schedule: &Schedule, (instant, turn): (Timestamp, Turn),
         trigger: Some(Json::from(trigger)),
     };
     let (inputs, group) = (schedule.spec.inputs.clone(), schedule.spec.group.clone());
-    let create = CreateRun { inputs, origin, group, ..CreateRun::new(run, workflow.definition) };
+    let definition =
+        state.definitions.get(&workflow.definition).expect("a kept workflow's latest version stays");
+    let priority = definition.priority;
+    let create = CreateRun { inputs, priority, origin, group, ..CreateRun::new(run, workflow.definition) };
     let mut events = run::make_room(state, &create)?;
     events.push(Event::Schedule(ScheduleEvent::Fired { schedule: id.clone(), instant, turn, run }));
     events.push(Event::RunCreated(Box::new(create)));

@@ -107,8 +107,7 @@ fn needs_of(turn: Turn<'_>) -> Needs {
                 return Needs::Open;
             }
             StepStatus::Completed => {
-                let is_false = needed.decision.as_ref().is_some_and(|decision| !decision.value);
-                if is_false && matches!(before.kind, StepKind::Condition { .. }) {
+                if needed.is_false() && before.gates(turn.place) {
                     verdict = worse(verdict, Needs::Gated(format!("{} was false", name()).into()));
                 }
             }
@@ -116,6 +115,7 @@ fn needs_of(turn: Turn<'_>) -> Needs {
                 let reason = || Text::from(format!("{} was skipped", name()));
                 match needed.skip {
                     Some(Skip::Chosen) => {}
+                    Some(Skip::Gated) if turn.run.goes_to(turn.place, steps) => {}
                     Some(Skip::Gated) => verdict = worse(verdict, Needs::Gated(reason())),
                     Some(Skip::Failure) | None => verdict = worse(verdict, Needs::Failed(reason())),
                 }

@@ -1,12 +1,13 @@
 //! Facts about children, items and handlers, written.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crate::{
     child::{
-        CHUNK_ITEMS, Fan, FanChunk, FanItem, Handling, Job, KeptItems, Parent, Role, chunk_of, place_in_chunk,
+        CHUNK_ITEMS, Fan, FanChunk, FanItem, Handling, Item, Job, KeptItems, Parent, Role, chunk_of,
+        place_in_chunk,
     },
-    ids::{Json, RunId, StepIx},
+    ids::{RunId, StepIx, Text},
     run::Conclusion,
     state::State,
     step::{StepOutcome, Work},
@@ -33,15 +34,22 @@ pub(super) fn created(state: &mut State, child: RunId, parent: &Parent) {
     }
 }
 
-/// The items get their rows; those kept of an earlier run have ended where their value is still the same.
-pub(super) fn fan_started(state: &mut State, id: RunId, place: StepIx, items: &Arc<[Json]>) {
+/// The items get their rows; those kept of an earlier run have ended where their key is still there, or, without one, the
+/// same value in the same place.
+pub(super) fn fan_started(state: &mut State, id: RunId, place: StepIx, items: &Arc<[Item]>) {
     let Some(run) = state.runs.get(&id) else { return };
     let kept = run.kept.iter().find(|kept| kept.step == place).map_or(&[][..], |kept| &kept.items);
     let mut all: Vec<FanItem> =
-        items.iter().map(|value| FanItem { value: value.clone(), run: None, outcome: None }).collect();
+        items.iter().map(|given| FanItem { given: given.clone(), run: None, outcome: None }).collect();
+    let by_key: BTreeMap<&Text, usize> =
+        items.iter().enumerate().filter_map(|(place, item)| Some((item.key.as_ref()?, place))).collect();
     let mut ended = 0;
-    for (index, value, output) in kept {
-        if let Some(item) = all.get_mut(*index as usize).filter(|item| item.value == *value) {
+    for (index, was, output) in kept {
+        let place = match &was.key {
+            Some(key) => by_key.get(key).copied(),
+            None => Some(*index as usize).filter(|place| items.get(*place) == Some(was)),
+        };
+        if let Some(item) = place.and_then(|place| all.get_mut(place)) {
             ended += u32::from(item.outcome.is_none());
             item.outcome = Some(StepOutcome::Completed(output.clone()));
         }

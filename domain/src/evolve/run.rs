@@ -17,7 +17,9 @@ use crate::{
 
 pub(super) fn created(state: &mut State, create: &CreateRun) {
     let definition = state.definitions.get(&create.definition).expect("it was added before the run");
-    let run = Run::created(create, definition, state.meta.now, state.meta.rev);
+    let mut run = Run::created(create, definition, state.meta.now, state.meta.rev);
+    let around = create.parent.as_ref().and_then(|parent| state.runs.get(&parent.run));
+    run.retention = run.retention.or(around.and_then(|around| around.retention));
     state.add_run(run);
     if let Some(parent) = &create.parent {
         child::created(state, create.id, parent);
@@ -206,8 +208,7 @@ pub(super) fn step_ended(state: &mut State, id: RunId, place: StepIx, outcome: &
             }
             StepOutcome::Cancelled(reason) => step.error = Some(Failure::new("CANCELLED", reason.clone())),
         }
-        let is_false = step.decision.as_ref().is_some_and(|decision| !decision.value);
-        run.gated |= gates && is_false && matches!(outcome, StepOutcome::Completed(_));
+        run.gated |= gates && step.is_false() && matches!(outcome, StepOutcome::Completed(_));
         run.open_steps -= 1;
         if let Some(failure) = outcome.failure().filter(|_| !forgiven && run.error.is_none()) {
             run.error = Some(failure.clone());

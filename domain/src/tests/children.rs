@@ -4,8 +4,7 @@ use super::*;
 
 /// A `foreach` over a body of these steps, and a step after it.
 fn fan(parallel_max: u32, fail_fast: bool, body: Vec<StepDef>) -> Definition {
-    let (items, item) = ("inputs.list".into(), "item".into());
-    let each = StepKind::ForEach { items, block: 1, item, parallel_max, fail_fast };
+    let each = each("inputs.list", parallel_max, fail_fast);
     let steps = linked(vec![step("each", &[], each), step("after", &[0], does("b"))]);
     Definition { steps, blocks: vec![linked(body)], ..(*definition(7, vec![])).clone() }
 }
@@ -20,7 +19,7 @@ impl Cluster {
     }
 
     fn give(&mut self, run: u128, count: usize) {
-        let items = (0..count).map(|number| Json::from(alloc::format!("{number}"))).collect();
+        let items = (0..count).map(|number| Item::new(alloc::format!("{number}"))).collect();
         self.evaluated(run, 0, Evaluation::Items(items));
     }
 
@@ -38,7 +37,11 @@ impl Cluster {
     }
 
     fn complete_child(&mut self, child: RunId, output: &str) {
-        self.complete(TaskId::Step(child, 0), output);
+        self.complete_child_step(child, 0, output);
+    }
+
+    fn complete_child_step(&mut self, child: RunId, step: StepIx, output: &str) {
+        self.complete(TaskId::Step(child, step), output);
     }
 
     fn output(&self, run: u128, step: usize) -> Option<&str> {
@@ -176,7 +179,7 @@ fn items_kept_of_an_earlier_run_are_not_run_again() {
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 10, vec![]);
     let definition = Arc::new(fan(5, true, work()));
-    let kept = |index, value: &str| (index, Json::from(value), Json::from("\"kept\""));
+    let kept = |index, value: &str| (index, Item::new(value), Json::from("\"kept\""));
     let create = CreateRun {
         body: Some(definition.clone()),
         earlier: Some(Earlier { run: run_id(9), how: Repeat::Retry }),
@@ -189,6 +192,40 @@ fn items_kept_of_an_earlier_run_are_not_run_again() {
     assert_eq!(items.len(), 1, "only the item whose value is another one");
     cluster.complete_child(items[0], "\"new\"");
     assert_eq!(cluster.output(1, 0), Some("[\"kept\",\"new\",\"kept\"]"));
+}
+
+#[test]
+fn an_item_with_a_key_is_kept_wherever_it_stands_and_whatever_its_value() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 10, vec![]);
+    let definition = Arc::new(fan(5, true, work()));
+    let item = |value: &str, key: &str| Item { key: Some(key.into()), ..Item::new(value) };
+    let kept = |index, key: &str| (index, item("0", key), Json::from(alloc::format!("\"old {key}\"")));
+    let create = CreateRun {
+        body: Some(definition.clone()),
+        kept: vec![KeptItems { step: 0, items: vec![kept(0, "a"), kept(1, "b"), kept(2, "gone")] }],
+        ..CreateRun::new(run_id(1), definition.id)
+    };
+    cluster.ok(Command::CreateRun(Box::new(create)));
+    cluster.evaluated(1, 0, Evaluation::Items(vec![item("5", "b"), item("6", "new"), item("7", "a")]));
+    let items = cluster.children(1);
+    assert_eq!(items.len(), 1, "only the item whose key is new");
+    cluster.complete_child(items[0], "6");
+    assert_eq!(cluster.output(1, 0), Some("[\"old b\",6,\"old a\"]"));
+}
+
+#[test]
+fn a_body_that_ends_with_a_group_yields_what_its_members_do() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 10, vec![]);
+    let group = StepKind::Parallel { children: vec![0, 1] };
+    let body = vec![step("one", &[], does("a")), step("two", &[], does("a")), step("both", &[0, 1], group)];
+    cluster.start(1, fan(1, true, body));
+    cluster.give(1, 1);
+    let item = cluster.children(1)[0];
+    cluster.complete_child_step(item, 0, "1");
+    cluster.complete_child_step(item, 1, "[2]");
+    assert_eq!(cluster.output(1, 0), Some("[{\"one\":1,\"two\":[2]}]"));
 }
 
 #[test]

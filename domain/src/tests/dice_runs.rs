@@ -65,7 +65,11 @@ fn random_kind(dice: &mut Dice, needs: &[StepIx], blocks: BlockIx) -> StepKind {
         0 => StepKind::Delay { duration: Duration::from_millis(dice.roll(3_000)) },
         1 => StepKind::Condition {
             expression: "x".into(),
-            on_false: if dice.chance(50) { OnFalse::Skip } else { OnFalse::Fail },
+            on_false: match dice.roll(3) {
+                0 => OnFalse::Skip,
+                1 => OnFalse::Fail,
+                _ => OnFalse::Goto(needs.len() as StepIx + 2),
+            },
         },
         2 if !needs.is_empty() => StepKind::Parallel { children: needs.to_vec() },
         3 => StepKind::Task { action: "a".into(), config: "{}".into(), templated: true },
@@ -83,6 +87,8 @@ fn random_kind(dice: &mut Dice, needs: &[StepIx], blocks: BlockIx) -> StepKind {
             items: "x".into(),
             block: 1 + dice.roll(u64::from(blocks)) as BlockIx,
             item: "item".into(),
+            index: "index".into(),
+            key: dice.chance(30).then(|| "item".into()),
             parallel_max: 1 + dice.roll(3) as u32,
             fail_fast: dice.chance(50),
         },
@@ -118,9 +124,13 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
             Evaluation::Skip(Decision { value: false, ..decision })
         }
         StepKind::Condition { .. } => Evaluation::Condition(decision),
-        StepKind::ForEach { .. } => {
+        StepKind::ForEach { key, .. } => {
             let count = if dice.chance(2) { 130 } else { dice.roll(6) };
-            Evaluation::Items((0..count).map(|number| Json::from(format!("{number}"))).collect())
+            let item = |number: u64| {
+                let value = format!("{number}");
+                Item { key: key.is_some().then(|| value.as_str().into()), ..Item::new(value) }
+            };
+            Evaluation::Items((0..count).map(item).collect())
         }
         StepKind::Until { .. } => {
             Evaluation::Until(Timestamp(state.meta.now.0.saturating_sub(500) + dice.roll(3_000)))

@@ -187,6 +187,12 @@ pub(super) fn step(id: &str, needs: &[StepIx], kind: StepKind) -> StepDef {
     StepDef { needs: needs.to_vec(), ..StepDef::new(id, kind, retry) }
 }
 
+/// A `foreach` of block 1.
+pub(super) fn each(items: &str, parallel_max: u32, fail_fast: bool) -> StepKind {
+    let (items, item, index) = (items.into(), "item".into(), "index".into());
+    StepKind::ForEach { items, block: 1, item, index, key: None, parallel_max, fail_fast }
+}
+
 pub(super) fn does(action: &str) -> StepKind {
     StepKind::Task { action: action.into(), config: "{}".into(), templated: false }
 }

@@ -59,6 +59,49 @@ fn a_false_condition_may_fail_the_run() {
 }
 
 #[test]
+fn a_false_condition_may_go_to_a_later_step() {
+    for (value, steps) in
+        [(false, ["completed", "skipped", "skipped", "completed", "completed"]), (true, ["completed"; 5])]
+    {
+        let condition = StepKind::Condition { expression: "x > 1".into(), on_false: OnFalse::Goto(3) };
+        let mut cluster = Cluster::new();
+        cluster.connect(ANN, 4, vec![]);
+        let after = |id: &str, need| step(id, &[need], does("a"));
+        let all =
+            vec![step("check", &[], condition), after("a", 0), after("b", 1), after("c", 2), after("d", 3)];
+        cluster.start_run(1, all);
+        let evaluation = Evaluation::Condition(Decision { value, inputs: "{}".into() });
+        cluster.ok(Command::RecordEvaluation { run: run_id(1), point: EvalPoint::Step(0), evaluation });
+        for place in if value { 1..=4 } else { 3..=4 } {
+            cluster.complete(step_task(1, place), "1");
+        }
+        assert_eq!(cluster.steps(1), steps);
+        assert_eq!(cluster.run(1).conclusion, Some(Conclusion::Success), "it went another way");
+    }
+}
+
+#[test]
+fn a_step_gone_to_waits_for_what_else_it_needs_and_for_other_conditions() {
+    let goes = StepKind::Condition { expression: "x".into(), on_false: OnFalse::Goto(3) };
+    let gates = StepKind::Condition { expression: "y".into(), on_false: OnFalse::Skip };
+    let mut cluster = Cluster::new();
+    let all = vec![
+        step("one", &[], goes),
+        step("two", &[], gates),
+        step("a", &[0], does("a")),
+        step("b", &[1, 2], does("a")),
+    ];
+    cluster.start_run(1, all);
+    let mut decide = |place, value| {
+        let evaluation = Evaluation::Condition(Decision { value, inputs: "{}".into() });
+        cluster.ok(Command::RecordEvaluation { run: run_id(1), point: EvalPoint::Step(place), evaluation });
+        cluster.steps(1)
+    };
+    assert_eq!(decide(0, false), ["completed", "evaluating", "skipped", "pending"]);
+    assert_eq!(decide(1, false), ["completed", "completed", "skipped", "skipped"]);
+}
+
+#[test]
 fn a_step_skipped_by_its_own_if_lets_the_next_run() {
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 4, vec![]);

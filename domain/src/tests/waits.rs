@@ -42,13 +42,12 @@ fn a_signal_sent_before_the_wait_counts_once_and_the_oldest_first() {
 
 #[test]
 fn a_signal_to_a_run_reaches_its_items() {
-    let (items, item) = ("x".into(), "item".into());
-    let each = StepKind::ForEach { items, block: 1, item, parallel_max: 5, fail_fast: true };
+    let each = each("x", 5, true);
     let whole = Definition { blocks: vec![vec![step("wait", &[], awaits("go"))]], ..(*only(each)).clone() };
     let mut cluster = Cluster::new();
     cluster.ok(create_run(1, &Arc::new(whole)));
     cluster.ok(signal(1, "go", "\"early\""));
-    cluster.evaluated(1, 0, Evaluation::Items(vec!["1".into(), "2".into()]));
+    cluster.evaluated(1, 0, Evaluation::Items(vec![Item::new("1"), Item::new("2")]));
     assert_eq!(cluster.children(1).len(), 1, "one item has taken the signal that was kept");
     cluster.ok(signal(1, "go", "\"late\""));
     assert_eq!(cluster.run(1).outputs, Some("[\"early\",\"late\"]".into()));

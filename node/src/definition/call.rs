@@ -8,9 +8,9 @@ use serde_json::{Map, Value as JsonValue};
 
 use super::{
     error::code,
-    form::{made, object},
+    form::{made, merge_env, object},
     read::Reader,
-    step::Options,
+    step::{Defaults, Options},
     template,
     tree::{Node, Value},
     wait::inner_limit,
@@ -202,7 +202,7 @@ fn event_type(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
 }
 
 /// Reads a step that asks a coding agent.
-pub(super) fn agent(reader: &mut Reader<'_>, node: &Node) -> StepKind {
+pub(super) fn agent(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults) -> StepKind {
     let known = ["provider", "prompt", "workdir", "allowedTools", "maxTurns", "model", "outputSchema"];
     let Some(agent) = reader.needed(node, "agent", "an agent step") else {
         return made("agent", Map::new(), false);
@@ -224,5 +224,7 @@ pub(super) fn agent(reader: &mut Reader<'_>, node: &Node) -> StepKind {
         reader.wrong_type(schema, "`outputSchema`", "a JSON Schema, a map");
     }
     let templated = reader.task_templates(agent);
-    made("agent", object(agent), templated)
+    let mut json = object(agent);
+    let with_env = merge_env(reader, node, defaults, &mut json);
+    made("agent", json, templated || with_env)
 }

@@ -20,7 +20,7 @@ use super::{
     triggers,
 };
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 21] = [
     "name",
     "id",
     "description",
@@ -40,14 +40,15 @@ const FIELDS: [&str; 19] = [
     "onFailure",
     "onCancel",
     "finally",
+    "priority",
+    "retention",
 ];
-const FIELDS_LATER: [&str; 2] = ["retention", "priority"];
 
 /// Reads a whole document.
 pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, DefinitionErrors> {
     let mut known: Vec<&str> = FIELDS.to_vec();
     known.sort_unstable();
-    if !reader.fields(root, "a workflow", &known, &FIELDS_LATER) {
+    if !reader.fields(root, "a workflow", &known, &[]) {
         return Err(DefinitionErrors::of(reader.report));
     }
     let name = read_name(&mut reader, root);
@@ -62,6 +63,8 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let defaults = read_defaults(&mut reader, root);
     let run_timeout = reader.config.run_timeout;
     let timeout = reader.time_limit(root, "timeout").unwrap_or(run_timeout);
+    let priority = reader.priority(root).unwrap_or_default();
+    let retention = reader.duration(root, "retention");
     let drafts = match root.get("steps") {
         Some(steps) => read_steps(&mut reader, steps, "`steps`", &defaults),
         None => {
@@ -84,8 +87,19 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let id = digest(&reader, &source);
     let warnings = reader.report.finish()?;
     let source = Json::from(source);
-    let definition = Definition { id, name, source, steps, outputs, timeout, blocks, handlers, concurrency };
-    let definition = Arc::new(definition);
+    let definition = Arc::new(Definition {
+        id,
+        name,
+        source,
+        steps,
+        outputs,
+        timeout,
+        blocks,
+        handlers,
+        concurrency,
+        priority,
+        retention,
+    });
     Ok(Compiled { definition, workflow, mode, labels, inputs, warnings, triggers, secrets })
 }
 

@@ -34,10 +34,10 @@ impl Form {
     /// The fields of this form beside those that several have.
     fn fields(self) -> &'static [&'static str] {
         match self {
-            Form::Task => &["action", "config", "env"],
-            Form::Run => &["run", "shell", "workdir", "env", "config"],
-            Form::Http => &["http", "config"],
-            Form::Agent => &["agent"],
+            Form::Task => &["action", "config", "with", "env"],
+            Form::Run => &["run", "shell", "workdir", "env", "config", "with"],
+            Form::Http => &["http", "config", "with"],
+            Form::Agent => &["agent", "env"],
             Form::Condition => &["condition", "onFalse"],
             Form::Parallel => &["parallel", "steps"],
             Form::Delay => &["delay", "wait", "config"],
@@ -71,7 +71,7 @@ const COMMON: [&str; 7] = ["id", "name", "type", "description", "needs", "if", "
 const OF_WORK: [&str; 7] =
     ["timeout", "queueTimeout", "heartbeatTimeout", "totalTimeout", "retry", "labels", "priority"];
 const OF_YIELDING: [&str; 3] = ["continueOnError", "outputs", "compensate"];
-const LATER: [&str; 2] = ["cache", "with"];
+const LATER: [&str; 1] = ["cache"];
 /// The words of `type`, a form's own word first.
 const TYPES: [(&str, Form); 14] = [
     ("task", Form::Task),

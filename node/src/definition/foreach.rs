@@ -18,8 +18,6 @@ use super::{
 const DEPTH_MAX: usize = 8;
 /// Items at work at once unless the file says otherwise.
 const PARALLEL: u32 = 10;
-/// The place of an item, in expressions.
-const INDEX: &str = "index";
 
 /// What a step does with a list.
 pub(super) struct Fan {
@@ -36,8 +34,8 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Fan {
     if reader.bound.len() >= 2 * DEPTH_MAX {
         reader.report.at(node, code::LIMIT, format!("`foreach` nests more than {DEPTH_MAX} deep"));
     }
-    let known = ["items", "as", "index", "maxParallel", "failFast", "timeout"];
-    let is_map = reader.fields(node, "`foreach`", &known, &["key"]);
+    let known = ["items", "as", "index", "key", "maxParallel", "failFast", "timeout"];
+    let is_map = reader.fields(node, "`foreach`", &known, &[]);
     let items = match node.get("items") {
         Some(items) => read_items(reader, items),
         None => {
@@ -47,18 +45,29 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Fan {
             None
         }
     };
-    let item = node.get("as").and_then(|name| read_name(reader, name)).unwrap_or_else(|| Text::from("item"));
-    if let Some(name) = node.get("index").filter(|name| name.text() != Some(INDEX)) {
-        reader.report.at(name, code::BAD_VALUE, "the place of an item is always called `index`");
+    let name = |reader: &mut Reader<'_>, field: &str, usual: &str| {
+        let given = node.get(field).and_then(|name| read_name(reader, name, field));
+        given.unwrap_or_else(|| Text::from(usual))
+    };
+    let names = [name(reader, "as", "item"), name(reader, "index", "index")];
+    if let Some(index) = node.get("index").filter(|_| names[0] == names[1]) {
+        let message = format!("an item and its place cannot both be called `{}`", names[0]);
+        reader.report.at(index, code::CONFLICT, message);
     }
+    let key = node
+        .get("key")
+        .and_then(|key| reader.inside(reader.within, &names, |reader| reader.expression(key, "`key`")));
+    let [item, index] = names.clone();
     let kind = StepKind::ForEach {
         items: items.unwrap_or_else(|| Text::from("[]")),
         block: 0,
-        item: item.clone(),
+        item,
+        index,
+        key,
         parallel_max: reader.whole(node, "maxParallel", (1, 1_000)).unwrap_or(PARALLEL),
         fail_fast: reader.switch(node, "failFast").unwrap_or(true),
     };
-    Fan { kind, names: [item, Text::from(INDEX)], limit: reader.time_limit(node, "timeout") }
+    Fan { kind, names, limit: reader.time_limit(node, "timeout") }
 }
 
 /// An expression, or a list as it is.
@@ -73,15 +82,17 @@ fn read_items(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
     reader.check_expression(node, "`items`", &text).then(|| Text::from(text))
 }
 
-fn read_name(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
-    let name = reader.text(node, "`as`")?;
+fn read_name(reader: &mut Reader<'_>, node: &Node, field: &str) -> Option<Text> {
+    let name = reader.text(node, &format!("`{field}`"))?;
     if !is_name(name) {
-        let message = format!("`{name}` cannot be an item's name: letters, digits and `_` only");
+        let message =
+            format!("`{name}` cannot be the name of an item or its place: letters, digits and `_` only");
         reader.report.at(node, code::BAD_VALUE, message);
         return None;
     }
-    if ROOTS.contains(&name) || [INDEX, "output"].contains(&name) {
-        let message = format!("`{name}` cannot be an item's name: it stands for something else");
+    if ROOTS.contains(&name) || name == "output" || (field == "as" && name == "index") {
+        let message =
+            format!("`{name}` cannot be the name of an item or its place: it stands for something else");
         reader.report.at(node, code::BAD_VALUE, message);
         return None;
     }

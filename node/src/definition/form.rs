@@ -31,7 +31,7 @@ pub(super) fn read_body<'n>(
         Form::Task => Body::Single(task(reader, node, defaults, options)),
         Form::Run => Body::Single(run(reader, node, defaults)),
         Form::Http => Body::Single(http(reader, node)),
-        Form::Agent => Body::Single(call::agent(reader, node)),
+        Form::Agent => Body::Single(call::agent(reader, node, defaults)),
         Form::Condition => Body::Single(condition(reader, node)),
         Form::Parallel => Body::Group(parallel(reader, node, defaults)),
         Form::Delay | Form::Signal => Body::Single(wait::wait(reader, node, options)),
@@ -143,24 +143,35 @@ fn condition(reader: &mut Reader<'_>, node: &Node) -> StepKind {
     StepKind::Condition { expression: expression.unwrap_or_else(|| Text::from("false")), on_false }
 }
 
+/// The word of `onFalse`; where to go is known once every step has its place.
 fn on_false_of(reader: &mut Reader<'_>, node: &Node) -> OnFalse {
+    if node.entries().is_some() {
+        return OnFalse::Skip;
+    }
     match reader.text(node, "`onFalse`") {
         Some("fail") => OnFalse::Fail,
+        Some("skip") | None => OnFalse::Skip,
         Some("goto") => {
-            reader.report.at(node, code::NOT_SUPPORTED, "`onFalse: goto` is not supported yet");
+            reader.report.at(node, code::MISSING_FIELD, "`onFalse: goto` needs a step to go to");
+            reader.report.hint("write `onFalse: { goto: clean_up }`");
             OnFalse::Skip
         }
-        Some("skip") | None => OnFalse::Skip,
         Some(other) => {
-            let meant = did_you_mean(other, ["skip", "fail"]);
-            reader.report.at(
-                node,
-                code::BAD_VALUE,
-                format!("`onFalse` must be `skip` or `fail`, not `{other}`{meant}"),
-            );
+            let meant = did_you_mean(other, ["skip", "fail", "goto"]);
+            let message =
+                format!("`onFalse` must be `skip`, `fail` or `{{ goto: … }}`, not `{other}`{meant}");
+            reader.report.at(node, code::BAD_VALUE, message);
             OnFalse::Skip
         }
     }
+}
+
+/// The step that a false condition goes to.
+pub(super) fn goto<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<(&'n Node, &'n str)> {
+    let on_false = node.get("onFalse").filter(|on_false| on_false.entries().is_some())?;
+    reader.fields(on_false, "`onFalse`", &["goto"], &[]);
+    let target = reader.needed(on_false, "goto", "`onFalse`")?;
+    Some((target, reader.text(target, "`goto`")?))
 }
 
 fn parallel<'n>(reader: &mut Reader<'_>, node: &'n Node, defaults: &Defaults) -> Vec<super::step::Draft<'n>> {
@@ -182,11 +193,18 @@ fn parallel<'n>(reader: &mut Reader<'_>, node: &'n Node, defaults: &Defaults) ->
     }
 }
 
-/// The step's `config`, if it has one.
+/// The step's `config`, if it has one; `with` is another word for it.
 pub(super) fn config_of<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<&'n Node> {
-    let config = node.get("config").filter(|config| config.value != Value::Null)?;
+    let given = |key| node.get(key).filter(|config: &&Node| config.value != Value::Null);
+    if let (Some(_), Some(with)) = (given("config"), given("with")) {
+        reader.report.at(with, code::CONFLICT, "`with` is another word for `config`: give one of them");
+    }
+    let (word, config) = match (given("config"), given("with")) {
+        (None, with) => ("`with`", with?),
+        (Some(config), _) => ("`config`", config),
+    };
     if config.entries().is_none() {
-        reader.wrong_type(config, "`config`", "a map");
+        reader.wrong_type(config, word, "a map");
         return None;
     }
     Some(config)
@@ -205,7 +223,7 @@ fn check_script(reader: &mut Reader<'_>, step: &Node, script: Option<&Node>) {
 }
 
 /// Puts the step's environment over the workflow's into `config.env`; whether it holds expressions.
-fn merge_env(
+pub(super) fn merge_env(
     reader: &mut Reader<'_>,
     node: &Node,
     defaults: &Defaults,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orc_domain::{BlockIx, StepDef, StepIx, StepKind, Text};
+use orc_domain::{BlockIx, OnFalse, StepDef, StepIx, StepKind, Text};
 
 use super::{
     Mode,
@@ -96,6 +96,8 @@ struct FlatStep<'n> {
     draft: Draft<'n>,
     upstream: Upstream<'n>,
     children: Option<Vec<usize>>,
+    /// The place that the run goes on at where it is a condition and false.
+    goes_to: Option<usize>,
 }
 
 /// A list of steps with what each needs, by place.
@@ -113,6 +115,9 @@ impl<'n> List<'n> {
             list.nodes.iter().enumerate().map(|(place, step)| (step.draft.id.as_str(), place)).collect();
         list.needs = list.nodes.iter().map(|node| resolve(report, ids, node, &places)).collect();
         report_cycles(report, &list.nodes, &list.needs);
+        let goes_to: Vec<_> =
+            (0..list.nodes.len()).map(|place| list.goes_to(report, place, &places)).collect();
+        list.nodes.iter_mut().zip(goes_to).for_each(|(node, goes_to)| node.goes_to = goes_to);
         list
     }
 
@@ -128,6 +133,26 @@ impl<'n> List<'n> {
             }
         }
         self.nodes.iter().zip(seen).filter(|(_, seen)| *seen).map(|(node, _)| &node.draft).collect()
+    }
+
+    /// Where a false condition has the run go on: at a step after it.
+    fn goes_to(&self, report: &mut Report, place: usize, places: &BTreeMap<&str, usize>) -> Option<usize> {
+        let Draft { id, goto, .. } = &self.nodes[place].draft;
+        let (node, name) = (*goto)?;
+        let Some(target) = places.get(name).copied() else {
+            let meant = did_you_mean(name, places.keys().copied());
+            let message =
+                format!("step `{id}` goes to `{name}`, which is not in the same list of steps{meant}");
+            report.at(node, code::UNKNOWN_STEP, message);
+            return None;
+        };
+        if !self.before(target).iter().any(|before| before.id == *id) {
+            let message = format!("step `{id}` goes to `{name}`, which does not come after it");
+            report.at(node, code::CONFLICT, message);
+            report.hint(format!("`{name}` comes after `{id}` if it `needs` it, directly or through others"));
+            return None;
+        }
+        Some(target)
     }
 
     /// Adds steps one after another, or, in a graph or a group, side by side.
@@ -158,7 +183,7 @@ impl<'n> List<'n> {
                 Some(places)
             }
         };
-        self.nodes.push(FlatStep { draft, upstream, children });
+        self.nodes.push(FlatStep { draft, upstream, children, goes_to: None });
         self.nodes.len() - 1
     }
 
@@ -172,8 +197,12 @@ impl<'n> List<'n> {
         let steps = self.nodes.into_iter().zip(self.needs).zip(followers);
         steps
             .map(|((step, needs), followers)| {
-                let FlatStep { draft, children, .. } = step;
+                let FlatStep { draft, children, goes_to, .. } = step;
                 let kind = match (draft.body, children) {
+                    (Body::Single(StepKind::Condition { expression, on_false }), _) => {
+                        let on_false = goes_to.map_or(on_false, |target| OnFalse::Goto(index(&target)));
+                        StepKind::Condition { expression, on_false }
+                    }
                     (Body::Single(kind), _) => kind,
                     (Body::Group(_), children) => StepKind::Parallel {
                         children: children.unwrap_or_default().iter().map(index).collect(),

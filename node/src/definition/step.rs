@@ -32,6 +32,8 @@ pub(super) struct Draft<'n> {
     pub(super) compensate: Option<Box<Draft<'n>>>,
     /// What its expressions name.
     pub(super) uses: Vec<Use>,
+    /// The step that the run goes on with where it is a condition and false.
+    pub(super) goto: Option<(&'n Node, &'n str)>,
 }
 
 impl<'n> Draft<'n> {
@@ -50,9 +52,10 @@ impl<'n> Draft<'n> {
             each: None,
             compensate: None,
             uses,
+            goto: self.goto,
         };
         let options = Options { limit: fan.limit, ..self.options };
-        Draft { body: Body::Single(fan.kind), options, each: Some(Box::new(each)), ..self }
+        Draft { body: Body::Single(fan.kind), options, each: Some(Box::new(each)), goto: None, ..self }
     }
 }
 
@@ -182,10 +185,21 @@ pub(super) fn read_step<'n>(
     let body =
         reader.inside(within, names, |reader| form::read_body(reader, node, form, defaults, &mut options));
     let inside = std::mem::replace(&mut reader.named, around);
-    let has_needs = node.get("needs").is_some();
-    let each = None;
-    let mut draft =
-        Draft { node, id, name, needs, has_needs, only_if, body, options, outputs, each, compensate, uses };
+    let mut draft = Draft {
+        node,
+        id,
+        name,
+        needs,
+        has_needs: node.get("needs").is_some(),
+        only_if,
+        body,
+        options,
+        outputs,
+        each: None,
+        compensate,
+        uses,
+        goto: form::goto(reader, node),
+    };
     Some(match fan {
         Some(fan) => draft.for_each(fan, inside),
         None => {

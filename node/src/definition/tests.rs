@@ -139,6 +139,44 @@ fn every_form_of_step_compiles() {
 }
 
 #[test]
+fn a_false_condition_goes_to_a_later_step() {
+    let all = steps(
+        "- { id: a, condition: inputs.x, onFalse: { goto: d } }\n- { id: b }\n- { id: c }\n- { id: d }\n",
+    );
+    let condition = StepKind::Condition { expression: "inputs.x".into(), on_false: OnFalse::Goto(3) };
+    assert_eq!(all[0].kind, condition);
+}
+
+#[test]
+fn with_is_another_word_for_config() {
+    let all = steps(
+        "- { id: a, action: work, with: { x: 1 } }\n- { id: b, type: http, with: { url: 'http://x/' } }",
+    );
+    assert_eq!(task(&all[0]), ("work", json!({"x": 1}), false));
+    assert_eq!(task(&all[1]), ("http", json!({"url": "http://x/"}), false));
+}
+
+#[test]
+fn a_workflow_has_a_priority_and_says_how_long_its_runs_are_kept() {
+    let made = compiled("name: W\npriority: high\nretention: 30d\nsteps: [{ id: a }]").definition;
+    assert_eq!((made.priority, made.retention), (Priority::High, Some(Duration::from_secs(30 * 86_400))));
+    let made = compiled("name: W\nsteps: [{ id: a }]").definition;
+    assert_eq!((made.priority, made.retention), (Priority::Normal, None));
+}
+
+#[test]
+fn an_agent_has_the_environment_of_a_script() {
+    let text = "name: W\nsecrets: [KEY]\nenv: { A: 1 }\nsteps: [{ id: a, agent: { provider: claude-code, prompt: hi }, env: { K: '${{ secrets.KEY }}' }, timeout: 5m }]";
+    let steps = compiled(text).definition.steps.clone();
+    let env = json!({"A": "1", "K": "${{ secrets.KEY }}"});
+    assert_eq!(
+        task(&steps[0]),
+        ("agent", json!({"provider": "claude-code", "prompt": "hi", "env": env}), true)
+    );
+    assert_eq!(steps[0].timeout, Duration::from_secs(300));
+}
+
+#[test]
 fn a_parallel_step_is_flattened_children_first() {
     let all = steps(
         "- { id: a }\n- id: both\n  if: a > 1\n  parallel: [{ id: x }, { id: y, if: b }]\n- { id: z }\n",

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use orc_actors::expression::check_templates;
 use orc_client::wire::Raw;
 use orc_domain::{
-    Definition, DefinitionId, FanItem, Job, Json, Run, Skip, Step, StepDef, StepIx, StepKind, StepOutcome,
-    StepStatus,
+    Definition, DefinitionId, FanItem, Item, Job, Json, Run, Skip, Step, StepDef, StepIx, StepKind,
+    StepOutcome, StepStatus,
 };
 use sha2::{Digest, Sha256};
 
@@ -92,11 +92,11 @@ pub fn keeps_items(start: &Start, place: StepIx) -> bool {
 }
 
 /// The completed items of a row, but for the one that is done again.
-pub fn kept(start: &Start, place: StepIx, from: u32, items: &[FanItem]) -> Vec<(u32, Json, Json)> {
+pub fn kept(start: &Start, place: StepIx, from: u32, items: &[FanItem]) -> Vec<(u32, Item, Json)> {
     let again = start.item.filter(|_| start.step == Some(place));
     let completed = (from..).zip(items).filter_map(|(index, item)| match &item.outcome {
         Some(StepOutcome::Completed(output)) if again != Some(index) => {
-            Some((index, item.value.clone(), output.clone()))
+            Some((index, item.given.clone(), output.clone()))
         }
         Some(_) | None => None,
     });
@@ -144,7 +144,15 @@ mod tests {
 
     fn each() -> StepKind {
         let items = "[]".into();
-        StepKind::ForEach { items, block: 1, item: "item".into(), parallel_max: 1, fail_fast: false }
+        StepKind::ForEach {
+            items,
+            block: 1,
+            item: "item".into(),
+            index: "index".into(),
+            key: None,
+            parallel_max: 1,
+            fail_fast: false,
+        }
     }
 
     /// `s0` and `s1` are the children of the group `s2`, which the `foreach` `s3` needs; `s4` stands alone.
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn completed_items_are_kept_but_for_the_one_that_is_named() {
         let definition = workflow();
-        let item = |outcome| FanItem { value: Json::from("1"), run: None, outcome };
+        let item = |outcome| FanItem { given: Item::new("1"), run: None, outcome };
         let done = || Some(StepOutcome::Completed(Json::from("2")));
         let items = [item(done()), item(None), item(done()), item(Some(StepOutcome::Cancelled("x".into())))];
         let indexes = |start: &Start| -> Vec<u32> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orc_client::wire::{Raw, RerunRun, RetryRun, codes};
 use orc_domain::{
-    CHUNK_ITEMS, CreateRun, Definition, Earlier, Group, Json, KeptItems, Origin, Repeat, Run, RunId,
+    CHUNK_ITEMS, CreateRun, Definition, Earlier, Group, Item, Json, KeptItems, Origin, Repeat, Run, RunId,
     RunStatus, StartedBy, StepIx, StepKind,
 };
 use serde_json::Value;
@@ -134,7 +134,7 @@ impl Gateway {
             let fans = matches!(step.kind, StepKind::ForEach { .. });
             if fans && is_open(place) && keeps_items(start, place) {
                 let items = self.kept_items(run, place, start).await?;
-                bytes += items.iter().map(|(_, value, output)| size_of_item(value, output)).sum::<usize>();
+                bytes += items.iter().map(|(_, item, output)| size_of_item(item, output)).sum::<usize>();
                 all.extend((!items.is_empty()).then_some(KeptItems { step: place, items }));
             }
             if bytes > TAKEN_OVER_MAX {
@@ -152,7 +152,7 @@ impl Gateway {
         run: &Arc<Run>,
         place: StepIx,
         start: &Start,
-    ) -> Result<Vec<(u32, Json, Json)>, Refusal> {
+    ) -> Result<Vec<(u32, Item, Json)>, Refusal> {
         let Some((home, total)) = self.home_of_items(run, place).await? else {
             let earlier = run.kept.iter().find(|kept| kept.step == place);
             return Ok(earlier.map_or_else(Vec::new, |kept| kept.items.clone()));
@@ -161,7 +161,7 @@ impl Gateway {
         for number in 0..total.div_ceil(CHUNK_ITEMS) {
             let Some(chunk) = self.chunk(home, place, number).await? else { break };
             let found = kept(start, place, number * CHUNK_ITEMS, &chunk.items);
-            bytes += found.iter().map(|(_, value, output)| size_of_item(value, output)).sum::<usize>();
+            bytes += found.iter().map(|(_, item, output)| size_of_item(item, output)).sum::<usize>();
             items.extend(found);
             if bytes > TAKEN_OVER_MAX {
                 break;
@@ -199,6 +199,6 @@ impl Gateway {
     }
 }
 
-fn size_of_item(value: &Json, output: &Json) -> usize {
-    16 + value.as_str().len() + output.as_str().len()
+fn size_of_item(item: &Item, output: &Json) -> usize {
+    16 + item.value.as_str().len() + output.as_str().len()
 }

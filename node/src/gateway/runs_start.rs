@@ -83,8 +83,8 @@ pub struct Wanted {
     pub inputs: serde_json::Value,
     /// Labels beside the workflow's own.
     pub labels: Labels,
-    /// How urgent.
-    pub priority: Priority,
+    /// How urgent, if not as the workflow says.
+    pub priority: Option<Priority>,
     /// The stored workflow and its version.
     pub workflow: Option<(WorkflowName, u64)>,
     /// Who starts it.
@@ -119,7 +119,7 @@ impl Wanted {
         let text = |text: &String| Text::from(text.as_str());
         let labels = body.labels.iter().map(|(name, value)| (text(name), text(value))).collect();
         let level = body.priority.map(|priority| u64::from(priority.level()));
-        let priority = level.and_then(Priority::from_level).unwrap_or_default();
+        let priority = level.and_then(Priority::from_level);
         let dedupe = body.dedupe.as_deref().map(|text| word("dedupe", text)).transpose()?;
         let group = body.concurrency_key.as_deref().map(|name| word("concurrencyKey", name)).transpose()?;
         Ok(Wanted { inputs, labels, priority, by, dedupe, group, ..Wanted::default() })
@@ -139,7 +139,7 @@ impl Wanted {
         Ok(CreateRun {
             inputs,
             labels,
-            priority: self.priority,
+            priority: self.priority.unwrap_or(definition.priority),
             origin,
             group,
             dedupe: self.dedupe,

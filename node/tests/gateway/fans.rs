@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    hands::{Hand, ended, id_of, start_run},
+    hands::{Hand, ended, id_of, start_run, start_with},
     logs::post_lines,
     node::{Asked, shared},
 };
@@ -57,6 +57,42 @@ async fn a_foreach_runs_its_items_and_shows_each() {
     assert_eq!(hand.complete(json!(1)).await["payload"]["all"], json!(["a", "b", "c"]));
     assert_eq!(ended(&node, &run).await["status"], "completed");
     assert_eq!(items(&node, &run, "").await["items"][2]["output"], "c", "the rows outlive the step");
+}
+
+#[tokio::test]
+async fn items_with_keys_are_kept_though_the_list_is_another_one() {
+    let node = shared().await;
+    let hand = Hand::new(&node, "key-keeper", &["keyed"]).await;
+    let definition = json!({"name": "keyed", "inputs": {"rows": "list"}, "steps": [
+        {"id": "each", "foreach": {"items": "inputs.rows", "as": "row", "index": "at", "key": "row.id", "maxParallel": 1},
+            "type": "task", "config": {"action": "keyed", "v": "${{ row.v }}", "at": "${{ at }}"}}]});
+    let rows = json!([{"id": "a", "v": 1}, {"id": "b", "v": 2}]);
+    let run = start_with(&node, &json!({"definition": definition, "inputs": {"rows": rows}})).await;
+    assert_eq!(hand.complete(json!("A")).await["payload"], json!({"action": "keyed", "v": 1, "at": 0}));
+    hand.complete(json!("B")).await;
+    ended(&node, &run).await;
+    assert_eq!(items(&node, &run, "").await["items"][1]["key"], "b");
+
+    let rows = json!([{"id": "new", "v": 3}, {"id": "b", "v": 4}, {"id": "a", "v": 5}]);
+    let again = json!({"fromStep": "each[0]", "inputs": {"rows": rows}}).to_string();
+    let second = id_of(&node.post(&format!("/runs/{run}/rerun"), &again).await.ok(201));
+    assert_eq!(hand.complete(json!("N")).await["payload"]["v"], 3, "the key is new");
+    assert_eq!(hand.complete(json!("A2")).await["payload"]["v"], 5, "it was asked for anew");
+    assert_eq!(ended(&node, &second).await["outputs"], json!(["N", "B", "A2"]));
+}
+
+#[tokio::test]
+async fn a_foreach_of_groups_yields_what_their_members_do() {
+    let node = shared().await;
+    let hand = Hand::new(&node, "grouper", &["grouped"]).await;
+    let steps = json!([{"id": "each", "foreach": {"items": [1, 2], "maxParallel": 1}, "parallel": [
+        {"id": "one", "action": "grouped"}, {"id": "two", "action": "grouped"}]}]);
+    let run = start_run(&node, &json!({"name": "groups", "steps": steps})).await;
+    for output in 1..=4 {
+        hand.complete(json!(output)).await;
+    }
+    let expected = json!([{"one": 1, "two": 2}, {"one": 3, "two": 4}]);
+    assert_eq!(ended(&node, &run).await["outputs"], expected);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::node::{Answer, Asked, Node, server, shared, start, until};
+use crate::{
+    hands::{self, start_run},
+    node::{Answer, Asked, Node, server, shared, start, until},
+};
 
 /// A node of its own, since it counts everything and is configured.
 async fn alone() -> Node {
@@ -201,6 +204,27 @@ async fn what_was_kept_long_enough_is_deleted() {
     assert_eq!(listed(&asked, "label=team:ml").await, expected[1..]);
     asked.put("/cluster/config", r#"{"workflow": {"retention": 1}}"#).await.ok(200);
     until(|| async { (listed(&asked, "workflow=kept").await == [stays.clone()]).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_workflow_may_say_how_long_its_runs_are_kept() {
+    let node = alone().await;
+    let asked = node.ask();
+    let ended = async |name: &str, retention: Value| {
+        let definition =
+            json!({"name": name, "retention": retention, "steps": [{"id": "a", "delay": "1ms"}]});
+        let run = start_run(&asked, &definition).await;
+        hands::ended(&asked, &run).await;
+        run
+    };
+    let stays = ended("stays", json!("1h")).await;
+    let goes = ended("goes", json!(1)).await;
+    until(|| async { (listed(&asked, "").await == [stays.clone()]).then_some(()) }).await;
+    asked.read(&format!("/runs/{goes}")).await.problem(404, "NOT_FOUND");
+    asked.put("/cluster/config", r#"{"workflow": {"retention": 1}}"#).await.ok(200);
+    let plain = cancelled(&asked, "plain", json!({})).await;
+    until(|| async { (asked.read(&format!("/runs/{plain}")).await.status == 404).then_some(()) }).await;
+    assert_eq!(listed(&asked, "").await, [stays]);
 }
 
 #[tokio::test]

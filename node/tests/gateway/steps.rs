@@ -61,6 +61,22 @@ async fn a_condition_gates_or_fails_what_follows() {
 }
 
 #[tokio::test]
+async fn a_false_condition_goes_to_a_later_step() {
+    let node = shared().await;
+    let steps = json!([
+        {"id": "check", "condition": "inputs.ok == true", "onFalse": {"goto": "tidy"}},
+        {"id": "deploy", "delay": "1ms"}, {"id": "tidy", "if": "success()", "delay": "1ms"}, {"id": "last", "delay": "1ms"}]);
+    for (ok, deploy) in [(true, "completed"), (false, "skipped")] {
+        let run =
+            start_with(&node, &json!({"definition": workflow("goto", steps.clone()), "inputs": {"ok": ok}}))
+                .await;
+        let run = ended(&node, &run).await;
+        check(&run, "completed", &[("deploy", deploy), ("tidy", "completed"), ("last", "completed")]);
+        assert_eq!(run["conclusion"], "success");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_skips_what_needs_it_but_what_asks_for_it() {
     let node = shared().await;
     let hand = Hand::new(&node, "breaker", &["break-it"]).await;

@@ -17,7 +17,7 @@ use super::{
 use crate::{codec::Stored, error::ReadError};
 
 /// Raised when entries change: an index of another version is made anew.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Rows indexed in one write while an index is made.
 const REBUILD_STEP: usize = 5_000;
 
@@ -49,6 +49,7 @@ impl Group {
 #[derive(Debug)]
 pub struct Entries {
     ended_at: Timestamp,
+    kept_until: Option<Timestamp>,
     status: u8,
     /// None where lists do not show the row; otherwise all, the counted one, the others.
     groups: Vec<Group>,
@@ -90,7 +91,9 @@ fn entries_of<V: Listed>(row: &V) -> Option<Entries> {
         groups.push(Group::ALL);
         groups.extend(row.facets().iter().map(Group::of));
     }
-    Some(Entries { ended_at: row.ended_at()?, status: row.status_number(), groups })
+    let ended_at = row.ended_at()?;
+    let kept_until = row.retention().map(|retention| ended_at + retention);
+    Some(Entries { ended_at, kept_until, status: row.status_number(), groups })
 }
 
 /// Groups that rows are counted by: all, and the first facet.
@@ -111,6 +114,9 @@ impl Entries {
             batch.put(group_key(index, *group, self.status, key), []);
         }
         batch.put(self.end_key(index, key), self.end_value());
+        if let Some(until) = self.kept_until {
+            batch.put([expiry_prefix(index), end_place(until, key)].concat(), []);
+        }
         self.count(counts, index, 1);
     }
 
@@ -125,6 +131,9 @@ impl Entries {
             batch.delete(group_key(index, *group, self.status, key));
         }
         batch.delete(self.end_key(index, key));
+        if let Some(until) = self.kept_until {
+            batch.delete([expiry_prefix(index), end_place(until, key)].concat());
+        }
         self.count(counts, index, -1);
     }
 
@@ -140,15 +149,26 @@ impl Entries {
         [end_prefix(index, self.status), end_place(self.ended_at, key)].concat()
     }
 
-    /// What a search by end has to know before it reads the row: its counted group, where lists show it.
+    /// What a search by end has to know before it reads the row: its counted group, where lists show it, and whether it
+    /// says itself how long it is kept.
     fn end_value(&self) -> Vec<u8> {
-        self.groups.get(1).map_or_else(Vec::new, |group| group.0.to_be_bytes().to_vec())
+        let mut value = self.groups.get(1).map_or_else(Vec::new, |group| group.0.to_be_bytes().to_vec());
+        value.extend(self.kept_until.map(|_| OWN_TIME));
+        value
     }
 }
 
+/// The last byte of the value at the end of a row that says itself how long it is kept.
+const OWN_TIME: u8 = 1;
+
 /// The counted group of a row, of the value at its end; none where lists do not show it.
 pub fn counted_of(value: &[u8]) -> Option<Group> {
-    value.try_into().ok().map(u64::from_be_bytes).map(Group)
+    value.first_chunk().copied().map(u64::from_be_bytes).map(Group)
+}
+
+/// Whether a row says itself how long it is kept, of the value at its end.
+pub fn has_own_time(value: &[u8]) -> bool {
+    value.len() % 8 == 1
 }
 
 /// The beginning of the keys of a group's rows with a status; the row's key follows.
@@ -168,6 +188,11 @@ fn group_key<K: RowKey>(index: Index, group: Group, status: u8, key: &K) -> Vec<
 /// The beginning of the keys of the ends of rows with a status; the place follows.
 pub fn end_prefix(index: Index, status: u8) -> Vec<u8> {
     vec![index.ends, status]
+}
+
+/// The beginning of the keys of the times until which rows are kept; the place follows.
+pub fn expiry_prefix(index: Index) -> Vec<u8> {
+    vec![index.expiries]
 }
 
 /// When a row ended and its key, in order.
@@ -235,7 +260,7 @@ pub fn ensure(disk: &StateDisk) -> Result<(), ReadError> {
 fn rebuild<K: RowKey, V: Stored + Indexed>(disk: &StateDisk, rows: Rows) -> Result<(), ReadError> {
     let index = rows.index.expect("only tables with an index are indexed");
     let mut batch = WriteBatch::default();
-    for prefix in [index.groups, index.ends, index.counts] {
+    for prefix in [index.groups, index.ends, index.counts, index.expiries] {
         batch.delete_range([prefix], [prefix + 1]);
     }
     let mut counts = CountChanges::new();

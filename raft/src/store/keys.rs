@@ -35,14 +35,22 @@ pub struct Index {
     pub ends: u8,
     /// Of counts by group and status.
     pub counts: u8,
+    /// Of keys by the time until which they are kept, where rows say so themselves.
+    pub expiries: u8,
 }
 
 /// Runs.
-pub const RUNS: Rows =
-    Rows { live: b'r', archive: b'R', index: Some(Index { groups: b'f', ends: b'g', counts: b'h' }) };
+pub const RUNS: Rows = Rows {
+    live: b'r',
+    archive: b'R',
+    index: Some(Index { groups: b'f', ends: b'g', counts: b'h', expiries: b'j' }),
+};
 /// Tasks.
-pub const TASKS: Rows =
-    Rows { live: b't', archive: b'T', index: Some(Index { groups: b'F', ends: b'G', counts: b'H' }) };
+pub const TASKS: Rows = Rows {
+    live: b't',
+    archive: b'T',
+    index: Some(Index { groups: b'F', ends: b'G', counts: b'H', expiries: b'J' }),
+};
 /// Components.
 pub const COMPONENTS: Rows = Rows { live: b'c', archive: b'C', index: None };
 /// State keys.

@@ -16,6 +16,7 @@ mod keys;
 mod lists;
 mod machine;
 mod open;
+mod overdue;
 mod published;
 mod reader;
 pub(crate) mod rocks;
@@ -40,6 +41,7 @@ pub use self::{
     lists::Page,
     machine::{SnapshotBuilder, StateMachine},
     open::{OpenOptions, Opened, open},
+    overdue::{Kept, Reached},
     published::{Effects, Events},
     reader::StateReader,
     search::{Found, Order, Place, Query},

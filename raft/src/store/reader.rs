@@ -5,8 +5,8 @@ use std::{ops::Bound, sync::Arc};
 
 use orc_domain::{
     ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
-    Listed, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Timestamp, VersionRecord,
-    Workflow, WorkflowName, WorkflowVersion,
+    Listed, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, VersionRecord, Workflow,
+    WorkflowName, WorkflowVersion,
 };
 
 use super::{
@@ -15,7 +15,8 @@ use super::{
     events::{self, EventPage, EventsError},
     keys::{self, RowKey, Rows},
     lists::{self, Page},
-    search::{self, Found, Place, Query, Sources},
+    overdue::{self, Kept, Reached},
+    search::{self, Found, Query, Sources},
     snapshot::Snapshots,
     view::{Ledger, Shards, Span, View},
 };
@@ -205,34 +206,37 @@ impl StateReader {
         self.search((|view| (&view.tasks, &view.task_ledger), keys::TASKS), query).await
     }
 
-    /// Runs on the disk that have been kept long enough, the first to end first: those that ended before a time, and those
-    /// beyond `kept_max`. Whoever deletes them calls [`StateReader::drain`] before it asks again.
+    /// Runs on the disk that have been kept long enough, the first to end first, from where an earlier search has come to.
+    /// Whoever deletes them calls [`StateReader::drain`] before it asks again.
     pub async fn overdue_runs(
         &self,
-        (ended_before, kept_max): (Timestamp, u64),
-        after: Option<Place<RunId>>,
+        kept: Kept,
+        reached: Reached<RunId>,
         limit: usize,
-    ) -> Result<Vec<Place<RunId>>, ReadError> {
-        let overdue = move |_: &Core, disk: &StateDisk| {
-            search::overdue::<RunId, Run>((disk, keys::RUNS), (ended_before, kept_max), after.as_ref(), limit)
-        };
-        self.blocking(overdue).await?
+    ) -> Result<(Vec<RunId>, Reached<RunId>), ReadError> {
+        self.overdue::<RunId, Run>(keys::RUNS, kept, reached, limit).await
     }
 
     /// The same of tasks.
     pub async fn overdue_tasks(
         &self,
-        (ended_before, kept_max): (Timestamp, u64),
-        after: Option<Place<TaskId>>,
+        kept: Kept,
+        reached: Reached<TaskId>,
         limit: usize,
-    ) -> Result<Vec<Place<TaskId>>, ReadError> {
+    ) -> Result<(Vec<TaskId>, Reached<TaskId>), ReadError> {
+        self.overdue::<TaskId, Task>(keys::TASKS, kept, reached, limit).await
+    }
+
+    async fn overdue<K: RowKey, V: Stored + Listed>(
+        &self,
+        rows: Rows,
+        kept: Kept,
+        mut reached: Reached<K>,
+        limit: usize,
+    ) -> Result<(Vec<K>, Reached<K>), ReadError> {
         let overdue = move |_: &Core, disk: &StateDisk| {
-            search::overdue::<TaskId, Task>(
-                (disk, keys::TASKS),
-                (ended_before, kept_max),
-                after.as_ref(),
-                limit,
-            )
+            let found = overdue::overdue::<K, V>((disk, rows), kept, &mut reached, limit)?;
+            Ok((found, reached))
         };
         self.blocking(overdue).await?
     }

@@ -300,7 +300,7 @@ fn by_end<K: RowKey, V: Stored + Listed + Clone>(
     Ok(part)
 }
 
-fn ended_statuses<V: Listed>() -> impl Iterator<Item = u8> {
+pub(super) fn ended_statuses<V: Listed>() -> impl Iterator<Item = u8> {
     (0..=u8::MAX).take(V::STATUSES.len()).filter(|status| V::is_ended(*status))
 }
 
@@ -341,33 +341,6 @@ pub(super) fn count<K: RowKey, V: Listed>(
     Ok(Some(total))
 }
 
-/// Rows that have been kept long enough: the first ones to end, those that ended before a time or are too many.
-pub(super) fn overdue<K: RowKey, V: Stored + Listed>(
-    (disk, rows): (&StateDisk, Rows),
-    (ended_before, kept_max): (Timestamp, u64),
-    after: Option<&Place<K>>,
-    limit: usize,
-) -> Result<Vec<Place<K>>, ReadError> {
-    let index = rows.index.expect("only tables with an index have ends");
-    let too_many = index::count_kept(&disk.db, index)?.saturating_sub(kept_max);
-    let after = after.map(|place| index::end_place(place.ended_at, &place.key));
-    let bounds = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-    let snapshot = disk.db.snapshot();
-    let branches = ended_statuses::<V>()
-        .map(|status| Branch::new(&snapshot, index::end_prefix(index, status), bounds.clone(), true));
-    let mut walk = Walk::new(vec![branches.collect()], true);
-    let mut found: Vec<Place<K>> = Vec::new();
-    while found.len() < limit {
-        let Some((bytes, _)) = walk.next()? else { break };
-        let (ended_at, key) = end_of::<K, V>(&bytes)?;
-        if ended_at >= ended_before && found.len() as u64 >= too_many {
-            break;
-        }
-        found.push(Place { ended_at, key });
-    }
-    Ok(found)
-}
-
 fn key_bounds<K: RowKey>((lower, upper): &Range<K>) -> Range<Vec<u8>> {
     let bytes = |key: &K| {
         let mut out = Vec::new();
@@ -381,7 +354,7 @@ fn key_of<K: RowKey, V: Stored>(bytes: &[u8]) -> Result<K, ReadError> {
     K::read(bytes).ok_or_else(damaged::<V>)
 }
 
-fn end_of<K: RowKey, V: Stored>(bytes: &[u8]) -> Result<(Timestamp, K), ReadError> {
+pub(super) fn end_of<K: RowKey, V: Stored>(bytes: &[u8]) -> Result<(Timestamp, K), ReadError> {
     index::end_of(bytes).ok_or_else(damaged::<V>)
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use orc_domain::{
     Command, CreateRun, DefinitionId, DeleteEnded, Facet, Labels, Listed, Run, RunId, TaskId, Timestamp,
 };
-use orc_raft::store::{Found, Group, Order, Query};
+use orc_raft::store::{Found, Group, Kept, Order, Query, Reached};
 use rocksdb::{DB, IteratorMode, Options};
 use uuid::Uuid;
 
@@ -262,19 +262,21 @@ async fn what_was_kept_long_enough_is_told_oldest_end_first() {
         node.reader.list_tasks(Query { order: Order::EndedFirst, ..Query::new(1_000) }).await.unwrap().0;
     let ends: Vec<(Timestamp, TaskId)> =
         all.rows.iter().map(|task| (task.ended_at.unwrap(), task.id)).collect();
-    let overdue = async |before: Timestamp, kept: u64| {
-        let found = node.reader.overdue_tasks((before, kept), None, 20).await.unwrap();
-        found.into_iter().map(|place| (place.ended_at, place.key)).collect::<Vec<_>>()
+    let ids = |ends: &[(Timestamp, TaskId)]| ends.iter().map(|(_, id)| *id).collect::<Vec<_>>();
+    let kept = |ended_since, max| Kept { ended_since, max, now: Timestamp(0) };
+    let overdue = async |ended_since: Timestamp, max: u64| {
+        node.reader.overdue_tasks(kept(ended_since, max), Reached::default(), 20).await.unwrap()
     };
     let many = u64::MAX;
-    assert_eq!(overdue(Timestamp(0), many).await, []);
-    let young: Vec<_> = ends.iter().filter(|(at, _)| *at < ends[5].0).copied().collect();
-    assert_eq!(overdue(ends[5].0, many).await, young);
-    assert_eq!(overdue(Timestamp(0), ends.len() as u64 - 3).await, &ends[..3]);
-    assert_eq!(overdue(Timestamp(u64::MAX), many).await, &ends[..20]);
-    let after = orc_raft::store::Place { ended_at: ends[3].0, key: ends[3].1 };
-    let found = node.reader.overdue_tasks((Timestamp(u64::MAX), many), Some(after), 2).await.unwrap();
-    assert_eq!(found[0].key, ends[4].1);
+    assert_eq!(overdue(Timestamp(0), many).await.0, []);
+    let young: Vec<_> = ends.iter().filter(|(at, _)| *at < ends[5].0).map(|(_, id)| *id).collect();
+    assert_eq!(overdue(ends[5].0, many).await.0, young);
+    assert_eq!(overdue(Timestamp(0), ends.len() as u64 - 3).await.0, ids(&ends[..3]));
+    let (found, reached) = overdue(Timestamp(u64::MAX), many).await;
+    assert_eq!(found, ids(&ends[..20]));
+    let all_of_them = kept(Timestamp(u64::MAX), many);
+    let (found, _) = node.reader.overdue_tasks(all_of_them, reached, 2).await.unwrap();
+    assert_eq!(found, ids(&ends[20..22]), "it goes on where the earlier one had come to");
     assert!(all.rows.iter().all(|task| task.id != task_id(999)));
 }
 

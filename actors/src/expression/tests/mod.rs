@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use orc_domain::{
-    CreateRun, Definition, DefinitionId, EvalPoint, Evaluation, Json, OnFalse, Parent, Retry, Role, Run,
-    RunId, RunStatus, Skip, Step, StepDef, StepIx, StepKind, StepStatus, Text, Timestamp,
+    CreateRun, Definition, DefinitionId, EvalPoint, Evaluation, Item, Json, OnFalse, Parent, Retry, Role,
+    Run, RunId, RunStatus, Skip, Step, StepDef, StepIx, StepKind, StepStatus, Text, Timestamp,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -132,6 +132,8 @@ fn nested() -> (Run, Run, Definition) {
         items: "steps.prepare.outputs.files".into(),
         block: 1,
         item: "file".into(),
+        index: "index".into(),
+        key: None,
         parallel_max: 2,
         fail_fast: true,
     };
@@ -157,12 +159,36 @@ fn nested() -> (Run, Run, Definition) {
 fn a_foreach_yields_its_items_and_each_sees_what_is_around_it() {
     let (child, parent, definition) = nested();
     let items = at_step(&parent, &definition, GATE);
-    assert_eq!(items, Evaluation::Items(vec!["\"a\"".into(), "\"b\"".into()]));
+    assert_eq!(items, Evaluation::Items(vec![Item::new("\"a\""), Item::new("\"b\"")]));
     let mut around = family(&child, &definition);
     around.runs.push(Arc::new(parent));
     let filled = json!({ "v": "a.txt-4-0.9", "w": 1000 }).to_string();
     let known = Evaluated::Known(Evaluation::Proceed { config: Some(Json::from(filled)) });
     assert_eq!(evaluate(&around, EvalPoint::Step(0)), known);
+}
+
+#[test]
+fn items_have_keys_that_differ() {
+    let (_, parent, mut definition) = nested();
+    let mut with_key = |expression: &str| {
+        if let StepKind::ForEach { key, .. } = &mut definition.steps[usize::from(GATE)].kind {
+            *key = Some(expression.into());
+        }
+        at_step(&parent, &definition, GATE)
+    };
+    let item = |value: &str, key: &str| Item { key: Some(key.into()), ..Item::new(value) };
+    let keyed = Evaluation::Items(vec![item("\"a\"", "a-0"), item("\"b\"", "b-1")]);
+    assert_eq!(with_key("file + '-' + string(index)"), keyed);
+    let numbered = Evaluation::Items(vec![item("\"a\"", "0"), item("\"b\"", "10")]);
+    assert_eq!(with_key("index * 10"), numbered);
+    for (expression, expected) in [
+        ("'x'", "the items 0 and 1 have the same key `x`"),
+        ("[file]", "`[file]` is a list, a key (a text of 1 to 256 bytes, or a number) is needed"),
+        ("shard", "unknown name `shard`, have: "),
+    ] {
+        let Evaluation::Failed(failure) = with_key(expression) else { panic!("{expression}") };
+        assert!(failure.message.starts_with(expected), "{}", failure.message);
+    }
 }
 
 #[test]

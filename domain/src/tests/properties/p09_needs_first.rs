@@ -9,6 +9,10 @@ struct NeedsFirst {
     definitions: BTreeMap<RunId, (Arc<Definition>, BlockIx)>,
     /// Steps that let what follows go on.
     passed: BTreeSet<(RunId, StepIx)>,
+    /// Steps that a condition held back.
+    gated: BTreeSet<(RunId, StepIx)>,
+    /// Steps that a false condition has the run go on with.
+    gone_to: BTreeSet<(RunId, StepIx)>,
     completed: BTreeSet<TaskId>,
     dependencies: BTreeMap<TaskId, Vec<TaskId>>,
 }
@@ -18,7 +22,11 @@ impl NeedsFirst {
         let Some((definition, block)) = self.definitions.get(&run) else { return Ok(()) };
         let step = &definition.block(*block)[usize::from(place)];
         let asks = step.only_if.as_deref() == Some("always()");
-        match step.needs.iter().find(|need| !self.passed.contains(&(run, **need))) {
+        let gone_to = self.gone_to.contains(&(run, place));
+        let passed = |need: StepIx| {
+            self.passed.contains(&(run, need)) || (gone_to && self.gated.contains(&(run, need)))
+        };
+        match step.needs.iter().find(|need| !passed(**need)) {
             Some(need) if !asks => Err(format!("step {place} of {run} started before step {need}")),
             Some(_) | None => Ok(()),
         }
@@ -37,6 +45,18 @@ impl NeedsFirst {
         if passes {
             self.passed.insert((run, place));
         }
+        if matches!(outcome, StepOutcome::Skipped { why: Skip::Gated, .. }) {
+            self.gated.insert((run, place));
+        }
+        let kind = self
+            .definitions
+            .get(&run)
+            .map(|(definition, block)| definition.block(*block)[usize::from(place)].kind.clone());
+        if let Some(StepKind::Condition { on_false: OnFalse::Goto(target), .. }) = kind
+            && *outcome == StepOutcome::Completed("{\"result\":false}".into())
+        {
+            self.gone_to.insert((run, target));
+        }
     }
 }
 
@@ -45,7 +65,9 @@ impl Property for NeedsFirst {
         for recorded in happened.events {
             match &recorded.event {
                 Event::RunCreated(create) => {
-                    self.passed.retain(|(run, _)| *run != create.id);
+                    for steps in [&mut self.passed, &mut self.gated, &mut self.gone_to] {
+                        steps.retain(|(run, _)| *run != create.id);
+                    }
                     let shared = happened.state.definitions.share(&create.definition);
                     if let Some(definition) = shared {
                         self.definitions.insert(create.id, (definition, create.block));

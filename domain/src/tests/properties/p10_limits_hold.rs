@@ -61,6 +61,8 @@ impl LimitsHold {
             }
             Some((_, Role::Step(_) | Role::Handler(_))) => {}
         }
+        // Ids come again, once what had them is deleted.
+        self.groups.remove(&create.id);
         if let Some(group) = &create.group {
             self.groups.insert(create.id, (group.name.clone(), group.limit));
         }

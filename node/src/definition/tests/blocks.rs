@@ -31,6 +31,8 @@ fn a_foreach_runs_a_block_of_one_step_with_the_same_name() {
         items: "steps.list.outputs.rows".into(),
         block: 1,
         item: "row".into(),
+        index: "index".into(),
+        key: None,
         parallel_max: 3,
         fail_fast: false,
     };
@@ -47,6 +49,15 @@ fn a_foreach_runs_a_block_of_one_step_with_the_same_name() {
 }
 
 #[test]
+fn an_item_its_place_and_its_key_have_names() {
+    let made = definition(
+        "- { id: each, foreach: { items: inputs.rows, as: row, index: at, key: row.id }, config: { x: '${{ row.id }}-${{ at }}' } }",
+    );
+    let StepKind::ForEach { item, index, key, .. } = &made.steps[0].kind else { panic!("a foreach") };
+    assert_eq!((&**item, &**index, key.as_deref()), ("row", "at", Some("row.id")));
+}
+
+#[test]
 fn a_foreach_has_defaults_and_takes_a_list_as_it_is() {
     let made = definition(
         "- { id: each, foreach: { items: [a, { b: 1 }] }, run: echo }\n- { id: also, foreach: { items: rows, as: item, index: index }, wait: 1s }",
@@ -55,6 +66,8 @@ fn a_foreach_has_defaults_and_takes_a_list_as_it_is() {
         items: items.into(),
         block,
         item: "item".into(),
+        index: "index".into(),
+        key: None,
         parallel_max: 10,
         fail_fast: true,
     };
@@ -106,22 +119,31 @@ fn mistakes_of_foreach() {
     check_steps("- { id: a, foreach: rows }", &["3:21 wrong-type `foreach` must be a map, this is a text"]);
     check_steps("- { id: a, type: foreach }", &["3:18 bad-value unknown step type `foreach`"]);
     check_steps(
-        "- { id: a, foreach: { items: '??', as: 1x, index: i, maxParallel: 1001, failFast: maybe, key: k } }",
+        "- { id: a, foreach: { items: '??', as: 1x, maxParallel: 1001, failFast: maybe } }",
         &[
             "3:30 bad-expression `items` `??` is not a valid expression: unexpected `??`",
-            "3:40 bad-value `1x` cannot be an item's name: letters, digits and `_` only",
-            "3:51 bad-value the place of an item is always called `index`",
-            "3:67 bad-value `maxParallel` must be a whole number from 1 to 1000, not 1001",
-            "3:83 wrong-type `failFast` must be true or false, this is a text",
-            "3:90 not-supported `key` is not supported yet",
+            "3:40 bad-value `1x` cannot be the name of an item or its place: letters, digits and `_` only",
+            "3:57 bad-value `maxParallel` must be a whole number from 1 to 1000, not 1001",
+            "3:73 wrong-type `failFast` must be true or false, this is a text",
         ],
     );
     for name in ["inputs", "steps", "run", "trigger", "env", "secrets", "index", "output"] {
-        check_steps(
-            &format!("- {{ id: a, foreach: {{ items: rows, as: {name} }} }}"),
-            &[&format!("3:40 bad-value `{name}` cannot be an item's name: it stands for something else")],
+        let taken = format!(
+            "3:40 bad-value `{name}` cannot be the name of an item or its place: it stands for something else"
         );
+        check_steps(&format!("- {{ id: a, foreach: {{ items: rows, as: {name} }} }}"), &[&taken]);
     }
+    check_steps(
+        "- { id: a, foreach: { items: rows, as: x, index: x } }",
+        &["3:50 conflict an item and its place cannot both be called `x`"],
+    );
+    check_steps(
+        "- { id: a, foreach: { items: rows, index: steps, key: '??' } }",
+        &[
+            "3:43 bad-value `steps` cannot be the name of an item or its place: it stands for something else",
+            "3:55 bad-expression `key` `??` is not a valid expression: unexpected `??`",
+        ],
+    );
     check_steps(
         "- { id: a, foreach: { items: ['${{ x }}'] } }",
         &["3:30 bad-value a list of `items` holds no `${{ }}`: write the whole list as one expression"],

@@ -90,7 +90,7 @@ fn a_broken_nightly_evaluation_is_told_where_and_why() {
         "nightly-eval.yaml",
         &[
             ("items: steps.shards.outputs.shards, ", "", 13, "`foreach` needs `items`"),
-            ("as: shard,", "as: steps,", 13, "`steps` cannot be an item's name"),
+            ("as: shard,", "as: steps,", 13, "`steps` cannot be the name of an item"),
             ("maxParallel: 8", "maxParallel: 0", 13, "`maxParallel` must be a whole number from 1 to 1000"),
             ("failFast", "failfast", 13, "unknown field `failfast`, did you mean `failFast`?"),
             ("needs: [shards]", "needs: [score]", 12, "these steps wait for each other"),

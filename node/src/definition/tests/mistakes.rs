@@ -69,6 +69,20 @@ fn mistakes_of_a_step() {
     check_steps("- { id: a, type: tsk }", &["3:18 bad-value unknown step type `tsk`, did you mean `task`?"]);
     check_steps("- { id: a, cache: {} }", &["3:12 not-supported `cache` is not supported yet"]);
     check_steps(
+        "- { id: a, config: { x: 1 }, with: { y: 2 } }",
+        &["3:36 conflict `with` is another word for `config`: give one of them"],
+    );
+    check_steps("- { id: a, with: 5 }", &["3:18 wrong-type `with` must be a map, this is a number"]);
+    for (condition, mistake) in [
+        ("goto", "3:38 missing-field `onFalse: goto` needs a step to go to"),
+        ("go", "3:38 bad-value `onFalse` must be `skip`, `fail` or `{ goto: … }`, not `go`"),
+        ("{ goto: c }", "3:46 unknown-step step `b` goes to `c`, which is not in the same list of steps"),
+        ("{ goto: a }", "3:46 conflict step `b` goes to `a`, which does not come after it"),
+    ] {
+        let steps = format!("- {{ id: b, condition: true, onFalse: {condition} }}\n- {{ id: a, needs: [] }}");
+        check_steps(&steps, &[mistake]);
+    }
+    check_steps(
         "- { id: a, condition: x, retry: 2 }",
         &["3:26 conflict `retry` does not apply to a step of type `condition`"],
     );

@@ -100,6 +100,8 @@ mod tests {
             items: "[]".into(),
             block: 1,
             item: "item".into(),
+            index: "index".into(),
+            key: None,
             parallel_max: 3,
             fail_fast: false,
         };

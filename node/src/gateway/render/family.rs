@@ -97,6 +97,7 @@ pub fn item(index: u32, item: &FanItem, step_ended: bool) -> ItemView {
         Some(outcome) => (None, outcome.failure().map(error)),
         None => (None, None),
     };
-    let (value, run_id) = (raw(&item.value), item.run.map(|run| run.to_string()));
-    ItemView { index, status, value, output, error: why, run_id }
+    let (value, run_id) = (raw(&item.given.value), item.run.map(|run| run.to_string()));
+    let key = item.given.key.as_ref().map(|key| key.to_string());
+    ItemView { index, key, status, value, output, error: why, run_id }
 }

@@ -176,8 +176,8 @@ fn workflow_version(run: &Run) -> Option<String> {
 pub mod tests {
     use super::*;
     use orc_domain::{
-        CreateRun, DefinitionId, Earlier, Fan, FanItem, Handling, Job, Json, Parent, Repeat, Role, RunId,
-        Text, Work,
+        CreateRun, DefinitionId, Earlier, Fan, FanItem, Handling, Item, Job, Json, Parent, Repeat, Role,
+        RunId, Text, Work,
     };
     use uuid::Uuid;
 
@@ -257,7 +257,7 @@ pub mod tests {
 
     #[test]
     fn an_item_that_never_began_is_skipped_once_its_step_has_ended() {
-        let item = FanItem { value: Json::from("1"), run: None, outcome: None };
+        let item = FanItem { given: Item::new("1"), run: None, outcome: None };
         assert_eq!(family::item(0, &item, false).status, wire::StepStatus::Pending);
         assert_eq!(family::item(0, &item, true).status, wire::StepStatus::Skipped);
     }

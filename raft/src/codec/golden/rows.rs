@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use orc_domain::{
     Assignment, Attempt, Component, Conclusion, Concurrency, Definition, DefinitionId, Earlier, Failure, Fan,
-    FanChunk, FanItem, Group, Handlers, Handling, Job, Json, KeptItems, Labels, NodeId, OnConflict, OnFalse,
-    Origin, Overlap, Parent, Priority, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule, ScheduleSpec,
-    Session, SessionId, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus,
-    Timestamp, Token, Work, WorkflowRef,
+    FanChunk, FanItem, Group, Handlers, Handling, Item, Job, Json, KeptItems, Labels, NodeId, OnConflict,
+    OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule,
+    ScheduleSpec, Session, SessionId, Started, StartedBy, Step, StepDef, StepKind, StepOutcome, Task, TaskId,
+    TaskStatus, Timestamp, Token, Work, WorkflowRef,
 };
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub(super) fn definition() -> Definition {
         needs: vec![],
         followers: vec![1],
         only_if: Some("true".into()),
-        kind: StepKind::Condition { expression: "true".into(), on_false: OnFalse::Fail },
+        kind: StepKind::Condition { expression: "true".into(), on_false: OnFalse::Goto(1) },
         timeout: Duration::from_secs(5),
         queue_timeout: Some(Duration::from_secs(6)),
         retry: retry(),
@@ -69,6 +69,8 @@ pub(super) fn definition() -> Definition {
         blocks: vec![vec![emit]],
         handlers: Handlers { on_failure: Some(1), on_cancel: None, finally: Some(1) },
         concurrency: Some(Concurrency { group: None, limit: 2, on_conflict: OnConflict::Reject }),
+        priority: Priority::High,
+        retention: Some(Duration::from_secs(9)),
     }
 }
 
@@ -152,8 +154,9 @@ pub(super) fn run() -> Run {
         signals: vec![("go".into(), Json::null())],
         group: Some(Group { name: "g".into(), limit: 1, on_conflict: OnConflict::Queue }),
         dedupe: Some("word".into()),
-        kept: vec![KeptItems { step: 1, items: vec![(2, Json::null(), Json::null())] }],
+        kept: vec![KeptItems { step: 1, items: vec![(2, Item::new("1"), Json::null())] }],
         origin: origin(),
+        retention: Some(Duration::from_secs(8)),
     }
 }
 
@@ -207,7 +210,13 @@ pub(super) fn task() -> Task {
 
 pub(super) fn fan() -> FanChunk {
     let outcome = Some(StepOutcome::Completed(Json::null()));
-    FanChunk { items: vec![FanItem { value: Json::from("1"), run: Some(id(1)), outcome }] }
+    FanChunk {
+        items: vec![FanItem {
+            given: Item { value: Json::from("1"), key: Some("one".into()) },
+            run: Some(id(1)),
+            outcome,
+        }],
+    }
 }
 
 pub(super) fn component() -> Component {
