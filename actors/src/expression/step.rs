@@ -83,6 +83,7 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
         | StepKind::Parallel { .. }
         | StepKind::Delay { .. }
         | StepKind::Signal { .. }
+        | StepKind::Event { .. }
         | StepKind::Approval { .. }
         | StepKind::State { .. }
         | StepKind::Message { .. }
