@@ -106,6 +106,7 @@ impl Shown<'_> {
             items: None,
             child_run_id: None,
             signal: None,
+            event: None,
             approval_id: None,
             request: None,
         };
