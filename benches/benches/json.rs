@@ -98,6 +98,7 @@ fn run() -> RunView {
         items: None,
         child_run_id: None,
         signal: None,
+        event: None,
         approval_id: None,
         request: None,
         history: Vec::new(),

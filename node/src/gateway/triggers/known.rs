@@ -77,6 +77,7 @@ impl Known {
             let name = &workflow.name;
             let found = match workflow.rev <= rev {
                 true => Some((workflow.version, workflow.definition)),
+                false if rev == 0 => None,
                 false => version_at(gateway, name, rev).await?,
             };
             if let Some((version, definition)) = found {
@@ -260,17 +261,16 @@ async fn version_at(
     rev: u64,
 ) -> Result<Option<(u64, DefinitionId)>, Stop> {
     let mut before = None;
-    while rev > 0 {
+    loop {
         let versions = gateway.cluster.workflow_versions(name.clone(), before, VERSIONS).await?;
         if let Some(found) = versions.iter().find(|version| version.rev <= rev) {
             return Ok(Some((found.version, found.definition)));
         }
         match versions.last() {
             Some(last) if last.version > 1 => before = Some(last.version),
-            Some(_) | None => break,
+            Some(_) | None => return Ok(None),
         }
     }
-    Ok(None)
 }
 
 /// A version of a workflow, if events start it. Most have no such triggers, and their text tells.

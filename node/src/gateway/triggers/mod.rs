@@ -163,10 +163,15 @@ impl<'g> Follower<'g> {
 
     /// Goes on at the first event there is.
     async fn leap(&mut self, first_seq: u64) -> Result<(), Stop> {
-        let first = place_of(self.gateway, first_seq).await?;
-        let (seq, rev) = (first_seq.saturating_sub(1), first.rev.saturating_sub(1));
-        let lost = seq.saturating_sub(self.places.at().seq);
         let following = self.gateway.cluster.following().await?;
+        let seq = first_seq.saturating_sub(1);
+        let rev = match self.gateway.cluster.events_since(seq, 1, |_| true).await {
+            Ok(page) => page.events.first().map_or(following.last.rev, |first| first.rev.saturating_sub(1)),
+            // It is gone, too: the next look says where to go on.
+            Err(EventsError::Compacted { .. }) => return Ok(()),
+            Err(EventsError::Read(error)) => return Err(error.into()),
+        };
+        let lost = seq.saturating_sub(self.places.at().seq);
         self.known = Known::at(self.gateway, rev, &following.awaited).await?;
         if !self.known.is_empty() {
             warn!(
@@ -221,7 +226,7 @@ impl<'g> Follower<'g> {
 
     /// Has the state remember how far the events were followed, and what they did not start.
     async fn tell(&mut self) -> Result<(), Stop> {
-        let Some((upto, skipped)) = self.places.to_tell() else { return Ok(()) };
+        let Some((upto, skipped)) = self.places.take_told() else { return Ok(()) };
         for report in &skipped {
             let (workflow, trigger, seq, count) =
                 (&report.workflow, &report.trigger, report.seq, report.count);

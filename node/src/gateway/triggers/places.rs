@@ -91,8 +91,8 @@ impl Places {
         must.into_iter().chain(ahead).min()
     }
 
-    /// What to tell.
-    pub(super) fn to_tell(&mut self) -> Option<(Followed, Vec<SkippedStarts>)> {
+    /// What to tell; it counts as told.
+    pub(super) fn take_told(&mut self) -> Option<(Followed, Vec<SkippedStarts>)> {
         if self.whole <= self.told {
             return None;
         }
@@ -128,13 +128,13 @@ mod tests {
         let mut places = Places::whole(place(2, 1), place(2, 1));
         places.pass(&event(3, 5));
         places.must_tell();
-        assert_eq!((places.due(false), places.to_tell()), (None, None), "the record may go on");
+        assert_eq!((places.due(false), places.take_told()), (None, None), "the record may go on");
         places.pass(&event(4, 5));
         places.pass(&event(5, 6));
-        assert_eq!(places.to_tell(), Some((place(4, 5), vec![])));
+        assert_eq!(places.take_told(), Some((place(4, 5), vec![])));
         places.is_whole();
-        assert_eq!(places.to_tell(), Some((place(5, 6), vec![])));
-        assert_eq!(places.to_tell(), None);
+        assert_eq!(places.take_told(), Some((place(5, 6), vec![])));
+        assert_eq!(places.take_told(), None);
     }
 
     #[test]
