@@ -130,6 +130,7 @@ mod tests {
         places.must_tell();
         assert_eq!((places.due(false), places.take_told()), (None, None), "the record may go on");
         places.pass(&event(4, 5));
+        assert_eq!((places.due(false), places.take_told()), (None, None), "it does");
         places.pass(&event(5, 6));
         assert_eq!(places.take_told(), Some((place(4, 5), vec![])));
         places.is_whole();
