@@ -136,6 +136,17 @@ pub struct StepDef {
     pub heartbeat_timeout: Option<Duration>,
     /// Time from the step's start to its end, over all attempts.
     pub total_timeout: Option<Duration>,
+    /// Its output is kept for later runs, and taken over from earlier ones; of tasks only.
+    pub cache: Option<Cache>,
+}
+
+/// `cache`: when the output of an earlier run counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// An expression; where its value and what the step does are the same, the output is.
+    pub key: Text,
+    /// How old the output may be.
+    pub age_max: Option<Duration>,
 }
 
 impl StepDef {
@@ -160,6 +171,7 @@ impl StepDef {
             compensate: None,
             heartbeat_timeout: None,
             total_timeout: None,
+            cache: None,
         }
     }
 }

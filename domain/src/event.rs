@@ -5,20 +5,10 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    child::{FanKey, Item, Job, Parent},
-    component::{HeldAttempt, Session, SessionEnd},
-    config::ClusterConfig,
-    definition::Definition,
-    ids::{
-        ActionName, ComponentId, Json, Priority, RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp,
-        Token,
-    },
-    request::{CreateRun, RegisterComponent},
-    run::{Conclusion, Failure, RunStatus},
-    schedule::ScheduleEvent,
-    step::{Decision, EvalPoint, StepOutcome},
-    task::Task,
-    workflow::WorkflowEvent,
+    ActionName, CacheEvent, ClusterConfig, ComponentId, Conclusion, CreateRun, Decision, Definition,
+    EvalPoint, Failure, FanKey, HeldAttempt, Item, Job, Json, Parent, Priority, RegisterComponent, RunId,
+    RunStatus, ScheduleEvent, Session, SessionEnd, SessionId, StateKey, StepIx, StepOutcome, Task, TaskId,
+    Text, Timestamp, Token, WorkflowEvent,
 };
 
 /// What has happened. Stored: variants are only ever added at the end.
@@ -396,4 +386,6 @@ pub enum Event {
     Workflow(WorkflowEvent),
     /// A schedule changed or came to its turn.
     Schedule(ScheduleEvent),
+    /// A step with a `cache` began or completed.
+    Cache(CacheEvent),
 }

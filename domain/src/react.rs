@@ -127,6 +127,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::RunsDeleted { .. }
         | Event::TasksDeleted(_)
         | Event::Workflow(_)
+        | Event::Cache(_)
         | Event::Schedule(_) => Vec::new(),
         Event::StepReturned { run, step, .. } => {
             vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
@@ -236,6 +237,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::RunsDeleted { .. }
         | Event::TasksDeleted(_)
         | Event::Workflow(_)
+        | Event::Cache(_)
         | Event::Schedule(_) => None,
     }
 }

@@ -107,6 +107,7 @@ impl Waiters {
             | Event::RunsDeleted { .. }
             | Event::TasksDeleted { .. }
             | Event::Workflow(_)
+            | Event::Cache(_)
             | Event::Schedule(_) => {}
         }
     }

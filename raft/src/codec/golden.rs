@@ -5,9 +5,9 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use orc_domain::{
-    Answer, AnswerRecord, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask, DefinitionId,
-    DeleteEnded, Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Meta, Missed, Priority,
-    Proposal, Recorded, ScheduleEvent, SessionId, SkipCause, Step, TaskId, Timestamp, Token, Turn,
+    Answer, AnswerRecord, CacheEvent, CacheKey, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask,
+    DefinitionId, DeleteEnded, Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Meta, Missed,
+    Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause, Step, TaskId, Timestamp, Token, Turn,
     VersionRecord, Workflow, WorkflowVersion,
 };
 use uuid::Uuid;
@@ -52,6 +52,7 @@ fn events() -> EventRow {
             cause: SkipCause::GroupBusy,
         }),
         Event::Schedule(ScheduleEvent::Queued { schedule: spec().id, instant: Timestamp(5) }),
+        Event::Cache(CacheEvent::Kept { run: id(1), step: 2, key: CacheKey([3; 16]) }),
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
@@ -189,6 +190,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("workflow", stored(&workflow)),
         ("workflow version", stored(&workflow_version)),
         ("schedule", stored(&schedule())),
+        ("output", stored(&output())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("dead", stored(&dead)),

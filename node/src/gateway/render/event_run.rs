@@ -34,6 +34,7 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::HandlerEnded { run, .. }
         | Event::HandlersDropped { run, .. }
         | Event::Emitted { run, .. } => Some(*run),
+        Event::Cache(event) => Some(event.step().0),
         Event::TaskCreated(task) => task.id.step().map(|(run, _)| run),
         Event::DependencyCompleted { task, .. }
         | Event::TaskRequeued { task }
