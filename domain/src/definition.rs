@@ -179,8 +179,15 @@ impl StepDef {
 impl StepDef {
     /// Whether a step that needs this one is held back where this one is a condition and false.
     pub fn gates(&self, follower: StepIx) -> bool {
-        let StepKind::Condition { on_false, .. } = &self.kind else { return false };
-        *on_false != OnFalse::Goto(follower)
+        matches!(self.kind, StepKind::Condition { .. }) && self.goes_to() != Some(follower)
+    }
+
+    /// The step that the run goes on with where this one is a condition and false.
+    pub fn goes_to(&self) -> Option<StepIx> {
+        match self.kind {
+            StepKind::Condition { on_false: OnFalse::Goto(place), .. } => Some(place),
+            _ => None,
+        }
     }
 }
 
