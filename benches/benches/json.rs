@@ -99,6 +99,7 @@ fn run() -> RunView {
         child_run_id: None,
         cached_from: None,
         signal: None,
+        event: None,
         approval_id: None,
         request: None,
         history: Vec::new(),

@@ -60,6 +60,10 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
         story.advance();
     }
     let effects = story.effects;
+    if let Command::FollowEvents { upto, .. } = command {
+        // No fact of its own: whoever follows the facts would have to follow it, too.
+        state.meta.followed = state.meta.followed.max(*upto);
+    }
     let answer = answer(state, command, (twin, first, seq_before));
     if let Some(idempotency) = entry.proposal.idempotency {
         keep(state, idempotency, answer.clone());
@@ -187,7 +191,9 @@ fn answer(
         | Command::ReportStuck { .. }
         | Command::DeleteWorkflow { .. }
         | Command::DeleteSchedule { .. }
-        | Command::PlanSchedule { .. } => Answer::Done,
+        | Command::PlanSchedule { .. }
+        | Command::GiveEvent { .. }
+        | Command::FollowEvents { .. } => Answer::Done,
         Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),
         Command::PauseWorkflow { name } | Command::ResumeWorkflow { name } => version(workflow_version(name)),
         Command::SetSchedule { spec, .. } => version(schedule_version(&spec.id)),

@@ -9,6 +9,7 @@ use crate::{
     component::{HeldAttempt, SessionEnd},
     config::ClusterConfig,
     evaluation::Evaluation,
+    following::{Followed, SkippedStarts},
     ids::{
         ActionName, ComponentId, IdempotencyKey, Json, NodeId, Priority, RunId, SessionId, StateKey, StepIx,
         TaskId, Text, Timestamp, Token,
@@ -309,4 +310,22 @@ pub enum Command {
     },
     /// Delete what has ended; refused where some of it has not.
     DeleteEnded(DeleteEnded),
+    /// Give a step the event that it waits for, or say why that cannot be told.
+    GiveEvent {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// Number of the event.
+        seq: u64,
+        /// The event, JSON, or why its filter does not work.
+        event: Result<Json, Failure>,
+    },
+    /// Events up to here have started what they start.
+    FollowEvents {
+        /// The last one.
+        upto: Followed,
+        /// What they did not start.
+        skipped: Vec<SkippedStarts>,
+    },
 }

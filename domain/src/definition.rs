@@ -296,6 +296,13 @@ pub enum StepKind {
         /// `data` holds expressions to fill in first.
         templated: bool,
     },
+    /// Waits for an event that happens after the wait began.
+    Event {
+        /// The event's type, or a pattern.
+        kind: Text,
+        /// A boolean expression over the event and what the step sees.
+        filter: Option<Text>,
+    },
 }
 
 /// What the time limit of an approval means.
@@ -318,7 +325,7 @@ impl StepKind {
             StepKind::Condition { .. } => "condition",
             StepKind::Parallel { .. } => "parallel",
             StepKind::Delay { .. } => "delay",
-            StepKind::Until { .. } | StepKind::Signal { .. } => "wait",
+            StepKind::Until { .. } | StepKind::Signal { .. } | StepKind::Event { .. } => "wait",
             StepKind::Approval { .. } => "approval",
             StepKind::ForEach { .. } => "foreach",
             StepKind::Workflow { .. } => "workflow",

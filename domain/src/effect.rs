@@ -96,7 +96,8 @@ fn of_step(run: RunId, place: StepIx, step: &Step) -> Option<Effect> {
         }
         StepStatus::Running => match step.work.as_deref() {
             Some(Work::Message(_)) => Some(Effect::SendMessage { run, step: place }),
-            Some(Work::Signal(_) | Work::Approval(_) | Work::Child(_) | Work::Fan(_)) | None => None,
+            Some(Work::Signal(_) | Work::Approval(_) | Work::Child(_) | Work::Fan(_) | Work::Event(_))
+            | None => None,
         },
         StepStatus::Pending
         | StepStatus::Waiting

@@ -388,4 +388,13 @@ pub enum Event {
     Schedule(ScheduleEvent),
     /// A step with a `cache` began or completed.
     Cache(CacheEvent),
+    /// A step waits for an event.
+    EventAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: StepIx,
+        /// The event's type, or a pattern.
+        kind: Text,
+    },
 }

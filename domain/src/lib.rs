@@ -20,6 +20,7 @@ mod effect;
 mod evaluation;
 mod event;
 mod evolve;
+mod following;
 mod ids;
 mod indexes;
 mod key;
@@ -56,6 +57,7 @@ pub use definition::{
 pub use effect::{Effect, outstanding};
 pub use evaluation::{ChildStart, Evaluation};
 pub use event::Event;
+pub use following::{AwaitedEvent, EventWait, Followed, Following, NoStart, SkippedStarts};
 pub use ids::{
     ActionName, BadId, BlockIx, ComponentId, DefinitionId, IdempotencyKey, Json, Labels, NodeId, Priority,
     RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,

@@ -126,6 +126,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::DeadlockResolved { .. }
         | Event::RunsDeleted { .. }
         | Event::TasksDeleted(_)
+        | Event::EventAwaited { .. }
         | Event::Workflow(_)
         | Event::Cache(_)
         | Event::Schedule(_) => Vec::new(),
@@ -236,6 +237,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::DeadlockResolved { .. }
         | Event::RunsDeleted { .. }
         | Event::TasksDeleted(_)
+        | Event::EventAwaited { .. }
         | Event::Workflow(_)
         | Event::Cache(_)
         | Event::Schedule(_) => None,

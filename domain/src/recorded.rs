@@ -84,6 +84,7 @@ impl Recorded {
             | Event::TaskPriorityChanged { .. }
             | Event::ActionPaused { .. }
             | Event::ActionResumed { .. }
+            | Event::EventAwaited { .. }
             | Event::Workflow(_)
             | Event::Schedule(_) => 0,
             Event::DeadTasksDropped { tasks, .. } => tasks.len() * size_of::<TaskId>(),

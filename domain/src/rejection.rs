@@ -237,6 +237,14 @@ pub enum Rejection {
         /// Which.
         schedule: ScheduleId,
     },
+    /// The step does not wait for an event, or began to after this one.
+    #[error("step {step} of run {run} does not await this event")]
+    EventNotAwaited {
+        /// Which run.
+        run: RunId,
+        /// Which step, by its place.
+        step: StepIx,
+    },
 }
 
 /// What was asked of a run.

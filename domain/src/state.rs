@@ -19,6 +19,7 @@ use crate::{
     component::Component,
     config::ClusterConfig,
     definition::Definition,
+    following::{AwaitedEvent, Followed, Following},
     ids::{ActionName, ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
@@ -26,6 +27,7 @@ use crate::{
     recorded::Recorded,
     run::Run,
     schedule::Schedule,
+    step::Work,
     table::Table,
     task::{DeadTask, Task},
     workflow::{Workflow, WorkflowVersion},
@@ -87,6 +89,8 @@ pub struct Meta {
     pub stuck: Arc<BTreeSet<Text>>,
     /// Tasks that left the dead-letter list because it was full.
     pub dead_overflowed: u64,
+    /// How far the leader has followed the events.
+    pub followed: Followed,
 }
 
 /// Events and answers since the last drain, in order.
@@ -155,6 +159,18 @@ impl State {
     /// At most so many steps that await an approval, from a place on, in the order of their runs.
     pub fn approvals(&self, from: (RunId, StepIx), count: usize) -> Vec<(RunId, StepIx)> {
         self.indexes.approvals(from).take(count).collect()
+    }
+
+    /// Where the leader is with the events, and which steps wait for one.
+    pub fn following(&self) -> Following {
+        let awaited = |(run, step): (RunId, StepIx)| {
+            let work = self.runs.get(&run)?.steps.get(usize::from(step))?.work.as_deref()?;
+            let Work::Event(wait) = work else { return None };
+            Some(AwaitedEvent { run, step, wait: wait.clone() })
+        };
+        let awaited = self.indexes.event_waits().filter_map(awaited).collect();
+        let last = Followed { seq: self.meta.seq, rev: self.meta.rev };
+        Following { followed: self.meta.followed, last, awaited }
     }
 
     /// The runs of a concurrency group of a workflow: those that have started, and those that wait, the first one first.

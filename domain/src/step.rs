@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cache::CacheKey,
     child::Fan,
+    following::EventWait,
     ids::{Json, RunId, StepIx, Text, Timestamp},
     run::Failure,
     task::Attempt,
@@ -53,7 +54,10 @@ impl Step {
     pub fn fan(&self) -> Option<&Fan> {
         match self.work.as_deref() {
             Some(Work::Fan(fan)) => Some(fan),
-            Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_)) | None => None,
+            Some(
+                Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Child(_) | Work::Event(_),
+            )
+            | None => None,
         }
     }
 }
@@ -71,6 +75,8 @@ pub enum Work {
     Child(RunId),
     /// Its items.
     Fan(Fan),
+    /// The event awaited.
+    Event(EventWait),
 }
 
 impl Step {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    following::SkippedStarts,
     ids::{DefinitionId, Json, Text, Timestamp},
     names::{ScheduleId, WorkflowName},
 };
@@ -81,6 +82,10 @@ pub enum StartedBy {
     Webhook(Text),
     /// A step of another run.
     Run,
+    /// An event, by the name of the trigger.
+    Event(Text),
+    /// The end of a run of another workflow, by the name of the trigger.
+    Ended(Text),
 }
 
 impl StartedBy {
@@ -92,6 +97,8 @@ impl StartedBy {
             StartedBy::Schedule(_) => "cron",
             StartedBy::Webhook(_) => "webhook",
             StartedBy::Run => "workflow",
+            StartedBy::Event(_) => "event",
+            StartedBy::Ended(_) => "after",
         }
     }
 }
@@ -123,4 +130,6 @@ pub enum WorkflowEvent {
         /// Which.
         name: WorkflowName,
     },
+    /// Events that its triggers wait for started no runs.
+    StartsSkipped(SkippedStarts),
 }

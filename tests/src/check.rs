@@ -57,6 +57,50 @@ pub async fn counted_once(client: &Client, ids: &[String], steps: usize) -> Resu
     Ok(counts.len())
 }
 
+/// Waits until each of these runs, and nothing else, has led to one run of a workflow that their events start.
+pub async fn started_once(client: &Client, workflow: &str, ids: &[String], within: Duration) -> Result<()> {
+    let deadline = Instant::now() + within;
+    let query = |cursor| wire::RunsQuery {
+        workflow: Some(workflow.to_owned()),
+        limit: Some(500),
+        cursor,
+        ..wire::RunsQuery::default()
+    };
+    let mut started: Vec<String> = Vec::new();
+    while started.len() < ids.len() {
+        ensure!(Instant::now() < deadline, "{} of {} events started a run", started.len(), ids.len());
+        sleep(Duration::from_millis(100)).await;
+        let mut cursor = None;
+        started.clear();
+        loop {
+            let page = client.runs().list(&query(cursor)).await?;
+            started.extend(page.items.into_iter().map(|run| run.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    let subject = |id: String| async move {
+        let trigger =
+            client.runs().get(&id).await?.trigger.with_context(|| format!("{id} has no trigger"))?;
+        let trigger: serde_json::Value = serde_json::from_str(trigger.get())?;
+        let subject = trigger["event"]["subject"].as_str().map(str::to_owned);
+        subject.with_context(|| format!("{id} was set off by {trigger}"))
+    };
+    let mut subjects = stream::iter(started.into_iter().map(subject)).buffer_unordered(32);
+    let mut led: BTreeMap<String, u32> = BTreeMap::new();
+    while let Some(subject) = subjects.next().await {
+        *led.entry(subject?).or_default() += 1;
+    }
+    if let Some((run, count)) = led.iter().find(|(_, count)| **count != 1) {
+        bail!("the event of {run} started {count} runs");
+    }
+    ensure!(ids.iter().all(|id| led.contains_key(id)), "the event of some run started none");
+    ensure!(led.len() == ids.len(), "{} runs were started by {} events", led.len(), ids.len());
+    Ok(())
+}
+
 /// Waits until every node of the cluster shows the same state hash at the same applied index.
 pub async fn equal_hashes(client: &Client, nodes: usize, within: Duration) -> Result<String> {
     let deadline = Instant::now() + within;

@@ -7,7 +7,7 @@ mod dev;
 mod load;
 mod process;
 
-pub use check::{counted_once, equal_hashes, every_run_completed};
+pub use check::{counted_once, equal_hashes, every_run_completed, started_once};
 pub use cluster::{Cluster, Options};
 pub use dev::DevCluster;
 pub use load::{Load, Probe, Report, three_echo_steps};

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use futures::StreamExt;
 use orc_client::{Workflow, wire::LogsQuery};
 use orc_tests::{
-    Cluster, Load, Options, Probe, counted_once, equal_hashes, every_run_completed, three_echo_steps,
+    Cluster, Load, Options, Probe, counted_once, equal_hashes, every_run_completed, started_once,
+    three_echo_steps,
 };
 use serde_json::json;
 use tokio::time::{Instant, timeout};
@@ -45,6 +46,37 @@ async fn the_leader_is_killed_under_load_and_nothing_is_lost() -> Result<()> {
     counted_once(&client, &report.accepted, 3).await?;
     equal_hashes(&client, 3, Duration::from_secs(30)).await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_starts_one_run_whoever_leads() -> Result<()> {
+    let mut cluster = Cluster::start("events", 3, Options::default()).await?;
+    let client = cluster.client()?;
+    client.cluster().set_config(&json!({LIMITS.0: 5000})).await?;
+    let listener = json!({"name": "listener", "triggers": {"event": {"type": "load.*"}},
+                          "steps": [{"name": "it", "delay": "1ms"}]});
+    client.workflows().apply(&listener, None).await?;
+    let tell = json!({"name": "teller", "steps": [{"name": "tell", "emit": {"type": "load.told"}}]});
+    let load = Load::start(client.clone(), 50, tell);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let leader = cluster.leader().await?;
+        cluster.kill_node(leader)?;
+        cluster.leader().await?;
+        cluster.start_node(leader)?;
+        cluster.ready(leader).await?;
+        cluster.voters(3).await?;
+    }
+    let report = load.finish().await?;
+    for id in 1..=3 {
+        cluster.kill_node(id)?;
+    }
+    for id in 1..=3 {
+        cluster.start_node(id)?;
+    }
+    cluster.leader().await?;
+    ensure!(report.failed.is_empty() && !report.accepted.is_empty(), "{:#?}", report.failed);
+    started_once(&client, "listener", &report.accepted, Duration::from_secs(60)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

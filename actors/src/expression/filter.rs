@@ -1,12 +1,13 @@
-//! Whether a filter lets what came from outside through: an expression over `trigger` alone.
+//! Whether a filter lets what happened through: an expression over `trigger` alone, or over `event` and what a step sees.
 
 use cel::Value as Cel;
+use orc_domain::{EvalPoint, StepIx};
 use serde_json::{Map, Value};
 
 use super::{
     cache,
     error::ExpressionError,
-    scope::{listed, missing},
+    scope::{Family, Scope, listed, missing},
     value::to_cel,
 };
 
@@ -22,6 +23,14 @@ pub fn filter(source: &str, trigger: &Map<String, Value>) -> Result<bool, Expres
     let variables = vec![("trigger".to_owned(), to_cel(&root))];
     let value: Cel = program.run(variables, || paths.iter().find_map(|path| missing(&root, path)))?;
     program.boolean(&value)
+}
+
+/// Evaluates the filter of a step that waits for an event over the object `event` and all that the step sees.
+pub fn awaits(family: &Family, place: StepIx, source: &str, event: &Value) -> Result<bool, ExpressionError> {
+    let mut scope = Scope::new(family, EvalPoint::Step(place));
+    scope.bind(vec![("event".to_owned(), event.clone())]);
+    let found = scope.evaluate(source)?;
+    found.program.boolean(&found.value)
 }
 
 #[cfg(test)]

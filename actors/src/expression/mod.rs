@@ -22,7 +22,7 @@ mod value;
 use serde_json::Value;
 
 pub use error::ExpressionError;
-pub use filter::filter;
+pub use filter::{awaits, filter};
 pub use scope::{Family, ReadKey};
 pub use secret::fill_secrets;
 pub use step::{Evaluated, evaluate};

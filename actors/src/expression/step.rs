@@ -91,6 +91,7 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
         | StepKind::Parallel { .. }
         | StepKind::Delay { .. }
         | StepKind::Signal { .. }
+        | StepKind::Event { .. }
         | StepKind::Approval { .. }
         | StepKind::State { .. }
         | StepKind::Message { .. }

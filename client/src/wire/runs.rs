@@ -287,6 +287,9 @@ pub struct StepView {
     /// The name of the signal it awaits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
+    /// The type of the event it awaits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// The id of the approval it awaits: `POST /approvals/{id}/approve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<String>,

@@ -57,7 +57,10 @@ impl<'a> Turn<'a> {
             | StepKind::Until { .. }
             | StepKind::ForEach { .. }
             | StepKind::Workflow { .. } => true,
-            StepKind::Parallel { .. } | StepKind::Delay { .. } | StepKind::Signal { .. } => false,
+            StepKind::Parallel { .. }
+            | StepKind::Delay { .. }
+            | StepKind::Signal { .. }
+            | StepKind::Event { .. } => false,
         };
         if evaluates || step.only_if.is_some() || step.cache.is_some() {
             return vec![self.await_evaluation()];
@@ -94,6 +97,9 @@ impl<'a> Turn<'a> {
             (StepKind::Signal { name }, Given::Config(_)) => {
                 vec![self.started(None), Event::SignalAwaited { run, step, name: name.clone() }]
             }
+            (StepKind::Event { kind, .. }, Given::Config(_)) => {
+                vec![self.started(None), Event::EventAwaited { run, step, kind: kind.clone() }]
+            }
             (StepKind::Approval { request, .. }, Given::Config(filled)) => {
                 let request = filled.unwrap_or(request).clone();
                 vec![self.started(None), Event::ApprovalAwaited { run, step, request }]
@@ -122,6 +128,7 @@ impl<'a> Turn<'a> {
                 | StepKind::Delay { .. }
                 | StepKind::Until { .. }
                 | StepKind::Signal { .. }
+                | StepKind::Event { .. }
                 | StepKind::Approval { .. }
                 | StepKind::ForEach { .. }
                 | StepKind::Workflow { .. }

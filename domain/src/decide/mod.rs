@@ -5,6 +5,7 @@ mod begin;
 mod child;
 mod component;
 mod dead;
+mod following;
 mod handler;
 mod queue;
 mod run;
@@ -46,6 +47,8 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             signal::decide_approval(state, *run, *step, &verdict)
         }
         Command::FinishMessage { run, step, reply } => signal::finish_message(state, *run, *step, reply),
+        Command::GiveEvent { run, step, seq, event } => following::give(state, *run, *step, (*seq, event)),
+        Command::FollowEvents { upto, skipped } => following::follow(state, *upto, skipped),
         Command::CreateTasks { tasks } => task::create(state, tasks),
         Command::CancelTask { task, reason } => task::cancel(state, *task, reason),
         Command::CompleteTask { task, token, output } => task::complete(state, *task, *token, output),

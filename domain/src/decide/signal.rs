@@ -123,6 +123,10 @@ pub(super) fn due(turn: Turn<'_>) -> Vec<Event> {
             let message = alloc::format!("no signal `{name}` came in time");
             ended(StepOutcome::TimedOut(Failure::new("SIGNAL_TIMEOUT", message)))
         }
+        StepKind::Event { kind, .. } => {
+            let message = alloc::format!("no event `{kind}` came in time");
+            ended(StepOutcome::TimedOut(Failure::new("EVENT_TIMEOUT", message)))
+        }
         StepKind::Approval { on_timeout, .. } => {
             let late = Failure::new("APPROVAL_TIMEOUT", "nobody decided in time");
             match on_timeout {

@@ -208,7 +208,9 @@ fn stop(turn: Turn<'_>, step: &Step, reason: &Text) -> Vec<Event> {
             let stopping = Event::StepStopping { run: run.id, step: place, outcome: cancelled() };
             [vec![stopping], child::cancel_all(state, run.id, place, reason)].concat()
         }
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_)) => vec![turn.ended(cancelled())],
+        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Event(_)) => {
+            vec![turn.ended(cancelled())]
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use alloc::{boxed::Box, sync::Arc};
 use crate::{
     component::{Component, Session},
     event::Event,
+    following::EventWait,
     ids::{Json, StateKey},
     indexes::Indexes,
     key::{KeyRecord, VersionRecord},
@@ -82,6 +83,10 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
             state.change_step(*run, *step, |step| step.wakes_at = Some(*until));
         }
         Event::SignalAwaited { run, step, name } => state.set_work(*run, *step, Work::Signal(name.clone())),
+        Event::EventAwaited { run, step, kind } => {
+            let since = state.meta.seq + 1; // the number that this fact gets
+            state.set_work(*run, *step, Work::Event(EventWait { kind: kind.clone(), since }));
+        }
         Event::ApprovalAwaited { run, step, request } => {
             state.set_work(*run, *step, Work::Approval(request.clone()));
         }
@@ -100,7 +105,9 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::HandlerEnded { run, job, outcome } => child::handler_ended(state, *run, *job, outcome),
         Event::HandlersDropped { run } => child::handlers_dropped(state, *run),
         // What happened is all there is to know of it.
-        Event::ApprovalDecided { .. } | Event::Emitted { .. } => {}
+        Event::ApprovalDecided { .. }
+        | Event::Emitted { .. }
+        | Event::Workflow(WorkflowEvent::StartsSkipped(_)) => {}
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());
             state.indexes = Indexes::of(state); // places in queues depend on the head start

@@ -127,9 +127,10 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
     let limit = step.limit.map(|limit| now + limit);
     let (next, wakes_at) = match &step.kind {
         StepKind::Delay { duration } => (StepStatus::Waiting, Some(now + *duration)),
-        StepKind::Until { .. } | StepKind::Signal { .. } | StepKind::Approval { .. } => {
-            (StepStatus::Waiting, limit)
-        }
+        StepKind::Until { .. }
+        | StepKind::Signal { .. }
+        | StepKind::Approval { .. }
+        | StepKind::Event { .. } => (StepStatus::Waiting, limit),
         StepKind::ForEach { .. } | StepKind::Workflow { .. } | StepKind::Message { .. } => {
             (StepStatus::Running, limit)
         }
@@ -162,7 +163,8 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
         | StepKind::Workflow { .. }
         | StepKind::State { .. }
         | StepKind::Message { .. }
-        | StepKind::Emit { .. } => None,
+        | StepKind::Emit { .. }
+        | StepKind::Event { .. } => None,
     };
     state.change_run(id, |run| {
         let step = &mut run.steps[place as usize];

@@ -17,6 +17,7 @@ pub(crate) struct RunEntries {
     pub(super) candidate: Candidate,
     pub(super) due: Vec<(Timestamp, Due)>,
     pub(super) approvals: Vec<(RunId, StepIx)>,
+    pub(super) event_waits: Vec<(RunId, StepIx)>,
 }
 
 impl RunEntries {
@@ -26,6 +27,10 @@ impl RunEntries {
             due: run_due(run).collect(),
             approvals: steps(run)
                 .filter(|(_, step)| awaits_approval(step))
+                .map(|(at, _)| (run.id, at))
+                .collect(),
+            event_waits: steps(run)
+                .filter(|(_, step)| awaits_event(step))
                 .map(|(at, _)| (run.id, at))
                 .collect(),
         }
@@ -38,6 +43,10 @@ pub(super) fn steps(run: &Run) -> impl Iterator<Item = (StepIx, &Step)> {
 
 pub(super) fn awaits_approval(step: &Step) -> bool {
     step.status == StepStatus::Waiting && matches!(step.work.as_deref(), Some(Work::Approval(_)))
+}
+
+fn awaits_event(step: &Step) -> bool {
+    step.status == StepStatus::Waiting && matches!(step.work.as_deref(), Some(Work::Event(_)))
 }
 
 fn run_due(run: &Run) -> impl Iterator<Item = (Timestamp, Due)> + '_ {

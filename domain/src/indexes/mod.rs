@@ -56,6 +56,7 @@ pub(crate) struct Indexes {
     /// Live runs by workflow and the word that keeps them single.
     twins: BTreeMap<(Text, Text), RunId>,
     approvals: BTreeSet<(RunId, StepIx)>,
+    event_waits: BTreeSet<(RunId, StepIx)>,
     pub(crate) backlog: Backlog,
     pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
     schedules_ready: BTreeSet<ScheduleId>,
@@ -165,6 +166,7 @@ impl Indexes {
         self.admission.enter(entries.candidate);
         self.due.extend(entries.due);
         self.approvals.extend(entries.approvals);
+        self.event_waits.extend(entries.event_waits);
     }
 
     fn leave_run(&mut self, entries: &RunEntries) {
@@ -174,6 +176,9 @@ impl Indexes {
         }
         for approval in &entries.approvals {
             self.approvals.remove(approval);
+        }
+        for wait in &entries.event_waits {
+            self.event_waits.remove(wait);
         }
     }
 
@@ -307,6 +312,11 @@ impl Indexes {
     /// Steps that await an approval, from a place on.
     pub(crate) fn approvals(&self, from: (RunId, StepIx)) -> impl Iterator<Item = (RunId, StepIx)> + '_ {
         self.approvals.range(from..).copied()
+    }
+
+    /// Steps that wait for an event.
+    pub(crate) fn event_waits(&self) -> impl Iterator<Item = (RunId, StepIx)> + '_ {
+        self.event_waits.iter().copied()
     }
 
     pub(crate) fn tasks_running(&self) -> u32 {

@@ -54,9 +54,14 @@ fn running_for_nothing(state: &State, run: &Run, place: StepIx, step: &Step) -> 
             Some(format!("step {place} of run {id} has no item at work"))
         }
         None
-        | Some(Work::Child(_) | Work::Fan(_) | Work::Message(_) | Work::Signal(_) | Work::Approval(_)) => {
-            None
-        }
+        | Some(
+            Work::Child(_)
+            | Work::Fan(_)
+            | Work::Message(_)
+            | Work::Signal(_)
+            | Work::Approval(_)
+            | Work::Event(_),
+        ) => None,
     }
 }
 

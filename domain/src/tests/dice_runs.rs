@@ -108,6 +108,7 @@ fn random_kind(dice: &mut Dice, needs: &[StepIx], blocks: BlockIx) -> StepKind {
             if_version: dice.chance(30).then(|| dice.roll(3)),
         },
         12 => StepKind::Message { request: "{}".into(), templated },
+        14 => StepKind::Event { kind: "user.*".into(), filter: None },
         13 => StepKind::Emit { kind: "user.event".into(), data: "{}".into(), templated },
         _ => does(if dice.chance(70) { "a" } else { "b" }),
     }
@@ -166,6 +167,7 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
         | StepKind::Parallel { .. }
         | StepKind::Delay { .. }
         | StepKind::Signal { .. }
+        | StepKind::Event { .. }
         | StepKind::Approval { .. }
         | StepKind::State { .. }
         | StepKind::Message { .. }
@@ -177,6 +179,12 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
 pub(super) fn random_outside(dice: &mut Dice, state: &State, run: RunId) -> Command {
     let by = dice.pick(&["amy", "bob"]).expect("it is not empty").into();
     let approvals: Vec<(RunId, StepIx)> = state.approvals((run_id(0), 0), 1_000);
+    let awaited = state.following().awaited;
+    if let Some(AwaitedEvent { run, step, .. }) = dice.pick(&awaited).filter(|_| dice.chance(40)) {
+        let failed = || Failure::new("EXPRESSION_FAILED", "unknown name");
+        let event = if dice.chance(90) { Ok("{}".into()) } else { Err(failed()) };
+        return Command::GiveEvent { run, step, seq: state.meta.seq.saturating_sub(dice.roll(20)), event };
+    }
     match dice.pick(&approvals) {
         Some((run, step)) if dice.chance(60) => Command::DecideApproval {
             run,
@@ -211,7 +219,11 @@ pub(super) fn awaited_from_outside(state: &State) -> Option<Command> {
                     comment: None,
                     output: "{}".into(),
                 }),
-                Work::Message(_) | Work::Child(_) | Work::Fan(_) => None,
+                Work::Event(wait) if wait.since < state.meta.seq => {
+                    let (seq, event) = (state.meta.seq, Ok("{}".into()));
+                    Some(Command::GiveEvent { run: *id, step: place, seq, event })
+                }
+                Work::Event(_) | Work::Message(_) | Work::Child(_) | Work::Fan(_) => None,
             }
         })
     })

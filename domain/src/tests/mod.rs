@@ -10,6 +10,7 @@ mod dead;
 mod deletions;
 mod dice;
 mod dice_runs;
+mod following;
 mod groups;
 mod handlers;
 mod histories;

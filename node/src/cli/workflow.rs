@@ -260,6 +260,7 @@ fn does(kind: &StepKind) -> String {
         StepKind::Delay { duration } => format_duration(*duration),
         StepKind::Until { expression } => format!("until {expression}"),
         StepKind::Signal { name } => format!("signal {name}"),
+        StepKind::Event { kind, .. } => format!("event {kind}"),
         StepKind::Approval { approvers, .. } if approvers.is_empty() => "anybody's approval".to_owned(),
         StepKind::Approval { approvers, .. } => format!("approval of {}", approvers.join(", ")),
         StepKind::ForEach { items, parallel_max, .. } => format!("each of {items}, {parallel_max} at once"),

@@ -21,7 +21,7 @@ const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// The longest type of an event.
 const EVENT_TYPE_MAX: usize = 128;
 /// First parts of the types of built-in events.
-const BUILT_IN: [&str; 11] = [
+const BUILT_IN: [&str; 15] = [
     "workflow",
     "step",
     "task",
@@ -33,6 +33,10 @@ const BUILT_IN: [&str; 11] = [
     "health",
     "deadlock",
     "cluster",
+    "definition",
+    "schedule",
+    "action",
+    "trigger",
 ];
 
 /// Reads a step that runs another workflow.

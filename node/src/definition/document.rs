@@ -55,7 +55,7 @@ pub(super) fn compile(mut reader: Reader<'_>, root: &Node) -> Result<Compiled, D
     let workflow = read_slug(&mut reader, root, &name);
     reader.optional_text(root, "description");
     let inputs = root.get("inputs").map(|node| InputSchema::read(&mut reader, node)).unwrap_or_default();
-    let triggers = triggers::read(&mut reader, root, &inputs);
+    let triggers = triggers::read(&mut reader, root, &inputs, &workflow);
     let secrets = triggers::secrets(&mut reader, root);
     reader.inputs = inputs.clone();
     reader.secrets = secrets.clone();

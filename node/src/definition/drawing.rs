@@ -119,6 +119,7 @@ fn edges(kind: &StepKind) -> (&'static str, &'static str) {
         StepKind::Delay { .. }
         | StepKind::Until { .. }
         | StepKind::Signal { .. }
+        | StepKind::Event { .. }
         | StepKind::Approval { .. } => ("(", ")"),
         StepKind::Task { .. } | StepKind::State { .. } | StepKind::Message { .. } | StepKind::Emit { .. } => {
             ("[", "]")

@@ -14,6 +14,7 @@ pub(super) enum Form {
     Parallel,
     Delay,
     Signal,
+    Event,
     Approval,
     Workflow,
     State,
@@ -41,7 +42,7 @@ impl Form {
             Form::Condition => &["condition", "onFalse"],
             Form::Parallel => &["parallel", "steps"],
             Form::Delay => &["delay", "wait", "config"],
-            Form::Signal => &["wait", "config", "timeout"],
+            Form::Signal | Form::Event => &["wait", "config", "timeout"],
             Form::Approval => &["approval", "timeout"],
             Form::Workflow => &["workflow", "inputs", "detach", "timeout"],
             Form::State => &["state"],
@@ -58,6 +59,7 @@ impl Form {
             | Form::Http
             | Form::Agent
             | Form::Signal
+            | Form::Event
             | Form::Approval
             | Form::Workflow
             | Form::State
@@ -72,7 +74,7 @@ const OF_WORK: [&str; 8] =
     ["timeout", "queueTimeout", "heartbeatTimeout", "totalTimeout", "retry", "labels", "priority", "cache"];
 const OF_YIELDING: [&str; 3] = ["continueOnError", "outputs", "compensate"];
 /// The words of `type`, a form's own word first.
-const TYPES: [(&str, Form); 14] = [
+const TYPES: [(&str, Form); 15] = [
     ("task", Form::Task),
     ("run", Form::Run),
     ("http", Form::Http),
@@ -82,6 +84,7 @@ const TYPES: [(&str, Form); 14] = [
     ("delay", Form::Delay),
     ("wait", Form::Delay),
     ("signal", Form::Signal),
+    ("event", Form::Event),
     ("approval", Form::Approval),
     ("workflow", Form::Workflow),
     ("state", Form::State),
@@ -113,12 +116,16 @@ pub(super) fn form_of(reader: &mut Reader<'_>, node: &Node) -> Option<Form> {
         }
         Some(type_node) => type_of(reader, type_node)?,
     };
-    let waits_for_signal =
-        ["wait", "config"].iter().any(|key| node.get(key).is_some_and(|of| of.get("signal").is_some()));
+    let waits_for = |what: &str| {
+        ["wait", "config"].iter().any(|key| node.get(key).is_some_and(|of| of.get(what).is_some()))
+    };
     match form {
-        Form::Delay if waits_for_signal => Some(Form::Signal),
-        Form::Signal if !waits_for_signal => {
-            reader.report.at(node, code::MISSING_FIELD, "a signal step needs `wait: { signal: … }`");
+        Form::Delay if waits_for("signal") => Some(Form::Signal),
+        Form::Delay if waits_for("event") => Some(Form::Event),
+        Form::Signal | Form::Event if !waits_for(form.word()) => {
+            let word = form.word();
+            let message = format!("a step of type `{word}` needs `wait: {{ {word}: … }}`");
+            reader.report.at(node, code::MISSING_FIELD, message);
             None
         }
         form => Some(form),

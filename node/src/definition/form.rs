@@ -35,7 +35,7 @@ pub(super) fn read_body<'n>(
         Form::Agent => Body::Single(call::agent(reader, node, defaults)),
         Form::Condition => Body::Single(condition(reader, node)),
         Form::Parallel => Body::Group(parallel(reader, node, defaults)),
-        Form::Delay | Form::Signal => Body::Single(wait::wait(reader, node, options)),
+        Form::Delay | Form::Signal | Form::Event => Body::Single(wait::wait(reader, node, options)),
         Form::Approval => Body::Single(wait::approval(reader, node, options)),
         Form::Workflow => Body::Single(call::workflow(reader, node)),
         Form::State => Body::Single(call::state(reader, node)),

@@ -116,6 +116,7 @@ fn yields<'d>(step: &'d Draft<'_>) -> Yield<'d> {
     match kind {
         StepKind::Task { .. }
         | StepKind::Signal { .. }
+        | StepKind::Event { .. }
         | StepKind::Approval { .. }
         | StepKind::Workflow { .. }
         | StepKind::Message { .. } => Yield::Anything,

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use orc_actors::calendar::{Calendar, CalendarError};
-use orc_domain::{Json, Overlap, ScheduleSpec, Text};
+use orc_actors::{
+    BadPattern, Pattern,
+    calendar::{Calendar, CalendarError},
+};
+use orc_domain::{Json, Overlap, RunStatus, ScheduleSpec, Text, WorkflowName};
 use serde_json::{Map, Value as JsonValue};
 
 use super::{
@@ -27,6 +30,17 @@ pub struct Triggers {
     pub cron: Vec<CronTrigger>,
     /// Signed calls from outside.
     pub webhooks: Vec<WebhookTrigger>,
+    /// Events.
+    pub events: Vec<EventTrigger>,
+    /// Ends of runs of other workflows.
+    pub ends: Vec<EndTrigger>,
+}
+
+impl Triggers {
+    /// Whether something that happens in the cluster starts it.
+    pub fn follow_events(&self) -> bool {
+        !self.events.is_empty() || !self.ends.is_empty()
+    }
 }
 
 /// A schedule of a workflow's file.
@@ -61,10 +75,35 @@ pub struct WebhookTrigger {
     pub filter: Option<Text>,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, root: &Node, inputs: &InputSchema) -> Triggers {
+/// Events that start runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventTrigger {
+    /// Its name, `event-1` for the first if the file gives none.
+    pub id: String,
+    /// The events' type, or a pattern, as written.
+    pub kind: Text,
+    /// The same, to match with.
+    pub pattern: Pattern,
+    /// What lets an event through.
+    pub filter: Option<Text>,
+}
+
+/// A workflow whose runs start runs when they end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndTrigger {
+    /// Its name, `workflow-1` for the first if the file gives none.
+    pub id: String,
+    /// Which workflow.
+    pub workflow: WorkflowName,
+    /// The ends that count.
+    pub on: Vec<RunStatus>,
+}
+
+/// The triggers of a workflow called `own`.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node, inputs: &InputSchema, own: &str) -> Triggers {
     let mut triggers = Triggers::default();
     let Some(node) = root.get("triggers") else { return triggers };
-    if !reader.fields(node, "`triggers`", &["cron", "webhook"], &["event", "workflow"]) {
+    if !reader.fields(node, "`triggers`", &["cron", "webhook", "event", "workflow"], &[]) {
         return triggers;
     }
     for (place, item) in items(reader, node, "cron").iter().enumerate() {
@@ -73,8 +112,20 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node, inputs: &InputSchema) -
     for item in items(reader, node, "webhook") {
         triggers.webhooks.extend(webhook(reader, item, inputs));
     }
+    for (place, item) in items(reader, node, "event").iter().enumerate() {
+        triggers.events.extend(event(reader, item, place));
+    }
+    for (place, item) in items(reader, node, "workflow").iter().enumerate() {
+        triggers.ends.extend(end(reader, item, place, own));
+    }
+    if triggers.follow_events() && inputs.resolve(&JsonValue::Null).is_err() {
+        let message =
+            "an event gives no inputs, and this workflow has some that are required: give them defaults";
+        reader.report.at(node, code::CONFLICT, message);
+    }
     let ids = triggers.cron.iter().map(|cron| &cron.id).chain(triggers.webhooks.iter().map(|hook| &hook.id));
-    let ids: Vec<&String> = ids.collect();
+    let ids = ids.chain(triggers.events.iter().map(|event| &event.id));
+    let ids: Vec<&String> = ids.chain(triggers.ends.iter().map(|end| &end.id)).collect();
     if let Some(twice) = ids.iter().enumerate().find(|(place, id)| ids[..*place].contains(id)) {
         reader.report.at(node, code::DUPLICATE_ID, format!("two triggers have the id `{}`", twice.1));
     }
@@ -108,10 +159,7 @@ fn cron(reader: &mut Reader<'_>, node: &Node, place: usize, inputs: &InputSchema
     if !reader.fields(node, "a cron trigger", &known, &[]) {
         return None;
     }
-    let id = match node.get("id") {
-        Some(id) => trigger_id(reader, id)?,
-        None => format!("cron-{}", place + 1),
-    };
+    let id = id_or(reader, node, || format!("cron-{}", place + 1))?;
     let (cron, timezone) = calendar(reader, node)?;
     let catch_up = reader.duration(node, "catchUp").unwrap_or(CATCH_UP);
     if let Some(given) = node.get("catchUp").filter(|_| catch_up < ScheduleSpec::CATCH_UP_MIN) {
@@ -195,11 +243,105 @@ fn webhook(reader: &mut Reader<'_>, node: &Node, inputs: &InputSchema) -> Option
             "a hook gives no inputs, and this workflow has some that are required: give them defaults";
         reader.report.at(node, code::CONFLICT, message);
     }
-    let filter = node.get("filter").and_then(|filter| reader.expression(filter, "`filter`"));
+    let filter = node.get("filter").and_then(|node| filter(reader, node));
     let id = trigger_id(reader, node.get("id")?)?;
     let named = node.get("secret")?;
     let secret = reader.text(named, "`secret`")?;
     Some(WebhookTrigger { id, secret: secret_name(reader, named, secret)?, filter })
+}
+
+fn event(reader: &mut Reader<'_>, node: &Node, place: usize) -> Option<EventTrigger> {
+    if !reader.fields(node, "an event trigger", &["id", "type", "filter"], &[]) {
+        return None;
+    }
+    let filter = node.get("filter").and_then(|node| filter(reader, node));
+    let id = id_or(reader, node, || format!("event-{}", place + 1))?;
+    let Some(kind) = node.get("type") else {
+        let message = "an event trigger needs `type`, such as eval.finished, state.changed or workflow.*";
+        reader.report.at(node, code::MISSING_FIELD, message);
+        return None;
+    };
+    let (kind, pattern) = event_pattern(reader, kind, "`type`")?;
+    Some(EventTrigger { id, kind, pattern, filter })
+}
+
+/// There is no run yet whose inputs or steps a filter could see.
+fn filter(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
+    let around = std::mem::take(&mut reader.named);
+    let filter = reader.expression(node, "`filter`");
+    let named = std::mem::replace(&mut reader.named, around);
+    if let Some(other) = named.iter().find(|named| named.path[0] != "trigger") {
+        let message = format!("`filter` names `{}`, it sees `trigger` only", other.path[0]);
+        reader.report.at(node, code::UNKNOWN_NAME, message);
+        return None;
+    }
+    filter
+}
+
+/// The type of an event, or a pattern of several.
+pub(super) fn event_pattern(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<(Text, Pattern)> {
+    let text = reader.word(node, what)?;
+    match text.parse() {
+        Ok(pattern) => Some((Text::from(text), pattern)),
+        Err(BadPattern { reason, .. }) => {
+            let message = format!("`{text}` is no type of an event: {reason}");
+            reader.report.at(node, code::BAD_VALUE, message);
+            None
+        }
+    }
+}
+
+fn end(reader: &mut Reader<'_>, node: &Node, place: usize, own: &str) -> Option<EndTrigger> {
+    if !reader.fields(node, "a workflow trigger", &["id", "name", "on"], &[]) {
+        return None;
+    }
+    let id = id_or(reader, node, || format!("workflow-{}", place + 1))?;
+    let on = ends(reader, node);
+    let Some(named) = node.get("name") else {
+        let message = "a workflow trigger needs `name`, the workflow whose end starts this one";
+        reader.report.at(node, code::MISSING_FIELD, message);
+        return None;
+    };
+    let name = reader.text(named, "`name`")?;
+    if name == own {
+        let message = format!("`{own}` is this workflow: its end cannot start it again, it would never stop");
+        reader.report.at(named, code::CONFLICT, message);
+        reader.report.hint("name another workflow, or use `triggers.cron` for what is to be repeated");
+        return None;
+    }
+    match name.parse() {
+        Ok(workflow) => Some(EndTrigger { id, workflow, on }),
+        Err(bad) => {
+            let bad: orc_domain::BadId = bad;
+            reader.report.at(named, code::BAD_VALUE, bad.to_string());
+            None
+        }
+    }
+}
+
+/// The statuses of `on`; a success if it is not given.
+fn ends(reader: &mut Reader<'_>, node: &Node) -> Vec<RunStatus> {
+    let known = [RunStatus::Completed, RunStatus::Failed, RunStatus::Cancelled, RunStatus::TimedOut];
+    let mut on = Vec::new();
+    for (at, word) in reader.text_list(node, "on") {
+        let found = known.into_iter().find(|status| status.name() == word);
+        if found.is_none() {
+            let meant = did_you_mean(word, known.map(RunStatus::name));
+            let message = format!("`on` has completed, failed, cancelled or timed_out, not `{word}`{meant}");
+            reader.report.at(at, code::BAD_VALUE, message);
+        }
+        if let Some(status) = found.filter(|status| !on.contains(status)) {
+            on.push(status);
+        }
+    }
+    if on.is_empty() { vec![RunStatus::Completed] } else { on }
+}
+
+fn id_or(reader: &mut Reader<'_>, node: &Node, own: impl Fn() -> String) -> Option<String> {
+    match node.get("id") {
+        Some(id) => trigger_id(reader, id),
+        None => Some(own()),
+    }
 }
 
 fn trigger_id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Steps that wait: for some time, until a time, for a signal, for people.
+//! Steps that wait: for some time, until a time, for a signal, for an event, for people.
 //! Knows nothing of who ends the wait.
 
 use std::time::Duration;
@@ -13,10 +13,11 @@ use super::{
     step::Options,
     template,
     tree::{Entry, Node, Value},
+    triggers::event_pattern,
 };
 
 /// What a wait can be for; one of them.
-const WAYS: [&str; 3] = ["duration", "until", "signal"];
+const WAYS: [&str; 4] = ["duration", "until", "signal", "event"];
 
 /// Reads a delay or a wait.
 pub(super) fn wait(reader: &mut Reader<'_>, node: &Node, options: &mut Options) -> StepKind {
@@ -25,38 +26,54 @@ pub(super) fn wait(reader: &mut Reader<'_>, node: &Node, options: &mut Options) 
         reader.report.at(
             node,
             code::MISSING_FIELD,
-            "a wait needs `delay: 5s`, `wait: { until: … }` or `wait: { signal: … }`",
+            "a wait needs `delay: 5s`, `wait: { until: … }`, `wait: { signal: … }` or `wait: { event: … }`",
         );
         return StepKind::Delay { duration: Duration::ZERO };
     };
     let Value::Map(entries) = &given.value else {
         return StepKind::Delay { duration: reader.duration_at(given, "a delay").unwrap_or_default() };
     };
-    let known = ["duration", "until", "signal", "timeout"];
-    reader.fields(given, "`wait`", &known, &["event", "filter", "onTimeout"]);
+    let known = ["duration", "until", "signal", "event", "filter", "timeout"];
+    reader.fields(given, "`wait`", &known, &["onTimeout"]);
     let ways: Vec<&Entry> = entries.iter().filter(|entry| WAYS.contains(&entry.key.as_str())).collect();
     if let [first, second, ..] = ways.as_slice() {
         let message = format!("`{}` and `{}` exclude each other", first.key, second.key);
         reader.report.at_key(second, code::CONFLICT, message);
     }
     let Some(way) = ways.first() else {
-        if given.get("event").is_none() {
-            reader.report.at(given, code::MISSING_FIELD, "a wait needs `duration`, `until` or `signal`");
-        }
+        let message = "a wait needs `duration`, `until`, `signal` or `event`";
+        reader.report.at(given, code::MISSING_FIELD, message);
         return StepKind::Delay { duration: Duration::ZERO };
     };
+    if way.key == "event" {
+        inner_limit(reader, node, given, options);
+        return event(reader, given, &way.value);
+    }
+    if let Some(filter) = given.get("filter") {
+        reader.report.at(filter, code::CONFLICT, "`filter` applies to a wait for an event");
+    }
     if way.key == "signal" {
         inner_limit(reader, node, given, options);
         let name = reader.word(&way.value, "`signal`").unwrap_or_default();
         return StepKind::Signal { name: Text::from(name) };
     }
     if let Some(timeout) = given.get("timeout") {
-        reader.report.at(timeout, code::CONFLICT, "`timeout` applies to a wait for a signal");
+        reader.report.at(timeout, code::CONFLICT, "`timeout` applies to a wait for a signal or an event");
     }
     if way.key == "until" {
         return StepKind::Until { expression: until(reader, &way.value).unwrap_or_else(|| Text::from("0")) };
     }
     StepKind::Delay { duration: reader.duration(given, "duration").unwrap_or_default() }
+}
+
+/// The filter sees the event beside what every expression of the step sees.
+fn event(reader: &mut Reader<'_>, wait: &Node, kind: &Node) -> StepKind {
+    let pattern = event_pattern(reader, kind, "`event`");
+    let filter = wait.get("filter").and_then(|filter| {
+        let bound = [Text::from("event")];
+        reader.inside(reader.within, &bound, |reader| reader.expression(filter, "`filter`"))
+    });
+    StepKind::Event { kind: pattern.map_or_else(|| Text::from("**"), |(kind, _)| kind), filter }
 }
 
 /// A time as it is, or an expression that yields one.

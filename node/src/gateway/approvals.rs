@@ -78,7 +78,8 @@ impl Gateway {
         let step = run.as_ref().and_then(|run| run.steps.get(usize::from(id.1)));
         match step.filter(|step| step.status == StepStatus::Waiting).and_then(|step| step.work.as_deref()) {
             Some(Work::Approval(request)) => form::check(request, data),
-            Some(Work::Signal(_) | Work::Message(_) | Work::Child(_) | Work::Fan(_)) | None => Ok(()),
+            Some(Work::Signal(_) | Work::Message(_) | Work::Child(_) | Work::Fan(_) | Work::Event(_))
+            | None => Ok(()),
         }
     }
 

@@ -55,6 +55,7 @@ mod tasks_backlog;
 mod tasks_batch;
 mod tasks_create;
 mod tasks_dead;
+mod triggers;
 mod validate;
 mod waiters;
 mod watch;
@@ -80,6 +81,7 @@ use batches_work::Batches;
 pub use body::BodyLimits;
 use problem::Refusal;
 use routes::Router;
+pub use triggers::follow as follow_triggers;
 use waiters::Waiters;
 pub use waiters::follow as follow_events;
 

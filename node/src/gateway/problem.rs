@@ -267,7 +267,9 @@ impl From<Rejection> for Refusal {
             }
             Rejection::ScheduleOfFile { workflow, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
                 .hint(format!("change the file's `triggers` and apply it: PUT /api/v1/workflows/{workflow}")),
-            Rejection::PlanNotAwaited { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
+            Rejection::PlanNotAwaited { .. } | Rejection::EventNotAwaited { .. } => {
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+            }
         }
     }
 }

@@ -106,6 +106,7 @@ impl Waiters {
             | Event::DeadlockResolved { .. }
             | Event::RunsDeleted { .. }
             | Event::TasksDeleted { .. }
+            | Event::EventAwaited { .. }
             | Event::Workflow(_)
             | Event::Cache(_)
             | Event::Schedule(_) => {}

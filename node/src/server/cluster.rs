@@ -9,9 +9,9 @@ use std::{
 
 use orc_domain::{
     ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition,
-    DefinitionId, FanChunk, FanKey, Group, Idempotency, KeyRecord, NodeId, Recorded, Run, RunId, RunStatus,
-    Schedule, ScheduleId, State, StateKey, StepIx, Task, TaskId, Text, Timestamp, Unavailable, VersionRecord,
-    Workflow, WorkflowName, WorkflowVersion,
+    DefinitionId, FanChunk, FanKey, Following, Group, Idempotency, KeyRecord, NodeId, Recorded, Run, RunId,
+    RunStatus, Schedule, ScheduleId, State, StateKey, StepIx, Task, TaskId, Text, Timestamp, Unavailable,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use orc_raft::{
     error::ReadError,
@@ -379,6 +379,11 @@ impl Cluster {
         filter: impl Fn(&Recorded) -> bool + Send + 'static,
     ) -> Result<EventPage, EventsError> {
         self.reader().events_since(after, limit, filter).await
+    }
+
+    /// Where the leader is with the events, and which steps wait for one.
+    pub async fn following(&self) -> Result<Following, ReadError> {
+        self.reader().inspect(State::following).await
     }
 
     /// Number of the last event.

@@ -26,7 +26,7 @@ pub use error::ServerError;
 
 use crate::{
     config::{Secrets, ServerConfig, Start},
-    gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, listen, starting},
+    gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, follow_triggers, listen, starting},
     logs::{self, LogStore},
     metrics::Metrics,
 };
@@ -173,6 +173,7 @@ impl Node {
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
+        helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
         Ok(Node { gateway, handles, address, http, helpers })
     }
 

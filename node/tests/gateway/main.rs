@@ -8,6 +8,7 @@ mod commands;
 mod ends;
 mod examples;
 mod fans;
+mod follows;
 mod hands;
 mod hooks;
 mod lists;

@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use orc_domain::{
     Answer, AnswerRecord, CacheEvent, CacheKey, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask,
-    DefinitionId, DeleteEnded, Event, Expect, Idempotency, IdempotencyKey, Json, KeyRecord, Meta, Missed,
-    Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause, Step, TaskId, Timestamp, Token, Turn,
-    VersionRecord, Workflow, WorkflowVersion,
+    DefinitionId, DeleteEnded, Event, Expect, Followed, Idempotency, IdempotencyKey, Json, KeyRecord, Meta,
+    Missed, NoStart, Origin, Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause,
+    SkippedStarts, StartedBy, Step, TaskId, Timestamp, Token, Turn, VersionRecord, Workflow, WorkflowEvent,
+    WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -53,9 +54,16 @@ fn events() -> EventRow {
         }),
         Event::Schedule(ScheduleEvent::Queued { schedule: spec().id, instant: Timestamp(5) }),
         Event::Cache(CacheEvent::Kept { run: id(1), step: 2, key: CacheKey([3; 16]) }),
+        Event::EventAwaited { run: id(1), step: 2, kind: "a.*".into() },
+        Event::Workflow(WorkflowEvent::StartsSkipped(skipped())),
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
+}
+
+fn skipped() -> SkippedStarts {
+    let (workflow, trigger) = ("flow".parse().unwrap(), "event-1".into());
+    SkippedStarts { workflow, trigger, seq: 300, count: 2, cause: NoStart::Refused, detail: "why".into() }
 }
 
 fn answers() -> AnswerRow {
@@ -86,6 +94,8 @@ fn proposals() -> Vec<Proposal> {
         dedupe: None,
         origin: origin(),
     };
+    let ended = Origin { by: StartedBy::Ended("workflow-1".into()), ..origin() };
+    let after = CreateRun { body: None, origin: ended, ..create.clone() };
     let commands = [
         Command::CreateRun(Box::new(create)),
         Command::SetState { key: key(), value: None, expect: Expect::Version(4) },
@@ -106,6 +116,9 @@ fn proposals() -> Vec<Proposal> {
             instant: Timestamp(6),
             missed: Some(Missed { count: 1, last: Timestamp(5) }),
         },
+        Command::CreateRun(Box::new(after)),
+        Command::GiveEvent { run: id(1), step: 2, seq: 300, event: Ok(Json::null()) },
+        Command::FollowEvents { upto: Followed { seq: 300, rev: 9 }, skipped: vec![skipped()] },
     ];
     commands.map(Proposal::from).into()
 }
@@ -150,6 +163,7 @@ fn forms() -> Vec<(&'static str, String)> {
         paused_actions: Arc::new(["train".into()].into()),
         stuck: Arc::new(["w".into()].into()),
         dead_overflowed: 9,
+        followed: Followed { seq: 4, rev: 3 },
     };
     let dead =
         DeadTask { task: TaskId::Single(Uuid::from_u128(6)), action: "train".into(), at: Timestamp(2) };

@@ -252,3 +252,18 @@ fn an_expression_tells_which_data_it_names() {
         assert_eq!(named, *expected, "of {expression}");
     }
 }
+
+#[test]
+fn a_step_that_waits_for_an_event_sees_it_beside_everything_else() {
+    let (run, definition) = (run(), definition());
+    let event = json!({ "seq": 7, "type": "eval.done", "data": { "seed": 7, "who": "bob" } });
+    let check = |source: &str| {
+        awaits(&family(&run, &definition), REPORT, source, &event).map_err(|error| error.to_string())
+    };
+    assert_eq!(check("event.type == 'eval.done' && event.seq > 6"), Ok(true));
+    assert_eq!(check("event.data.seed == steps.prepare.outputs.seed"), Ok(true), "what came before");
+    assert_eq!(check("event.data.who == inputs.who"), Ok(false));
+    assert_eq!(check("has(event.data.none) && event.data.none == 1"), Ok(false));
+    assert!(check("event.data.none == 1").is_err_and(|error| error.contains("event.data.none")));
+    assert!(check("event.seq").is_err(), "it is no boolean");
+}

@@ -53,19 +53,41 @@ fn waits_compile() {
 fn mistakes_of_waits() {
     check_steps(
         "- { id: a, type: wait }",
-        &["3:3 missing-field a wait needs `delay: 5s`, `wait: { until: … }` or `wait: { signal: … }`"],
+        &[
+            "3:3 missing-field a wait needs `delay: 5s`, `wait: { until: … }`, `wait: { signal: … }` or `wait: { event: … }`",
+        ],
     );
     check_steps(
         "- { id: a, wait: {} }",
-        &["3:18 missing-field a wait needs `duration`, `until` or `signal`"],
+        &["3:18 missing-field a wait needs `duration`, `until`, `signal` or `event`"],
     );
     check_steps(
         "- { id: a, wait: { until: now, signal: go } }",
         &["3:32 conflict `until` and `signal` exclude each other"],
     );
     check_steps(
-        "- { id: a, wait: { event: task.failed } }",
-        &["3:20 not-supported `event` is not supported yet"],
+        "- { id: a, wait: { event: 'task..failed' } }",
+        &["3:27 bad-value `task..failed` is no type of an event: a part is empty"],
+    );
+    check_steps(
+        "- { id: a, wait: { event: x, filter: '??' } }",
+        &["3:38 bad-expression `filter` `??` is not a valid expression: unexpected `??`"],
+    );
+    check_steps(
+        "- { id: a, wait: { event: x, filter: steps.b.status == event.type } }",
+        &["3:38 unknown-step the expression names unknown step `b`"],
+    );
+    check_steps(
+        "- { id: a, wait: { event: x, signal: y } }",
+        &["3:30 conflict `event` and `signal` exclude each other"],
+    );
+    check_steps(
+        "- { id: a, wait: { signal: y, filter: 'true' } }",
+        &["3:39 conflict `filter` applies to a wait for an event"],
+    );
+    check_steps(
+        "- { id: a, type: event, wait: 5s }",
+        &["3:3 missing-field a step of type `event` needs `wait: { event: … }`"],
     );
     check_steps(
         "- { id: a, wait: { until: 2026-02-01 } }",
@@ -75,7 +97,7 @@ fn mistakes_of_waits() {
     );
     check_steps(
         "- { id: a, wait: { until: x, timeout: 5s } }",
-        &["3:39 conflict `timeout` applies to a wait for a signal"],
+        &["3:39 conflict `timeout` applies to a wait for a signal or an event"],
     );
     check_steps(
         "- { id: a, wait: { signal: go, timeout: 5s }, timeout: 1m }",
@@ -87,7 +109,7 @@ fn mistakes_of_waits() {
     );
     check_steps(
         "- { id: a, type: signal, wait: 5s }",
-        &["3:3 missing-field a signal step needs `wait: { signal: … }`"],
+        &["3:3 missing-field a step of type `signal` needs `wait: { signal: … }`"],
     );
     check_steps(
         "- { id: a, wait: 5s, timeout: 1m }",

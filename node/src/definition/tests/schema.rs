@@ -45,6 +45,9 @@ fn what_the_compiler_refuses_does_not_fit() {
         ("name: W\nsteps: [{ id: a }]\ntriggers: { cron: [{ timezone: UTC }] }", ""),
         ("name: W\nsteps: [{ id: a }]\ntriggers: { webhook: [{ id: a, secret: lower }] }", ""),
         ("name: W\nsteps: [{ id: a }]\ninputs: { n: { type: float } }", ""),
+        ("name: W\nsteps: [{ id: a }]\ntriggers: { event: [{ id: a }] }", ""),
+        ("name: W\nsteps: [{ id: a }]\ntriggers: { workflow: [{ name: b, on: soon }] }", ""),
+        ("name: W\nsteps: [{ id: a, wait: { events: x } }]", ""),
     ] {
         let found = mistakes(text);
         assert!(found.iter().any(|mistake| mistake.contains(part)), "{text}: {found:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orc_domain::Overlap;
+use orc_domain::{Overlap, RunStatus};
 
 use super::{compile, compiled};
 
@@ -54,6 +54,63 @@ fn triggers_have_defaults_and_names() {
 }
 
 #[test]
+fn events_and_ends_of_runs_have_defaults_and_names() {
+    let text = with(
+        "triggers:\n  event:\n  - { type: eval.* }\n  \
+         - { id: broken, type: workflow.failed, filter: \"trigger.event.data.workflow != 'W'\" }\n  \
+         workflow:\n  - { name: build }\n  - { id: sad, name: build, on: [failed, timed_out, failed] }\n",
+    );
+    let triggers = compiled(&text).triggers;
+    assert!(triggers.follow_events());
+    let [first, second] = triggers.events.as_slice() else { panic!("two events") };
+    assert_eq!((first.id.as_str(), &*first.kind, &first.filter), ("event-1", "eval.*", &None));
+    assert!(first.pattern.matches("eval.finished") && !first.pattern.matches("eval.x.y"));
+    assert_eq!((second.id.as_str(), &*second.kind), ("broken", "workflow.failed"));
+    assert_eq!(second.filter.as_deref(), Some("trigger.event.data.workflow != 'W'"));
+    let [done, sad] = triggers.ends.as_slice() else { panic!("two ends") };
+    assert_eq!((done.id.as_str(), done.workflow.as_str()), ("workflow-1", "build"));
+    assert_eq!((&*done.on, sad.id.as_str()), (&[RunStatus::Completed][..], "sad"));
+    assert_eq!(sad.on, [RunStatus::Failed, RunStatus::TimedOut]);
+    let one =
+        compiled(&with("triggers: { event: { type: state.changed }, workflow: { name: a, on: cancelled } }"));
+    assert_eq!(one.triggers.ends[0].on, [RunStatus::Cancelled]);
+    assert!(!compiled(&with("triggers: { event: [] }")).triggers.follow_events());
+}
+
+#[test]
+fn mistakes_in_triggers_by_events_have_their_place() {
+    check(&with("triggers: { event: [{ id: a }] }"), &["3:21 an event trigger needs `type`, such as"]);
+    check(
+        &with("triggers: { event: { type: a..b } }"),
+        &["3:28 `a..b` is no type of an event: a part is empty"],
+    );
+    check(&with("triggers: { event: { type: a, filter: '??' } }"), &["3:39 `filter` `??` is not a valid"]);
+    check(
+        &with("triggers: { event: { type: a, filter: event.seq > 1 } }"),
+        &["3:39 `filter` names `event`, it sees `trigger` only"],
+    );
+    check(&with("triggers: { event: { typ: a, type: b } }"), &["3:22 unknown field `typ`"]);
+    check(&with("triggers: { workflow: [{ on: failed }] }"), &["3:24 a workflow trigger needs `name`"]);
+    check(
+        &with("triggers: { workflow: { name: w } }"),
+        &["3:31 `w` is this workflow: its end cannot start it again"],
+    );
+    check(&with("triggers: { workflow: { name: A b } }"), &["3:31 `A b` is not"]);
+    check(
+        &with("triggers: { workflow: { name: a, on: [failed, faild] } }"),
+        &["3:47 `on` has completed, failed, cancelled or timed_out, not `faild`"],
+    );
+    check(
+        &with("triggers: { event: { id: a, type: x }, workflow: { id: a, name: b } }"),
+        &["3:11 two triggers have the id `a`"],
+    );
+    check(
+        &with("triggers: { event: { type: x } }\ninputs: { n: { required: true } }"),
+        &["3:11 an event gives no inputs"],
+    );
+}
+
+#[test]
 fn mistakes_in_triggers_have_their_place() {
     check(
         &with("triggers: { cron: [{ schedule: '61 * * * *' }] }"),
@@ -77,7 +134,6 @@ fn mistakes_in_triggers_have_their_place() {
         &with("triggers: { cron: [{ schedule: '@daily' }] }\ninputs: { n: { required: true } }"),
         &["3:20 this trigger: input `n` is required"],
     );
-    check(&with("triggers: { event: [] }"), &["3:13 `event` is not supported yet"]);
     check(&with("triggers: { webhook: [{ id: a }] }"), &["3:23 a webhook trigger needs `secret`"]);
     check(
         &with("triggers: { webhook: [{ id: a, secret: abc }] }"),

@@ -14,6 +14,10 @@ pub fn of_work(run: &Run, definition: &Definition, place: StepIx) -> Option<Wait
             on: vec![name.to_string()],
             ..reason("signal", format!("it awaits the signal `{name}`"))
         },
+        Work::Event(wait) => WaitingFor {
+            on: vec![wait.kind.to_string()],
+            ..reason("event", format!("it awaits an event `{}`", wait.kind))
+        },
         Work::Approval(_) => of_approval(run, definition, place),
         Work::Message(_) => reason("message", "it awaits the reply to its message"),
         Work::Child(child) => {

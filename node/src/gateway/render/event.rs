@@ -35,6 +35,7 @@ pub fn kind(event: &Event) -> &str {
         Event::StepReturned { .. } => "step.returned",
         Event::TimeAwaited { .. } => "step.timeAwaited",
         Event::SignalAwaited { .. } => "step.signalAwaited",
+        Event::EventAwaited { .. } => "step.eventAwaited",
         Event::ApprovalAwaited { .. } => "step.approvalAwaited",
         Event::MessageAwaited { .. } => "step.messageAwaited",
         Event::ApprovalDecided { .. } => "step.approvalDecided",
@@ -169,6 +170,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::StepReturned { .. }
         | Event::TimeAwaited { .. }
         | Event::SignalAwaited { .. }
+        | Event::EventAwaited { .. }
         | Event::ApprovalAwaited { .. }
         | Event::MessageAwaited { .. }
         | Event::ApprovalDecided { .. }

@@ -58,6 +58,9 @@ pub(super) fn tell(event: &Event, names: &dyn Names) -> Option<Told> {
         Event::SignalAwaited { run, step, name } => {
             of_step((*run, *step), names).and(|data| data.text("name", name))
         }
+        Event::EventAwaited { run, step, kind } => {
+            of_step((*run, *step), names).and(|data| data.text("event", kind))
+        }
         Event::ApprovalAwaited { run, step, request } | Event::MessageAwaited { run, step, request } => {
             of_step((*run, *step), names).and(|data| data.carry("request", Some(request)))
         }

@@ -16,6 +16,7 @@ pub(super) fn workflow_kind(event: &WorkflowEvent) -> &'static str {
         WorkflowEvent::Deleted { .. } => "definition.deleted",
         WorkflowEvent::Paused { .. } => "definition.paused",
         WorkflowEvent::Resumed { .. } => "definition.resumed",
+        WorkflowEvent::StartsSkipped(_) => "trigger.skipped",
     }
 }
 
@@ -42,6 +43,12 @@ pub(super) fn tell_workflow(event: &WorkflowEvent) -> Told {
         WorkflowEvent::Deleted { name }
         | WorkflowEvent::Paused { name }
         | WorkflowEvent::Resumed { name } => of_workflow(name),
+        WorkflowEvent::StartsSkipped(skipped) => of_workflow(&skipped.workflow).and(|data| {
+            let data = data.text("trigger", &skipped.trigger).with("seq", skipped.seq);
+            data.with("count", skipped.count)
+                .text("cause", skipped.cause.name())
+                .text("detail", &skipped.detail)
+        }),
     }
 }
 

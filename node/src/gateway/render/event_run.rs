@@ -25,6 +25,7 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::StepReturned { run, .. }
         | Event::TimeAwaited { run, .. }
         | Event::SignalAwaited { run, .. }
+        | Event::EventAwaited { run, .. }
         | Event::ApprovalAwaited { run, .. }
         | Event::MessageAwaited { run, .. }
         | Event::ApprovalDecided { run, .. }

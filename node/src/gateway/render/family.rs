@@ -76,11 +76,12 @@ pub fn add_work(view: &mut StepView, run: &Run, place: StepIx) {
         }
         Some(Work::Child(child)) => view.child_run_id = Some(child.to_string()),
         Some(Work::Signal(name)) if waits => view.signal = Some(name.to_string()),
+        Some(Work::Event(wait)) if waits => view.event = Some(wait.kind.to_string()),
         Some(Work::Approval(request)) if waits => {
             view.approval_id = Some(ApprovalId(run.id, place).to_string());
             view.request = Some(raw(request));
         }
-        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_)) | None => {}
+        Some(Work::Signal(_) | Work::Approval(_) | Work::Message(_) | Work::Event(_)) | None => {}
     }
 }
 

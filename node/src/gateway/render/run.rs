@@ -110,6 +110,7 @@ impl Shown<'_> {
                 Some(StepCache::Missed(_)) | None => None,
             },
             signal: None,
+            event: None,
             approval_id: None,
             request: None,
         };

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use orc_domain::{
     Assignment, Attempt, Cache, CacheKey, CachedOutput, Component, Conclusion, Concurrency, Definition,
-    DefinitionId, Earlier, Failure, Fan, FanChunk, FanItem, Group, Handlers, Handling, Item, Job, Json,
-    KeptItems, Labels, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry, Role,
-    Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, Started, StartedBy, Step, StepCache,
-    StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, Work, WorkflowRef,
+    DefinitionId, Earlier, EventWait, Failure, Fan, FanChunk, FanItem, Group, Handlers, Handling, Item, Job,
+    Json, KeptItems, Labels, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry,
+    Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, Started, StartedBy, Step,
+    StepCache, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, Work, WorkflowRef,
 };
 use uuid::Uuid;
 
@@ -59,6 +59,8 @@ pub(super) fn definition() -> Definition {
     };
     let kind = StepKind::Emit { kind: "a.b".into(), data: Json::null(), templated: false };
     let emit = StepDef { kind, ..step.clone() };
+    let kind = StepKind::Event { kind: "a.*".into(), filter: Some("true".into()) };
+    let awaits = StepDef { kind, ..step.clone() };
     let delay = StepDef { kind: StepKind::Delay { duration: Duration::from_secs(1) }, ..step.clone() };
     Definition {
         id: DefinitionId([7; 16]),
@@ -67,7 +69,7 @@ pub(super) fn definition() -> Definition {
         steps: vec![step, delay],
         outputs: vec![("out".into(), "1".into())],
         timeout: Duration::from_secs(9),
-        blocks: vec![vec![emit]],
+        blocks: vec![vec![emit, awaits]],
         handlers: Handlers { on_failure: Some(1), on_cancel: None, finally: Some(1) },
         concurrency: Some(Concurrency { group: None, limit: 2, on_conflict: OnConflict::Reject }),
         priority: Priority::High,
@@ -134,6 +136,10 @@ pub(super) fn run() -> Run {
                 work: Some(Box::new(Work::Fan(Fan { total: 9, next: 3, running: 2, ended: 1, failed: 0 }))),
                 stopping: Some(Box::new(StepOutcome::Cancelled("why".into()))),
                 cache: Some(Box::new(StepCache::Missed(CacheKey([3; 16])))),
+                ..Step::pending()
+            },
+            Step {
+                work: Some(Box::new(Work::Event(EventWait { kind: "a.*".into(), since: 300 }))),
                 ..Step::pending()
             },
         ],
