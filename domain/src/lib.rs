@@ -4,6 +4,7 @@
 #![no_std]
 extern crate alloc;
 
+mod about;
 mod answer;
 mod answers;
 mod apply;
