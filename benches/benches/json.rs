@@ -97,6 +97,7 @@ fn run() -> RunView {
         progress: None,
         items: None,
         child_run_id: None,
+        cached_from: None,
         signal: None,
         event: None,
         approval_id: None,

@@ -136,6 +136,17 @@ pub struct StepDef {
     pub heartbeat_timeout: Option<Duration>,
     /// Time from the step's start to its end, over all attempts.
     pub total_timeout: Option<Duration>,
+    /// Its output is kept for later runs, and taken over from earlier ones; of tasks only.
+    pub cache: Option<Cache>,
+}
+
+/// `cache`: when the output of an earlier run counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// An expression; where its value and what the step does are the same, the output is.
+    pub key: Text,
+    /// How old the output may be.
+    pub age_max: Option<Duration>,
 }
 
 impl StepDef {
@@ -160,6 +171,7 @@ impl StepDef {
             compensate: None,
             heartbeat_timeout: None,
             total_timeout: None,
+            cache: None,
         }
     }
 }
@@ -167,8 +179,15 @@ impl StepDef {
 impl StepDef {
     /// Whether a step that needs this one is held back where this one is a condition and false.
     pub fn gates(&self, follower: StepIx) -> bool {
-        let StepKind::Condition { on_false, .. } = &self.kind else { return false };
-        *on_false != OnFalse::Goto(follower)
+        matches!(self.kind, StepKind::Condition { .. }) && self.goes_to() != Some(follower)
+    }
+
+    /// The step that the run goes on with where this one is a condition and false.
+    pub fn goes_to(&self) -> Option<StepIx> {
+        match self.kind {
+            StepKind::Condition { on_false: OnFalse::Goto(place), .. } => Some(place),
+            _ => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cache::CacheKey,
     child::Item,
     definition::Definition,
     ids::{DefinitionId, Json, Labels, Timestamp},
@@ -37,6 +38,13 @@ pub enum Evaluation {
     Values(Vec<Json>),
     /// The run that a `workflow` step starts.
     Child(Box<ChildStart>),
+    /// The task runs, unless an output is kept under the key.
+    Cacheable {
+        /// Of the step, what it does and the value of its `cache.key`.
+        key: CacheKey,
+        /// JSON, if there were templates.
+        config: Option<Json>,
+    },
 }
 
 /// A child run to start.

@@ -5,10 +5,10 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, ClusterConfig, ComponentId, Conclusion, CreateRun, Decision, Definition, EvalPoint, Failure,
-    FanKey, HeldAttempt, Item, Job, Json, Parent, Priority, RegisterComponent, RunId, RunStatus,
-    ScheduleEvent, Session, SessionEnd, SessionId, StateKey, StepIx, StepOutcome, Task, TaskId, Text,
-    Timestamp, Token, WorkflowEvent,
+    ActionName, CacheEvent, ClusterConfig, ComponentId, Conclusion, CreateRun, Decision, Definition,
+    EvalPoint, Failure, FanKey, HeldAttempt, Item, Job, Json, Parent, Priority, RegisterComponent, RunId,
+    RunStatus, ScheduleEvent, Session, SessionEnd, SessionId, StateKey, StepIx, StepOutcome, Task, TaskId,
+    Text, Timestamp, Token, WorkflowEvent,
 };
 
 /// What has happened. Stored: variants are only ever added at the end.
@@ -386,6 +386,8 @@ pub enum Event {
     Workflow(WorkflowEvent),
     /// A schedule changed or came to its turn.
     Schedule(ScheduleEvent),
+    /// A step with a `cache` began or completed.
+    Cache(CacheEvent),
     /// A step waits for an event.
     EventAwaited {
         /// Which run.

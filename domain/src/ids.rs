@@ -106,8 +106,21 @@ pub struct DefinitionId(pub [u8; 16]);
 pub struct IdempotencyKey(pub [u8; 16]);
 
 /// A run; written `run_` and 26 characters of base 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunId(pub Uuid);
+
+/// The order of the bytes, compared as two numbers: most of what a command costs are searches for ids.
+impl Ord for RunId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_u128().cmp(&other.0.as_u128())
+    }
+}
+
+impl PartialOrd for RunId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// A task; a step's task is named after its run and place: `task_…-3`. Ids sort by time, whatever the task is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,8 +134,8 @@ pub enum TaskId {
 impl Ord for TaskId {
     fn cmp(&self, other: &Self) -> Ordering {
         let parts = |id: &TaskId| match id {
-            TaskId::Single(id) => (*id, None),
-            TaskId::Step(run, step) => (run.0, Some(*step)),
+            TaskId::Single(id) => (id.as_u128(), 0),
+            TaskId::Step(run, step) => (run.0.as_u128(), 1 + u32::from(*step)),
         };
         parts(self).cmp(&parts(other))
     }

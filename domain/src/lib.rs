@@ -4,11 +4,13 @@
 #![no_std]
 extern crate alloc;
 
+mod about;
 mod answer;
 mod answers;
 mod apply;
 mod assign;
 mod backlog;
+mod cache;
 mod child;
 mod command;
 mod component;
@@ -42,6 +44,7 @@ mod workflow;
 pub use answer::{Answer, Outcome, Unavailable};
 pub use apply::{Applied, apply};
 pub use backlog::ActionBacklog;
+pub use cache::{CacheEvent, CacheKey, CachedOutput};
 pub use child::{
     CHUNK_ITEMS, Earlier, Fan, FanChunk, FanItem, FanKey, Handling, Item, Job, KeptItems, Parent, Repeat,
     Role,
@@ -50,7 +53,7 @@ pub use command::{Command, Entry, Idempotency, Proposal};
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
 pub use config::{ClusterConfig, ConfigError};
 pub use definition::{
-    Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
+    Cache, Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
 };
 pub use effect::{Effect, outstanding};
 pub use evaluation::{ChildStart, Evaluation};
@@ -72,7 +75,7 @@ pub use request::{
 pub use run::{Conclusion, Failure, Group, Run, RunStatus};
 pub use schedule::{Missed, Overlap, Schedule, ScheduleEvent, ScheduleSpec, SkipCause, Started, Turn};
 pub use state::{AnswerRecord, Journal, Meta, State};
-pub use step::{Decision, EvalPoint, Skip, Step, StepOutcome, StepStatus, Work};
+pub use step::{Decision, EvalPoint, Skip, Step, StepCache, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};
 pub use workflow::{Origin, StartedBy, Workflow, WorkflowEvent, WorkflowRef, WorkflowVersion};

@@ -61,6 +61,14 @@ pub trait Listed {
     }
 }
 
+impl Run {
+    /// The name its workflow is kept under; where it is not kept, the name in the definition.
+    pub fn workflow_name(&self) -> Text {
+        let kept = self.origin.workflow.as_ref().map(|kept| Text::from(kept.name.as_str()));
+        kept.unwrap_or_else(|| self.workflow.clone())
+    }
+}
+
 impl Listed for Run {
     const STATUSES: &'static [&'static str] = &[
         "queued",
@@ -87,8 +95,7 @@ impl Listed for Run {
     }
 
     fn counted_by(&self) -> Facet {
-        let kept = self.origin.workflow.as_ref().map(|kept| Text::from(kept.name.as_str()));
-        Facet::Workflow(kept.unwrap_or_else(|| self.workflow.clone()))
+        Facet::Workflow(self.workflow_name())
     }
 
     fn labels(&self) -> &Labels {

@@ -128,6 +128,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::TasksDeleted(_)
         | Event::EventAwaited { .. }
         | Event::Workflow(_)
+        | Event::Cache(_)
         | Event::Schedule(_) => Vec::new(),
         Event::StepReturned { run, step, .. } => {
             vec![FollowUp::AfterTask { task: TaskId::Step(*run, *step), completed: true }]
@@ -238,6 +239,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::TasksDeleted(_)
         | Event::EventAwaited { .. }
         | Event::Workflow(_)
+        | Event::Cache(_)
         | Event::Schedule(_) => None,
     }
 }

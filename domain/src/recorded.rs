@@ -77,6 +77,7 @@ impl Recorded {
             | Event::RunConcluding { .. }
             | Event::HandlerEnded { .. }
             | Event::HandlersDropped { .. }
+            | Event::Cache(_)
             | Event::Configured(_)
             | Event::TaskDeadLettered { .. }
             | Event::DeadTaskRequeued { .. }

@@ -123,9 +123,10 @@ pub struct Group {
 impl Run {
     /// Whether a condition of these steps was false and has the run go on at this place.
     pub fn goes_to(&self, place: StepIx, steps: &[StepDef]) -> bool {
-        let goes = |def: &StepDef| matches!(&def.kind, StepKind::Condition { on_false: OnFalse::Goto(target), .. } if *target == place);
         let mut defined = steps.iter().zip(&self.steps);
-        defined.any(|(def, step)| goes(def) && step.status == StepStatus::Completed && step.is_false())
+        defined.any(|(def, step)| {
+            def.goes_to() == Some(place) && step.status == StepStatus::Completed && step.is_false()
+        })
     }
 
     /// A run as it is accepted.

@@ -13,6 +13,7 @@ use crate::{
     answer::Answer,
     answers::Answers,
     backlog::ActionBacklog,
+    cache::{CacheKey, CachedOutput},
     child::{FanChunk, FanKey},
     command::Idempotency,
     component::Component,
@@ -57,6 +58,8 @@ pub struct State {
     pub workflow_versions: Table<(WorkflowName, u64), WorkflowVersion>,
     /// Schedules.
     pub schedules: Table<ScheduleId, Schedule>,
+    /// Outputs kept for later runs.
+    pub outputs: Table<CacheKey, CachedOutput>,
     /// Events and answers since the last drain.
     pub journal: Journal,
     /// The dead-letter list: tasks of their own that gave up.
@@ -204,6 +207,7 @@ impl State {
             + self.workflows.waiting()
             + self.workflow_versions.waiting()
             + self.schedules.waiting()
+            + self.outputs.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

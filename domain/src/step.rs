@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cache::CacheKey,
     child::Fan,
     following::EventWait,
     ids::{Json, RunId, StepIx, Text, Timestamp},
@@ -39,6 +40,8 @@ pub struct Step {
     pub stopping: Option<Box<StepOutcome>>,
     /// The latest attempts, oldest first, once it has ended; its task has them before.
     pub history: Vec<Attempt>,
+    /// What its `cache` has led to.
+    pub cache: Option<Box<StepCache>>,
 }
 
 impl Step {
@@ -92,8 +95,18 @@ impl Step {
             work: None,
             stopping: None,
             history: Vec::new(),
+            cache: None,
         }
     }
+}
+
+/// What the `cache` of a step has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepCache {
+    /// Its output is kept under this key, once there is one.
+    Missed(CacheKey),
+    /// It took over the output that this run yielded.
+    Hit(RunId),
 }
 
 /// What a condition or `if` said.

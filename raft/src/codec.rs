@@ -8,8 +8,8 @@ mod golden;
 mod mirror;
 
 use orc_domain::{
-    Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Schedule, Task, VersionRecord,
-    Workflow, WorkflowVersion,
+    CachedOutput, Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Schedule, Task,
+    VersionRecord, Workflow, WorkflowVersion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -60,6 +60,8 @@ pub enum Kind {
     WorkflowVersion = 19,
     /// A schedule.
     Schedule = 20,
+    /// An output kept for later runs.
+    Output = 21,
 }
 
 /// Why stored bytes cannot be read.
@@ -139,6 +141,7 @@ stored! {
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
     AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
     Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
+    CachedOutput => Output,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

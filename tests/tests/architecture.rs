@@ -123,6 +123,25 @@ fn no_file_names_a_folder_of_one_machine() {
 }
 
 #[test]
+fn every_test_that_the_docs_name_is_there() {
+    let sources: Vec<File> = rust_files();
+    let is_there = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}(")));
+    let docs = text_files().into_iter().filter(|file| file.path.starts_with("docs/semantics-"));
+    let mut named = 0;
+    let missing = over(docs, |file| {
+        let names = rules::test_names(&file.text);
+        named += names.len();
+        names
+            .into_iter()
+            .filter(|name| !is_there(name))
+            .map(|name| format!(" no test is called {name}"))
+            .collect()
+    });
+    assert_none(&missing);
+    assert!(named > 100, "only {named} names were found");
+}
+
+#[test]
 fn the_tree_is_seen() {
     let paths: Vec<String> = text_files().into_iter().map(|file| file.path).collect();
     for expected in ["Cargo.toml", "domain/src/lib.rs", "tests/tests/architecture.rs", ".config/nextest.toml"]
@@ -132,7 +151,7 @@ fn the_tree_is_seen() {
 }
 
 /// Every finding of `check`, each with its file.
-fn over(files: impl IntoIterator<Item = File>, check: impl Fn(&File) -> Vec<String>) -> Vec<String> {
+fn over(files: impl IntoIterator<Item = File>, mut check: impl FnMut(&File) -> Vec<String>) -> Vec<String> {
     let with_path =
         |file: File| check(&file).into_iter().map(move |finding| format!("{}:{finding}", file.path));
     files.into_iter().flat_map(with_path).collect()

@@ -2,8 +2,9 @@
 //! Order: `if`, then the condition or the templates of the config.
 
 use cel::Value as Cel;
-use orc_domain::{Decision, EvalPoint, Evaluation, Json, StepIx, StepKind, Text, Timestamp};
+use orc_domain::{CacheKey, Decision, EvalPoint, Evaluation, Json, StepIx, StepKind, Text, Timestamp};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::{
     RESULT_BYTES_MAX, cache,
@@ -59,6 +60,13 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
         }
     }
     let mut filling = Filling { scope: &scope, bytes: 0 };
+    if let (Some(wanted), StepKind::Task { action, config, templated }) = (&step.cache, &step.kind) {
+        let key = filling.fill(&Json::from(Value::from(&*wanted.key).to_string()))?;
+        let workflow = family.runs[family.runs.len() - 1].workflow_name();
+        let key = cache_key(&[&workflow, &step.id, action, config.as_str(), key.as_str()]);
+        let config = if *templated { Some(filling.fill(config)?) } else { None };
+        return Ok(Evaluation::Cacheable { key, config }.into());
+    }
     Ok(match &step.kind {
         StepKind::Condition { expression, .. } => Evaluation::Condition(decide(&scope, expression)?).into(),
         StepKind::Task { config: template, templated: true, .. }
@@ -89,6 +97,17 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
         | StepKind::Message { .. }
         | StepKind::Emit { .. } => Evaluation::Proceed { config: None }.into(),
     })
+}
+
+/// The same parts make the same key, in every run and on every node.
+fn cache_key(parts: &[&str]) -> CacheKey {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    CacheKey(std::array::from_fn(|place| digest[place]))
 }
 
 /// Fills templates in, and stops early where thousands of them would each bring a large value.

@@ -281,6 +281,9 @@ pub struct StepView {
     /// The run that does its work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child_run_id: Option<String>,
+    /// The run whose output it took over, by its `cache`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<String>,
     /// The name of the signal it awaits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,

@@ -5,7 +5,8 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use super::{child, run::make_room, set_state};
 use crate::{
-    child::{Item, Role},
+    cache::{CacheEvent, CacheKey, CachedOutput},
+    child::{Item, Repeat, Role},
     definition::{Definition, StepDef, StepKind},
     evaluation::ChildStart,
     event::Event,
@@ -26,6 +27,7 @@ pub(super) enum Given<'a> {
     Until(Timestamp),
     Values(&'a [Json]),
     Child(&'a ChildStart),
+    Cacheable(CacheKey, Option<&'a Json>),
 }
 
 /// A step on its turn.
@@ -60,7 +62,7 @@ impl<'a> Turn<'a> {
             | StepKind::Signal { .. }
             | StepKind::Event { .. } => false,
         };
-        if evaluates || step.only_if.is_some() {
+        if evaluates || step.only_if.is_some() || step.cache.is_some() {
             return vec![self.await_evaluation()];
         }
         self.proceed(&Given::Config(None)).expect("a step without expressions needs nothing")
@@ -87,6 +89,7 @@ impl<'a> Turn<'a> {
                 vec![self.ended(StepOutcome::Completed(Json::null()))]
             }
             (StepKind::Task { .. }, Given::Config(config)) => vec![self.started(config.cloned())],
+            (StepKind::Task { .. }, Given::Cacheable(key, config)) => self.look_up(*key, *config),
             (StepKind::Delay { .. }, Given::Config(_)) => vec![self.started(None)],
             (StepKind::Until { .. }, Given::Until(until)) => {
                 vec![self.started(None), Event::TimeAwaited { run, step, until: *until }]
@@ -135,6 +138,28 @@ impl<'a> Turn<'a> {
                 _,
             ) => return None,
         })
+    }
+
+    /// Takes over the output that is kept under a key, or starts the task that will yield one.
+    fn look_up(self, key: CacheKey, config: Option<&Json>) -> Vec<Event> {
+        let (run, step) = (self.run.id, self.place);
+        let age_max = self.step().cache.as_ref().and_then(|cache| cache.age_max);
+        let young =
+            |kept: &&CachedOutput| age_max.is_none_or(|max| self.state.meta.now.since(kept.at) <= max);
+        let found = self.state.outputs.get(&key).filter(young).filter(|_| !self.is_done_again());
+        let Some(kept) = found else {
+            let missed = Event::Cache(CacheEvent::Missed { run, step, key });
+            return vec![self.started(config.cloned()), missed];
+        };
+        let hit = Event::Cache(CacheEvent::Hit { run, step, from: kept.run });
+        [vec![hit], child::finished(self.state, self.run, step, kept.output.clone())].concat()
+    }
+
+    /// Somebody asked for all of it anew.
+    fn is_done_again(&self) -> bool {
+        let above = |run: &&'a Run| self.state.runs.get(&run.parent.as_ref()?.run);
+        core::iter::successors(Some(self.run), above)
+            .any(|run| run.earlier.is_some_and(|earlier| earlier.how == Repeat::Rerun))
     }
 
     fn child(self, start: &ChildStart, detach: bool) -> Vec<Event> {

@@ -243,7 +243,8 @@ pub(super) fn record_evaluation(
             | Evaluation::Items(_)
             | Evaluation::Until(_)
             | Evaluation::Values(_)
-            | Evaluation::Child(_) => Err(not_awaited),
+            | Evaluation::Child(_)
+            | Evaluation::Cacheable { .. } => Err(not_awaited),
         },
         EvalPoint::Step(place) | EvalPoint::StepOutputs(place) => {
             let step = run.steps.get(usize::from(place));
@@ -274,7 +275,8 @@ fn outputs_known(turn: Turn<'_>, evaluation: &Evaluation) -> Option<Vec<Event>> 
         | Evaluation::Items(_)
         | Evaluation::Until(_)
         | Evaluation::Values(_)
-        | Evaluation::Child(_) => return None,
+        | Evaluation::Child(_)
+        | Evaluation::Cacheable { .. } => return None,
     }])
 }
 
@@ -308,6 +310,7 @@ fn evaluated(turn: Turn<'_>, evaluation: &Evaluation) -> Option<Vec<Event>> {
         (Evaluation::Until(until), _) => Given::Until(*until),
         (Evaluation::Values(values), _) => Given::Values(values),
         (Evaluation::Child(start), _) => Given::Child(start),
+        (Evaluation::Cacheable { key, config }, _) => Given::Cacheable(*key, config.as_ref()),
     };
     if turn.run.error.is_some() && !asks_anyway(turn.step()) {
         let reason = Text::from(RUN_FAILED);

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::{Decided, child};
 use crate::{
+    cache::CacheEvent,
     child::mix,
     component::HeldAttempt,
     definition::Retry,
@@ -15,7 +16,7 @@ use crate::{
     request::{Dependency, NewTask},
     run::Failure,
     state::State,
-    step::StepOutcome,
+    step::{StepCache, StepOutcome},
     task::{Task, TaskStatus},
 };
 
@@ -134,7 +135,13 @@ fn current(state: &State, id: TaskId, token: Token) -> Result<&Task, Rejection> 
 pub(super) fn complete(state: &State, id: TaskId, token: Token, output: &Json) -> Decided {
     let task = current(state, id, token)?;
     Ok(match (&task.cancel, id.step().and_then(|(run, step)| Some((state.runs.get(&run)?, step)))) {
-        (None, Some((run, step))) => child::finished(state, run, step, output.clone()),
+        (None, Some((run, step))) => {
+            let mut events = child::finished(state, run, step, output.clone());
+            if let Some(StepCache::Missed(key)) = run.steps[usize::from(step)].cache.as_deref() {
+                events.push(Event::Cache(CacheEvent::Kept { run: run.id, step, key: *key }));
+            }
+            events
+        }
         (None, None) => vec![ended(id, StepOutcome::Completed(output.clone()))],
         (Some(cancel), _) => vec![ended(id, StepOutcome::Cancelled(cancel.reason.clone()))],
     })

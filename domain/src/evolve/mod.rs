@@ -147,6 +147,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::Workflow(WorkflowEvent::Deleted { name }) => state.drop_workflow(name),
         Event::Workflow(WorkflowEvent::Paused { name }) => workflow::paused(state, name, true),
         Event::Workflow(WorkflowEvent::Resumed { name }) => workflow::paused(state, name, false),
+        Event::Cache(event) => run::cache_changed(state, event),
         Event::Schedule(ScheduleEvent::Set(spec)) => schedule::set(state, spec),
         Event::Schedule(ScheduleEvent::Deleted { schedule }) => state.drop_schedule(schedule),
         Event::Schedule(ScheduleEvent::Paused { schedule }) => schedule::paused(state, schedule, true),

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 
 use crate::{
+    cache::{CacheKey, CachedOutput},
     component::Component,
     ids::{ComponentId, DefinitionId, RunId, StepIx, TaskId},
     indexes::RunEntries,
@@ -135,6 +136,23 @@ impl State {
         self.drop_dead(&dead.task);
         self.indexes.add_dead(&dead);
         self.dead.insert(dead.task, dead);
+    }
+
+    /// Keeps an output; the oldest ones leave where there is no room.
+    pub(super) fn keep_output(&mut self, key: CacheKey, kept: CachedOutput) {
+        self.drop_output(&key);
+        self.indexes.outputs.add(key, &kept);
+        self.outputs.insert(key, kept);
+        while let Some(oldest) = self.indexes.outputs.oldest_too_many() {
+            self.drop_output(&oldest);
+        }
+    }
+
+    fn drop_output(&mut self, key: &CacheKey) {
+        if let Some(kept) = self.outputs.get(key) {
+            self.indexes.outputs.remove(*key, kept);
+            self.outputs.remove(key);
+        }
     }
 
     pub(super) fn drop_dead(&mut self, id: &TaskId) {

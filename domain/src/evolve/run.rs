@@ -1,9 +1,10 @@
 //! Facts about runs and steps, written.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use super::child;
 use crate::{
+    cache::{CacheEvent, CachedOutput},
     child::Role,
     definition::{OnFalse, StepDef, StepKind},
     event::Event,
@@ -11,7 +12,7 @@ use crate::{
     request::CreateRun,
     run::{Failure, Run, RunStatus},
     state::State,
-    step::{EvalPoint, Step, StepOutcome, StepStatus},
+    step::{EvalPoint, Step, StepCache, StepOutcome, StepStatus},
     task::Task,
 };
 
@@ -173,6 +174,30 @@ pub(super) fn step_started(state: &mut State, id: RunId, place: StepIx, config: 
     });
     if let Some(task) = task {
         state.add_task(task);
+    }
+}
+
+pub(super) fn cache_changed(state: &mut State, event: &CacheEvent) {
+    let (id, place) = event.step();
+    match event {
+        CacheEvent::Missed { key, .. } => {
+            state.change_step(id, place, |step| step.cache = Some(Box::new(StepCache::Missed(*key))));
+        }
+        CacheEvent::Hit { from, .. } => {
+            let now = state.meta.now;
+            state.change_step(id, place, |step| {
+                become_step(step, StepStatus::Running);
+                step.started_at = Some(now);
+                step.cache = Some(Box::new(StepCache::Hit(*from)));
+            });
+        }
+        CacheEvent::Kept { key, .. } => {
+            let step = state.runs.get(&id).map(|run| &run.steps[usize::from(place)]);
+            if let Some(output) = step.and_then(|step| step.output.clone()) {
+                let (at, rev) = (state.meta.now, state.meta.rev);
+                state.keep_output(*key, CachedOutput { output, run: id, at, rev });
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod entries;
+mod outputs;
 mod schedules;
 mod stuck;
 
@@ -14,6 +15,7 @@ use core::{cmp::Reverse, time::Duration};
 
 use admission::Admission;
 pub(crate) use entries::RunEntries;
+use outputs::Outputs;
 pub(crate) use stuck::stuck;
 
 use crate::{
@@ -58,6 +60,7 @@ pub(crate) struct Indexes {
     pub(crate) backlog: Backlog,
     pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
     schedules_ready: BTreeSet<ScheduleId>,
+    pub(crate) outputs: Outputs,
 }
 
 /// How much there is of what.
@@ -103,6 +106,7 @@ impl Indexes {
             indexes.add_component(component);
         }
         state.dead.iter().for_each(|(_, dead)| indexes.add_dead(dead));
+        state.outputs.iter().for_each(|(key, kept)| indexes.outputs.add(*key, kept));
         for (_, workflow) in state.workflows.iter() {
             indexes.use_definition(workflow.definition);
         }

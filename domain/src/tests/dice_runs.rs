@@ -51,6 +51,9 @@ fn random_steps(dice: &mut Dice, count: StepIx, blocks: BlockIx) -> Vec<StepDef>
             1 => Some("always()".into()),
             _ => None,
         };
+        if matches!(step.kind, StepKind::Task { .. }) && dice.chance(15) {
+            step.cache = Some(Cache { key: "k".into(), age_max: None });
+        }
         if dice.chance(15) {
             step.outputs = vec![("x".into(), "output".into())];
         }
@@ -125,6 +128,9 @@ pub(super) fn random_evaluation(dice: &mut Dice, state: &State, id: RunId, point
             Evaluation::Skip(Decision { value: false, ..decision })
         }
         StepKind::Condition { .. } => Evaluation::Condition(decision),
+        StepKind::Task { .. } if step.cache.is_some() => {
+            Evaluation::Cacheable { key: CacheKey([dice.roll(20) as u8; 16]), config: None }
+        }
         StepKind::ForEach { key, .. } => {
             let count = if dice.chance(2) { 130 } else { dice.roll(6) };
             let item = |number: u64| {

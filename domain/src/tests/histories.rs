@@ -35,9 +35,10 @@ fn rows(state: &State) -> String {
     let dead = state.dead.iter().collect::<Vec<_>>();
     let definitions = state.definitions.iter().map(|(id, _)| *id).collect::<Vec<_>>();
     let kept = (state.workflows.iter().collect::<Vec<_>>(), state.schedules.iter().collect::<Vec<_>>());
+    let outputs = state.outputs.iter().collect::<Vec<_>>();
     let Meta { seq, token, paused_actions, stuck, .. } = &state.meta;
     format!(
-        "{tables:?} {more:?} {kept:?} {fans:?} {definitions:?} {dead:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
+        "{tables:?} {more:?} {kept:?} {fans:?} {definitions:?} {dead:?} {outputs:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
     )
 }
 

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod backlog;
+mod cache;
 mod children;
 mod components;
 mod dead;

@@ -16,6 +16,7 @@ pub(super) struct Store {
     dead: BTreeMap<TaskId, Arc<DeadTask>>,
     workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
     schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
+    outputs: BTreeMap<CacheKey, Arc<CachedOutput>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -52,6 +53,7 @@ impl Store {
         write(&mut self.workflows, &mut state.workflows);
         state.workflow_versions.drain();
         write(&mut self.schedules, &mut state.schedules);
+        write(&mut self.outputs, &mut state.outputs);
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
         self.meta = state.meta.clone();
@@ -68,6 +70,7 @@ impl Store {
         restore(&self.dead, &mut state.dead);
         restore(&self.workflows, &mut state.workflows);
         restore(&self.schedules, &mut state.schedules);
+        restore(&self.outputs, &mut state.outputs);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

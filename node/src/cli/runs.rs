@@ -118,18 +118,8 @@ pub struct FilterArgs {
     /// Only runs of these workflows, separated by commas
     #[arg(long)]
     workflow: Option<String>,
-    /// Only runs with one of these labels, separated by commas; given again, one of those too
-    #[arg(long, value_name = "NAME:VALUE")]
-    label: Vec<String>,
-    /// Only what was created since: a duration before now, or a time
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
-    /// Only what was created before: a duration before now, or a time
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
-    /// Only runs with this text in their id or workflow
-    #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
+    #[command(flatten)]
+    sought: values::Sought,
 }
 
 impl FilterArgs {
@@ -138,10 +128,10 @@ impl FilterArgs {
         RunFilter {
             status: self.status.clone(),
             workflow: self.workflow.clone(),
-            label: Some(self.label.join(";")).filter(|text| !text.is_empty()),
-            since: self.since.clone(),
-            until: self.until.clone(),
-            q: self.search.clone(),
+            label: self.sought.labels(),
+            since: self.sought.since.clone(),
+            until: self.sought.until.clone(),
+            q: self.sought.search.clone(),
         }
     }
 }

@@ -149,18 +149,8 @@ pub struct ListArgs {
     /// Goes on where a page ended, with the same filters
     #[arg(long)]
     cursor: Option<String>,
-    /// Only tasks with one of these labels, separated by commas; given again, one of those too
-    #[arg(long, value_name = "NAME:VALUE")]
-    label: Vec<String>,
-    /// Only what was created since: a duration before now, or a time
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
-    /// Only what was created before: a duration before now, or a time
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
-    /// Only tasks with this text in their id, name or action
-    #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
+    #[command(flatten)]
+    sought: values::Sought,
     /// The order: -createdAt, createdAt, -endedAt or endedAt
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
     sort: Option<String>,
@@ -285,10 +275,10 @@ async fn list(out: &Out, client: &Client, args: ListArgs) -> Result<(), Failure>
         run_id: args.run,
         limit: Some(args.limit),
         cursor: args.cursor,
-        label: Some(args.label.join(";")).filter(|text| !text.is_empty()),
-        since: args.since,
-        until: args.until,
-        q: args.search,
+        label: args.sought.labels(),
+        since: args.sought.since,
+        until: args.sought.until,
+        q: args.sought.search,
         sort: args.sort,
         fields: None,
     };

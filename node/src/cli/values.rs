@@ -7,11 +7,36 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use clap::Args;
 use orc_client::wire::{ItemCounts, Priority, Raw, Timestamp, When};
 use serde_json::{Map, Value};
 
 use super::{Failure, Out};
 use crate::definition::duration::{format_duration, parse_duration};
+
+/// What lists of runs and of tasks can be searched by.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct Sought {
+    /// Only with one of these labels, separated by commas; given again, one of those too
+    #[arg(long, value_name = "NAME:VALUE")]
+    label: Vec<String>,
+    /// Only what was created since: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only what was created before: a duration before now, or a time
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Only with this text in the id, or in the name of what it is about
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+}
+
+impl Sought {
+    /// As the query has them.
+    pub fn labels(&self) -> Option<String> {
+        Some(self.label.join(";")).filter(|text| !text.is_empty())
+    }
+}
 
 /// A duration of a flag.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

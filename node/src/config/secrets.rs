@@ -15,7 +15,21 @@ const REDACTED_MIN: usize = 4;
 
 /// Secrets by name.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secrets(BTreeMap<String, String>);
+pub struct Secrets(BTreeMap<String, Secret>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Secret {
+    value: String,
+    /// As it stands between the quotes of a JSON text.
+    escaped: String,
+}
+
+impl Secret {
+    fn new(value: String) -> Secret {
+        let quoted = Value::from(value.as_str()).to_string();
+        Secret { value, escaped: quoted[1..quoted.len() - 1].to_owned() }
+    }
+}
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,13 +63,13 @@ impl Secrets {
         secrets.extend(
             variables.filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value))),
         );
-        Ok(Secrets(secrets))
+        Ok(Secrets(secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()))
     }
 
     /// A text without the values of secrets; short ones are too common to be looked for.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
-        for value in self.0.values().filter(|value| value.len() >= REDACTED_MIN) {
+        for Secret { value, .. } in self.looked_for() {
             if text.contains(value.as_str()) {
                 text = Cow::Owned(text.replace(value.as_str(), "***"));
             }
@@ -65,16 +79,16 @@ impl Secrets {
 
     /// A JSON text without the values of secrets in its strings.
     pub fn redact_json(&self, json: &str) -> Json {
-        let escaped = |value: &String| Value::from(value.as_str()).to_string();
-        let is_there = |value: &String| {
-            let escaped = escaped(value);
-            value.len() >= REDACTED_MIN && json.contains(&escaped[1..escaped.len() - 1])
-        };
         // Parsed only where it has to be: results are on the way of every task.
-        let parsed = self.0.values().any(is_there).then(|| serde_json::from_str(json));
+        let is_there = self.looked_for().any(|secret| json.contains(&secret.escaped));
+        let parsed = is_there.then(|| serde_json::from_str(json));
         let Some(Ok(mut parsed)) = parsed else { return Json::from(json) };
         self.redact_strings(&mut parsed);
         Json::from(parsed.to_string())
+    }
+
+    fn looked_for(&self) -> impl Iterator<Item = &Secret> {
+        self.0.values().filter(|secret| secret.value.len() >= REDACTED_MIN)
     }
 
     fn redact_strings(&self, value: &mut Value) {
@@ -88,7 +102,7 @@ impl Secrets {
 
     /// The value of a secret.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|secret| secret.value.as_str())
     }
 }
 

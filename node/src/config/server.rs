@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use orc_domain::{ClusterConfig, NodeId};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{ConfigErrors, Layers, Preset, merge_cluster_config};
 use crate::{
@@ -267,7 +268,7 @@ impl Reader<'_> {
             return (PathBuf::from(folder), false);
         }
         if preset == Preset::Testing {
-            return (std::env::temp_dir().join(format!("orc-testing-{}", std::process::id())), true);
+            return (std::env::temp_dir().join(format!("orc-testing-{}", Uuid::now_v7().simple())), true);
         }
         if self.layers.get("data-dir").is_none() {
             self.errors

@@ -54,7 +54,9 @@ fn block(out: &mut String, how: Drawing, steps: &[StepOutline<'_>], (prefix, dep
             }
             Drawing::Text => {
                 let after = if step.needs.is_empty() { "" } else { "  after " };
-                writeln!(out, "{indent}{}  ({}){after}{}", step.id, step.kind, step.needs.join(", ")).ok();
+                let goto = step.goto.map_or_else(String::new, |goto| format!(", else to {goto}"));
+                let needs = step.needs.join(", ");
+                writeln!(out, "{indent}{}  ({}){after}{needs}{goto}", step.id, step.kind).ok();
             }
         }
         for (word, inner) in [("each", &step.each), ("compensate", &step.compensate)] {
@@ -76,6 +78,15 @@ fn block(out: &mut String, how: Drawing, steps: &[StepOutline<'_>], (prefix, dep
     for (place, step) in steps.iter().enumerate() {
         for need in &step.step.needs {
             writeln!(out, "{indent}{prefix}{need} {} {prefix}{place}{}", arrow.0, arrow.1).ok();
+        }
+        if let Some(target) = step.step.goes_to() {
+            match how {
+                Drawing::Mermaid => writeln!(out, "{indent}{prefix}{place} -->|false| {prefix}{target}").ok(),
+                Drawing::Dot => {
+                    writeln!(out, "{indent}{prefix}{place} -> {prefix}{target} [label=false];").ok()
+                }
+                Drawing::Text => None,
+            };
         }
     }
 }
@@ -130,6 +141,17 @@ fn shape(kind: &StepKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::definition::Compiler;
+
+    #[test]
+    fn an_edge_shows_where_a_false_condition_goes() {
+        let text = "name: G\nsteps:\n- { id: a, condition: 'true', onFalse: { goto: c } }\n- { id: b }\n- { id: c }\n";
+        let config = orc_domain::ClusterConfig::default();
+        let definition = Compiler::new(&config).text(text).expect("it compiles").definition;
+        assert!(draw(&definition, Drawing::Mermaid).contains("\n  s0 -->|false| s2\n"));
+        assert!(draw(&definition, Drawing::Dot).contains("s0 -> s2 [label=false];"));
+        let text = "a  (condition), else to c\nb  (task)  after a\nc  (task)  after b\n";
+        assert_eq!(draw(&definition, Drawing::Text), text);
+    }
 
     #[test]
     fn a_graph_is_drawn_in_each_form() {

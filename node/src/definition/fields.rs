@@ -70,10 +70,9 @@ impl Form {
 }
 
 const COMMON: [&str; 7] = ["id", "name", "type", "description", "needs", "if", "foreach"];
-const OF_WORK: [&str; 7] =
-    ["timeout", "queueTimeout", "heartbeatTimeout", "totalTimeout", "retry", "labels", "priority"];
+const OF_WORK: [&str; 8] =
+    ["timeout", "queueTimeout", "heartbeatTimeout", "totalTimeout", "retry", "labels", "priority", "cache"];
 const OF_YIELDING: [&str; 3] = ["continueOnError", "outputs", "compensate"];
-const LATER: [&str; 1] = ["cache"];
 /// The words of `type`, a form's own word first.
 const TYPES: [(&str, Form); 15] = [
     ("task", Form::Task),
@@ -149,7 +148,7 @@ fn type_of(reader: &mut Reader<'_>, node: &Node) -> Option<Form> {
     None
 }
 
-/// Fields that no step has, fields of later versions, and fields of other forms, each with its own sentence.
+/// Fields that no step has, and fields of other forms, each with its own sentence.
 pub(super) fn check_fields(reader: &mut Reader<'_>, node: &Node, form: Form) {
     let foreach = node.get("foreach").is_some();
     let own = |key: &str| {
@@ -166,9 +165,7 @@ pub(super) fn check_fields(reader: &mut Reader<'_>, node: &Node, form: Form) {
         .collect();
     for entry in node.entries().unwrap_or_default().iter().filter(|entry| !own(&entry.key)) {
         let key = entry.key.as_str();
-        if LATER.contains(&key) {
-            reader.report.at_key(entry, code::NOT_SUPPORTED, format!("`{key}` is not supported yet"));
-        } else if all.contains(&key) {
+        if all.contains(&key) {
             let message = format!("`{key}` does not apply to a step of type `{}`", form.word());
             reader.report.at_key(entry, code::CONFLICT, message);
             if form == Form::Parallel && OF_WORK.contains(&key) {

@@ -1,7 +1,7 @@
 //! What each form of a step does; here tasks, scripts, HTTP calls, conditions and groups.
 //! Knows the fields of one form at a time, not the steps around it.
 
-use orc_domain::{ActionName, Json, OnFalse, StepKind, Text};
+use orc_domain::{ActionName, Cache, Json, OnFalse, StepKind, Text};
 use serde_json::{Map, Value as JsonValue};
 
 use super::{
@@ -27,6 +27,7 @@ pub(super) fn read_body<'n>(
     defaults: &Defaults,
     options: &mut Options,
 ) -> Body<'n> {
+    options.cache = node.get("cache").filter(|_| form.is_work()).and_then(|cache| read_cache(reader, cache));
     match form {
         Form::Task => Body::Single(task(reader, node, defaults, options)),
         Form::Run => Body::Single(run(reader, node, defaults)),
@@ -41,6 +42,17 @@ pub(super) fn read_body<'n>(
         Form::Message => Body::Single(call::message(reader, node, options)),
         Form::Emit => Body::Single(call::emit(reader, node)),
     }
+}
+
+/// When the output of an earlier run counts.
+fn read_cache(reader: &mut Reader<'_>, node: &Node) -> Option<Cache> {
+    if !reader.fields(node, "`cache`", &["key", "maxAge"], &[]) {
+        return None;
+    }
+    let key = reader.needed(node, "key", "`cache`")?;
+    reader.templates(key);
+    let key = Text::from(reader.text(key, "`key`")?);
+    Some(Cache { key, age_max: reader.time_limit(node, "maxAge") })
 }
 
 fn task(reader: &mut Reader<'_>, node: &Node, defaults: &Defaults, options: &mut Options) -> StepKind {

@@ -226,6 +226,7 @@ impl<'n> List<'n> {
                     limit: draft.options.limit,
                     outputs: draft.outputs,
                     compensate: draft.options.compensate,
+                    cache: draft.options.cache,
                 }
             })
             .collect()

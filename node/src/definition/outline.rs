@@ -18,6 +18,9 @@ pub struct StepOutline<'d> {
     pub kind: &'static str,
     /// The ids of the steps before it.
     pub needs: Vec<&'d str>,
+    /// The id of the step that a false condition goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goto: Option<&'d str>,
     /// What a `foreach` does with each item.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub each: Vec<StepOutline<'d>>,
@@ -48,6 +51,7 @@ fn block<'d>(definition: &'d Definition, place: BlockIx) -> Vec<StepOutline<'d>>
         let StepDef { id, name, needs, kind, compensate, .. } = step;
         let each = if let StepKind::ForEach { block, .. } = kind { Some(*block) } else { None };
         let inside = |place: Option<BlockIx>| place.map(|place| block(definition, place)).unwrap_or_default();
+        let goto = step.goes_to().and_then(|place| steps.get(usize::from(place))).map(|step| &*step.id);
         StepOutline {
             id,
             name,
@@ -57,6 +61,7 @@ fn block<'d>(definition: &'d Definition, place: BlockIx) -> Vec<StepOutline<'d>>
                 .filter_map(|need| steps.get(usize::from(*need)))
                 .map(|step| &*step.id)
                 .collect(),
+            goto,
             each: inside(each),
             compensate: inside(*compensate),
             step,

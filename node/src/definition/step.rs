@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use orc_domain::{BlockIx, Labels, Priority, Retry, StepKind, Text};
+use orc_domain::{BlockIx, Cache, Labels, Priority, Retry, StepKind, Text};
 
 use super::{
     error::code,
@@ -54,7 +54,7 @@ impl<'n> Draft<'n> {
             uses,
             goto: self.goto,
         };
-        let options = Options { limit: fan.limit, ..self.options };
+        let options = Options { limit: fan.limit, cache: None, ..self.options };
         Draft { body: Body::Single(fan.kind), options, each: Some(Box::new(each)), goto: None, ..self }
     }
 }
@@ -82,6 +82,8 @@ pub(super) struct Options {
     pub(super) limit: Option<Duration>,
     /// The block that undoes it.
     pub(super) compensate: Option<BlockIx>,
+    /// When the output of an earlier run counts.
+    pub(super) cache: Option<Cache>,
 }
 
 /// What a workflow says of all its steps.
@@ -310,5 +312,6 @@ fn read_options(reader: &mut Reader<'_>, node: &Node, form: Form, defaults: &Def
         priority: reader.priority(node),
         limit: timeout.filter(|_| !form.is_work()),
         compensate: None,
+        cache: None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use orc_domain::{ClusterConfig, OnFalse, Priority, StepDef, StepKind};
+use orc_domain::{Cache, ClusterConfig, OnFalse, Priority, StepDef, StepKind};
 use serde_json::{Value, json};
 
 use super::{Compiled, Compiler, DefinitionErrors, Mode};
@@ -145,6 +145,17 @@ fn a_false_condition_goes_to_a_later_step() {
     );
     let condition = StepKind::Condition { expression: "inputs.x".into(), on_false: OnFalse::Goto(3) };
     assert_eq!(all[0].kind, condition);
+}
+
+#[test]
+fn a_task_says_when_an_earlier_output_counts() {
+    let all = steps(
+        "- { id: a, run: make, cache: { key: 'v1-${{ inputs.sha }}', maxAge: 7d } }\n\
+         - { id: b, foreach: { items: inputs.rows, as: row }, cache: { key: '${{ row }}' } }\n",
+    );
+    let week = Some(Duration::from_secs(7 * 86_400));
+    assert_eq!(all[0].cache, Some(Cache { key: "v1-${{ inputs.sha }}".into(), age_max: week }));
+    assert_eq!(all[1].cache, None, "each item has it, not all of them together");
 }
 
 #[test]

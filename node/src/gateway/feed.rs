@@ -14,10 +14,7 @@ use super::{
     Gateway,
     names::KnownNames,
     problem::Refusal,
-    render::{
-        event::{envelope, kind},
-        event_run::run_of,
-    },
+    render::event::{envelope, kind},
     reply::Answered,
     sse,
 };
@@ -49,7 +46,7 @@ impl Wanted {
         if !self.types.is_empty() && !self.types.iter().any(|pattern| pattern.matches(kind(event))) {
             return false;
         }
-        match (self.run, run_of(event), &self.key, event) {
+        match (self.run, event.run(), &self.key, event) {
             (Some(run), Some(of), _, _) => run == of,
             (_, _, Some(pattern), Event::StateChanged { key, .. }) => pattern.matches(key.as_str()),
             (run, _, key, _) => !self.types.is_empty() || (run.is_none() && key.is_none()),

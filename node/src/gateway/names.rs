@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use orc_domain::{BlockIx, Definition, Recorded, RunId, StepIx};
 
-use super::{
-    Gateway,
-    render::{event::Names, event_run::run_of},
-};
+use super::{Gateway, render::event::Names};
 
 /// Runs whose definitions are remembered.
 const KNOWN_MAX: usize = 1_024;
@@ -31,7 +28,7 @@ impl Names for KnownNames {
 impl Gateway {
     /// Looks up what events leave out. What is not found any more stays out: a fact is told in any case.
     pub async fn learn_names(&self, events: &[Arc<Recorded>], known: &mut KnownNames) {
-        for run in events.iter().filter_map(|recorded| run_of(&recorded.event)) {
+        for run in events.iter().filter_map(|recorded| recorded.event.run()) {
             if known.0.contains_key(&run) {
                 continue;
             }

@@ -108,6 +108,7 @@ impl Waiters {
             | Event::TasksDeleted { .. }
             | Event::EventAwaited { .. }
             | Event::Workflow(_)
+            | Event::Cache(_)
             | Event::Schedule(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod calls;
+mod choices;
 mod commands;
 mod ends;
 mod examples;

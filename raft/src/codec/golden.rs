@@ -5,10 +5,11 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use orc_domain::{
-    Answer, AnswerRecord, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask, DefinitionId,
-    DeleteEnded, Event, Expect, Followed, Idempotency, IdempotencyKey, Json, KeyRecord, Meta, Missed,
-    NoStart, Origin, Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause, SkippedStarts,
-    StartedBy, Step, TaskId, Timestamp, Token, Turn, VersionRecord, Workflow, WorkflowEvent, WorkflowVersion,
+    Answer, AnswerRecord, CacheEvent, CacheKey, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask,
+    DefinitionId, DeleteEnded, Event, Expect, Followed, Idempotency, IdempotencyKey, Json, KeyRecord, Meta,
+    Missed, NoStart, Origin, Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause,
+    SkippedStarts, StartedBy, Step, TaskId, Timestamp, Token, Turn, VersionRecord, Workflow, WorkflowEvent,
+    WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -52,6 +53,7 @@ fn events() -> EventRow {
             cause: SkipCause::GroupBusy,
         }),
         Event::Schedule(ScheduleEvent::Queued { schedule: spec().id, instant: Timestamp(5) }),
+        Event::Cache(CacheEvent::Kept { run: id(1), step: 2, key: CacheKey([3; 16]) }),
         Event::EventAwaited { run: id(1), step: 2, kind: "a.*".into() },
         Event::Workflow(WorkflowEvent::StartsSkipped(skipped())),
     ];
@@ -202,6 +204,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("workflow", stored(&workflow)),
         ("workflow version", stored(&workflow_version)),
         ("schedule", stored(&schedule())),
+        ("output", stored(&output())),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("dead", stored(&dead)),

@@ -81,6 +81,7 @@ impl StateDisk {
         self.restore(&mut state.dead, keys::DEAD, &mut hashes)?;
         self.restore(&mut state.workflows, keys::WORKFLOWS, &mut hashes)?;
         self.restore(&mut state.schedules, keys::SCHEDULES, &mut hashes)?;
+        self.restore(&mut state.outputs, keys::OUTPUTS, &mut hashes)?;
         self.each(keys::ANSWERS, |_, value| {
             let AnswerRow(records) = codec::decode(value)?;
             records.into_iter().for_each(|record| state.restore_answer(record));

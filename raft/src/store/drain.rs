@@ -175,6 +175,7 @@ impl Worker {
         view.workflows.settle(&changes.workflows, |_| ());
         view.workflow_versions.settle(&changes.workflow_versions, |_| ());
         view.schedules.settle(&changes.schedules, |_| ());
+        view.outputs.settle(&changes.outputs, |_| ());
         self.published.ring.write().stored(changes.meta.seq + 1);
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }

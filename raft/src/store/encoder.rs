@@ -4,9 +4,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey,
-    KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId,
-    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    AnswerRecord, CacheKey, CachedOutput, Change, Component, ComponentId, DeadTask, Definition, DefinitionId,
+    FanChunk, FanKey, KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task,
+    TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use rocksdb::WriteBatch;
 
@@ -40,6 +40,7 @@ pub struct Changes {
     pub workflows: Vec<Change<WorkflowName, Workflow>>,
     pub workflow_versions: Vec<Change<(WorkflowName, u64), WorkflowVersion>>,
     pub schedules: Vec<Change<ScheduleId, Schedule>>,
+    pub outputs: Vec<Change<CacheKey, CachedOutput>>,
     pub events: Vec<Arc<Recorded>>,
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
@@ -63,6 +64,7 @@ impl Changes {
             workflows: state.workflows.drain(),
             workflow_versions: state.workflow_versions.drain(),
             schedules: state.schedules.drain(),
+            outputs: state.outputs.drain(),
             events: std::mem::take(&mut state.journal.events),
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
@@ -136,6 +138,7 @@ impl Encoder {
         self.table(disk, &mut batch, keys::WORKFLOWS, &changes.workflows)?;
         self.table(disk, &mut batch, keys::WORKFLOW_VERSIONS, &changes.workflow_versions)?;
         self.table(disk, &mut batch, keys::SCHEDULES, &changes.schedules)?;
+        self.table(disk, &mut batch, keys::OUTPUTS, &changes.outputs)?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);

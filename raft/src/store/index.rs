@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, hash::Hasher};
 
 use orc_domain::{
-    Component, DeadTask, Definition, Facet, FanChunk, KeyRecord, Listed, Run, RunId, Schedule, Task, TaskId,
-    Timestamp, VersionRecord, Workflow, WorkflowVersion,
+    CachedOutput, Component, DeadTask, Definition, Facet, FanChunk, KeyRecord, Listed, Run, RunId, Schedule,
+    Task, TaskId, Timestamp, VersionRecord, Workflow, WorkflowVersion,
 };
 use rocksdb::{DB, WriteBatch};
 use siphasher::sip::SipHasher13;
@@ -69,6 +69,7 @@ impl Indexed for VersionRecord {}
 impl Indexed for Definition {}
 impl Indexed for FanChunk {}
 impl Indexed for DeadTask {}
+impl Indexed for CachedOutput {}
 impl Indexed for Workflow {}
 impl Indexed for WorkflowVersion {}
 impl Indexed for Schedule {}

@@ -1,7 +1,9 @@
 //! The layout of `state/`: which key every row has. Keys sort like what they stand for, ids by time.
 //! Knows nothing of values.
 
-use orc_domain::{ComponentId, DefinitionId, FanKey, RunId, ScheduleId, StateKey, TaskId, WorkflowName};
+use orc_domain::{
+    CacheKey, ComponentId, DefinitionId, FanKey, RunId, ScheduleId, StateKey, TaskId, WorkflowName,
+};
 use uuid::Uuid;
 
 /// Where `state/` stands.
@@ -71,6 +73,8 @@ pub const WORKFLOWS: Rows = Rows { live: b'w', archive: b'W', index: None };
 pub const WORKFLOW_VERSIONS: Rows = Rows { live: b'n', archive: b'N', index: None };
 /// Schedules.
 pub const SCHEDULES: Rows = Rows { live: b's', archive: b'S', index: None };
+/// Outputs kept for later runs.
+pub const OUTPUTS: Rows = Rows { live: b'o', archive: b'O', index: None };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
@@ -217,6 +221,20 @@ macro_rules! version_keys {
 }
 
 version_keys!(StateKey, WorkflowName);
+
+impl RowKey for CacheKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(CacheKey)
+    }
+
+    fn spread(&self) -> usize {
+        usize::from(self.0[15])
+    }
+}
 
 impl RowKey for DefinitionId {
     fn write(&self, out: &mut Vec<u8>) {

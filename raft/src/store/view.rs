@@ -8,9 +8,9 @@ use std::{
 };
 
 use orc_domain::{
-    Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord, Listed,
-    Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow,
-    WorkflowName, WorkflowVersion,
+    CacheKey, CachedOutput, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk,
+    FanKey, KeyRecord, Listed, Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use parking_lot::RwLock;
 
@@ -270,6 +270,8 @@ pub struct View {
     pub workflow_versions: Shards<(WorkflowName, u64), WorkflowVersion>,
     /// Schedules.
     pub schedules: Shards<ScheduleId, Schedule>,
+    /// Outputs kept for later runs.
+    pub outputs: Shards<CacheKey, CachedOutput>,
 }
 
 impl View {
@@ -286,6 +288,7 @@ impl View {
         self.workflows.set(state.workflows.take_fresh());
         self.workflow_versions.set(state.workflow_versions.take_fresh());
         self.schedules.set(state.schedules.take_fresh());
+        self.outputs.set(state.outputs.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -303,6 +306,7 @@ impl View {
         self.workflows.replace(&state.workflows);
         self.workflow_versions.replace(&state.workflow_versions);
         self.schedules.replace(&state.schedules);
+        self.outputs.replace(&state.outputs);
     }
 }
 

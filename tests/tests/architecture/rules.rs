@@ -46,6 +46,15 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
+/// The words between backticks of a document that can only be names of tests.
+pub fn test_names(text: &str) -> Vec<&str> {
+    let is_name = |word: &&str| {
+        word.matches('_').count() > 1
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +80,12 @@ mod tests {
         assert!(is_no_std("#![cfg_attr(not(test), no_std)]"));
         assert!(!is_no_std("// #![no_std]"));
         assert!(!is_no_std("#![cfg_attr(feature = \"bare\", no_std)]"));
+    }
+
+    #[test]
+    fn names_of_tests_stand_between_backticks() {
+        let text = "| `on_failure` and `a_run_ends_once`, not_this_one_here |\n`It_is_none`";
+        assert_eq!(test_names(text), ["a_run_ends_once"]);
     }
 
     #[test]

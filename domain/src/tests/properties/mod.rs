@@ -178,28 +178,3 @@ pub(super) fn breaks<P: Property>(plant: Plant) -> String {
     }
     panic!("nothing was noticed");
 }
-
-/// The run that a fact is about.
-pub(super) fn run_of(event: &Event) -> Option<RunId> {
-    match event {
-        Event::RunCreated(create) => Some(create.id),
-        Event::RunStarted { run }
-        | Event::RunPaused { run }
-        | Event::RunResumed { run }
-        | Event::RunCancelRequested { run, .. }
-        | Event::RunTimedOut { run }
-        | Event::EvaluationAwaited { run, .. }
-        | Event::RunEnded { run, .. }
-        | Event::StepDecided { run, .. }
-        | Event::StepStarted { run, .. }
-        | Event::StepEnded { run, .. }
-        | Event::FanStarted { run, .. }
-        | Event::ItemEnded { run, .. }
-        | Event::StepReturned { run, .. }
-        | Event::RunConcluding { run, .. }
-        | Event::HandlerEnded { run, .. }
-        | Event::Emitted { run, .. } => Some(*run),
-        Event::TaskAssigned { task, .. } => task.step().map(|(run, _)| run),
-        _ => None,
-    }
-}

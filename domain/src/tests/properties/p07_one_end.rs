@@ -13,7 +13,7 @@ struct OneEnd {
 impl Property for OneEnd {
     fn watch(&mut self, happened: &Happened<'_>) -> Result<(), String> {
         for recorded in happened.events {
-            let Some(run) = run_of(&recorded.event) else { continue };
+            let Some(run) = recorded.event.run() else { continue };
             match &recorded.event {
                 // The archive's ids are not known to the rules: a gateway mints each once.
                 Event::RunCreated(_) => {

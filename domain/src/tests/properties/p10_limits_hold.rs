@@ -126,6 +126,9 @@ fn an_attempt_too_many_is_noticed() {
         });
         let queued = state.tasks.iter().find(|(_, task)| task.status == TaskStatus::Queued && !task.held);
         let (Some((component, _)), Some((task, _))) = (busy, queued) else { return Vec::new() };
+        if state.indexes.tasks_running() >= state.config().tasks_running_max {
+            return Vec::new(); // that limit would be told
+        }
         let token = Token(state.meta.token.0 + 1);
         let deadline = state.meta.now + Duration::from_secs(1);
         vec![Event::TaskAssigned { task: *task, component: component.clone(), token, deadline }]

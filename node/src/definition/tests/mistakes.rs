@@ -67,7 +67,11 @@ fn mistakes_of_the_document() {
 fn mistakes_of_a_step() {
     check_steps("- { id: a, typ: task }", &["3:12 unknown-field unknown field `typ`, did you mean `type`?"]);
     check_steps("- { id: a, type: tsk }", &["3:18 bad-value unknown step type `tsk`, did you mean `task`?"]);
-    check_steps("- { id: a, cache: {} }", &["3:12 not-supported `cache` is not supported yet"]);
+    check_steps("- { id: a, cache: {} }", &["3:19 missing-field `cache` needs `key`"]);
+    check_steps(
+        "- { id: a, wait: 1s, cache: { key: x } }",
+        &["3:22 conflict `cache` does not apply to a step of type `delay`"],
+    );
     check_steps(
         "- { id: a, config: { x: 1 }, with: { y: 2 } }",
         &["3:36 conflict `with` is another word for `config`: give one of them"],

@@ -91,6 +91,7 @@ pub fn kind(event: &Event) -> &str {
         Event::DeadlockResolved { .. } => "deadlock.resolved",
         Event::Workflow(event) => event_kept::workflow_kind(event),
         Event::Schedule(event) => event_kept::schedule_kind(event),
+        Event::Cache(event) => event_family::cache_kind(event),
     }
 }
 
@@ -178,6 +179,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::RunConcluding { .. }
         | Event::HandlerEnded { .. }
         | Event::HandlersDropped { .. }
+        | Event::Cache(_)
         | Event::Emitted { .. } => event_family::tell(event, names).expect("these are facts of that file"),
         Event::Configured(config) => configured(config),
         Event::TaskDeadLettered { task, action } => named(of_task(*task, names), "action", action),

@@ -1,11 +1,11 @@
 //! Facts about children, items, handlers and what steps wait for, in their public form.
 //! Knows nothing of other facts.
 
-use orc_domain::{Event, Parent, Role, RunStatus, StepOutcome};
+use orc_domain::{CacheEvent, Event, Parent, Role, RunStatus, StepOutcome};
 
 use super::{
     data::Data,
-    event::{Names, Told, of_run, of_step, with_outcome},
+    event::{Names, Told, hex, of_run, of_step, with_outcome},
     time,
 };
 
@@ -89,6 +89,19 @@ pub(super) fn tell(event: &Event, names: &dyn Names) -> Option<Told> {
         Event::Emitted { run, step, data: sent, .. } => {
             of_step((*run, *step), names).and(|data| data.carry("data", Some(sent)))
         }
+        Event::Cache(event) => of_step(event.step(), names).and(|data| match event {
+            CacheEvent::Hit { from, .. } => data.text("fromRunId", from),
+            CacheEvent::Missed { key, .. } | CacheEvent::Kept { key, .. } => data.text("key", hex(&key.0)),
+        }),
         _ => return None,
     })
+}
+
+/// The name of what happened to a step with a `cache`.
+pub(super) fn cache_kind(event: &CacheEvent) -> &'static str {
+    match event {
+        CacheEvent::Missed { .. } => "step.cacheMissed",
+        CacheEvent::Hit { .. } => "step.cacheHit",
+        CacheEvent::Kept { .. } => "step.outputKept",
+    }
 }

@@ -8,7 +8,6 @@ mod data;
 pub mod event;
 mod event_family;
 mod event_kept;
-pub mod event_run;
 pub mod explain;
 pub mod family;
 pub mod run;

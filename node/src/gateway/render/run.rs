@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orc_client::wire::{self, RunSummary, RunView, StepView, WaitingFor};
 use orc_domain::{
-    Definition, Run, StepDef, StepIx, StepKind, StepStatus, Task, TaskId, TaskStatus, Timestamp,
+    Definition, Run, StepCache, StepDef, StepIx, StepKind, StepStatus, Task, TaskId, TaskStatus, Timestamp,
 };
 
 use super::{awaiting, duration_ms, error, family, labels, priority, raw, time, waiting::Surroundings};
@@ -105,6 +105,10 @@ impl Shown<'_> {
             history: super::task::history(task.as_ref().map_or(&step.history, |task| &task.history)),
             items: None,
             child_run_id: None,
+            cached_from: match step.cache.as_deref() {
+                Some(StepCache::Hit(from)) => Some(from.to_string()),
+                Some(StepCache::Missed(_)) | None => None,
+            },
             signal: None,
             event: None,
             approval_id: None,

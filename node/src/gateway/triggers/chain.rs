@@ -6,7 +6,7 @@ use orc_raft::store::EventsError;
 use serde_json::Value;
 
 use super::Stop;
-use crate::gateway::{Gateway, render::event_run::run_of};
+use crate::gateway::Gateway;
 
 /// Runs, each started by what the one before did.
 pub(super) const CHAIN_MAX: usize = 16;
@@ -18,7 +18,7 @@ const WRITES_MAX: u64 = 256;
 impl Gateway {
     /// The names of kept workflows whose runs led to an event, the first one first.
     pub(super) async fn chain(&self, recorded: &Recorded) -> Result<Vec<String>, Stop> {
-        let run = match run_of(&recorded.event) {
+        let run = match recorded.event.run() {
             None if matches!(recorded.event, Event::StateChanged { .. }) => self.writer(recorded).await?,
             run => run,
         };

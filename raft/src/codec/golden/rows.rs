@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use orc_domain::{
-    Assignment, Attempt, Component, Conclusion, Concurrency, Definition, DefinitionId, Earlier, EventWait,
-    Failure, Fan, FanChunk, FanItem, Group, Handlers, Handling, Item, Job, Json, KeptItems, Labels, NodeId,
-    OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry, Role, Run, RunId, RunStatus,
-    Schedule, ScheduleSpec, Session, SessionId, Started, StartedBy, Step, StepDef, StepKind, StepOutcome,
-    Task, TaskId, TaskStatus, Timestamp, Token, Work, WorkflowRef,
+    Assignment, Attempt, Cache, CacheKey, CachedOutput, Component, Conclusion, Concurrency, Definition,
+    DefinitionId, Earlier, EventWait, Failure, Fan, FanChunk, FanItem, Group, Handlers, Handling, Item, Job,
+    Json, KeptItems, Labels, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry,
+    Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, Started, StartedBy, Step,
+    StepCache, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, Work, WorkflowRef,
 };
 use uuid::Uuid;
 
@@ -55,6 +55,7 @@ pub(super) fn definition() -> Definition {
         compensate: Some(1),
         heartbeat_timeout: Some(Duration::from_secs(7)),
         total_timeout: Some(Duration::from_secs(8)),
+        cache: Some(Cache { key: "k".into(), age_max: Some(Duration::from_secs(9)) }),
     };
     let kind = StepKind::Emit { kind: "a.b".into(), data: Json::null(), templated: false };
     let emit = StepDef { kind, ..step.clone() };
@@ -134,6 +135,7 @@ pub(super) fn run() -> Run {
             Step {
                 work: Some(Box::new(Work::Fan(Fan { total: 9, next: 3, running: 2, ended: 1, failed: 0 }))),
                 stopping: Some(Box::new(StepOutcome::Cancelled("why".into()))),
+                cache: Some(Box::new(StepCache::Missed(CacheKey([3; 16])))),
                 ..Step::pending()
             },
             Step {
@@ -212,6 +214,10 @@ pub(super) fn task() -> Task {
             lost: true,
         }],
     }
+}
+
+pub(super) fn output() -> CachedOutput {
+    CachedOutput { output: Json::from("1"), run: id(1), at: Timestamp(2), rev: 300 }
 }
 
 pub(super) fn fan() -> FanChunk {
