@@ -1,7 +1,10 @@
 //! What must hold after every fault: accepted runs complete, results count once, nodes hold the same state.
 //! Knows nothing of the fault.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, stream};
@@ -57,48 +60,52 @@ pub async fn counted_once(client: &Client, ids: &[String], steps: usize) -> Resu
     Ok(counts.len())
 }
 
-/// Waits until each of these runs, and nothing else, has led to one run of a workflow that their events start.
-pub async fn started_once(client: &Client, workflow: &str, ids: &[String], within: Duration) -> Result<()> {
-    let deadline = Instant::now() + within;
-    let query = |cursor| wire::RunsQuery {
-        workflow: Some(workflow.to_owned()),
-        limit: Some(500),
-        cursor,
-        ..wire::RunsQuery::default()
-    };
-    let mut started: Vec<String> = Vec::new();
-    while started.len() < ids.len() {
-        ensure!(Instant::now() < deadline, "{} of {} events started a run", started.len(), ids.len());
-        sleep(Duration::from_millis(100)).await;
-        let mut cursor = None;
-        started.clear();
-        loop {
-            let page = client.runs().list(&query(cursor)).await?;
-            started.extend(page.items.into_iter().map(|run| run.id));
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
+/// Waits until each event of a type has started one run of a workflow, and nothing else has; how many.
+pub async fn started_once(client: &Client, kind: &str, workflow: &str, within: Duration) -> Result<usize> {
+    let (deadline, mut events, mut since) = (Instant::now() + within, BTreeSet::new(), 0);
+    loop {
+        let page = client.events().types([kind]).since(since).list(500).await?;
+        let Some(last) = page.items.last() else { break };
+        since = last.seq;
+        events.extend(page.items.iter().map(|event| event.seq));
     }
-    let subject = |id: String| async move {
+    let mut started = Vec::new();
+    while started.len() < events.len() {
+        ensure!(Instant::now() < deadline, "{} of {} events started a run", started.len(), events.len());
+        sleep(Duration::from_millis(100)).await;
+        started = runs_of(client, workflow).await?;
+    }
+    let set_off_by = |id: String| async move {
         let trigger =
             client.runs().get(&id).await?.trigger.with_context(|| format!("{id} has no trigger"))?;
         let trigger: serde_json::Value = serde_json::from_str(trigger.get())?;
-        let subject = trigger["event"]["subject"].as_str().map(str::to_owned);
-        subject.with_context(|| format!("{id} was set off by {trigger}"))
+        trigger["event"]["seq"].as_u64().with_context(|| format!("{id} was set off by {trigger}"))
     };
-    let mut subjects = stream::iter(started.into_iter().map(subject)).buffer_unordered(32);
-    let mut led: BTreeMap<String, u32> = BTreeMap::new();
-    while let Some(subject) = subjects.next().await {
-        *led.entry(subject?).or_default() += 1;
+    let mut found = stream::iter(started.into_iter().map(set_off_by)).buffer_unordered(32);
+    let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
+    while let Some(seq) = found.next().await {
+        *counts.entry(seq?).or_default() += 1;
     }
-    if let Some((run, count)) = led.iter().find(|(_, count)| **count != 1) {
-        bail!("the event of {run} started {count} runs");
+    if let Some((seq, count)) = counts.iter().find(|(_, count)| **count != 1) {
+        bail!("event {seq} started {count} runs");
     }
-    ensure!(ids.iter().all(|id| led.contains_key(id)), "the event of some run started none");
-    ensure!(led.len() == ids.len(), "{} runs were started by {} events", led.len(), ids.len());
-    Ok(())
+    ensure!(counts.keys().eq(&events), "runs were set off by other events than those of {kind}");
+    Ok(events.len())
+}
+
+/// The ids of all runs of a workflow.
+async fn runs_of(client: &Client, workflow: &str) -> Result<Vec<String>> {
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let workflow = Some(workflow.to_owned());
+        let query = wire::RunsQuery { workflow, limit: Some(500), cursor, ..wire::RunsQuery::default() };
+        let page = client.runs().list(&query).await?;
+        ids.extend(page.items.into_iter().map(|run| run.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(ids);
+        }
+    }
 }
 
 /// Waits until every node of the cluster shows the same state hash at the same applied index.
