@@ -32,8 +32,6 @@ const EVALUATIONS_MAX: usize = 256;
 const MESSAGES_MAX: usize = 1_000;
 /// Orders of one kind that wait; beyond it they are read from the state when there is room.
 const WAITING_MAX: usize = 10_000;
-/// How deep runs of one definition nest.
-const FAMILY_MAX: usize = 64;
 /// Time for a reply where a step does not say.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -185,16 +183,9 @@ impl WorkflowManager {
 
     /// A run with those of its definition around it; none once one of them has ended.
     fn family(&self, run: RunId) -> Option<Family> {
-        let mut runs = vec![self.state.run(&run)?];
-        let definition = self.state.definition(&runs[0].definition)?;
-        while let Some(parent) = runs.last().filter(|run| run.block > 0).and_then(|run| run.parent.as_ref())
-            && runs.len() < FAMILY_MAX
-        {
-            runs.push(self.state.run(&parent.run)?);
-        }
         let state = self.state.clone();
         let key: ReadKey = Arc::new(move |key| state.key(&key.parse().ok()?));
-        Some(Family { runs, definition, key })
+        Family::of(&run, |run| self.state.run(run), |definition| self.state.definition(definition), key)
     }
 
     fn evaluate(&self, family: Family, point: EvalPoint) -> impl Future<Output = Evaluation> + use<> {

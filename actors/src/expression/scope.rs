@@ -10,7 +10,7 @@ use std::{
 };
 
 use cel::Value as Cel;
-use orc_domain::{Definition, EvalPoint, Json, Run};
+use orc_domain::{Definition, DefinitionId, EvalPoint, Json, Run, RunId};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -25,6 +25,8 @@ use super::{
 
 /// Time that all expressions of a step may take together.
 const TIME_MAX: Duration = Duration::from_secs(5);
+/// How deep runs of one definition nest.
+const FAMILY_MAX: usize = 64;
 /// Names listed in a message.
 const HAVE_MAX: usize = 20;
 /// A longer value is recorded by its length only.
@@ -39,6 +41,25 @@ pub struct Family {
     pub definition: Arc<Definition>,
     /// Reads a state key.
     pub key: ReadKey,
+}
+
+impl Family {
+    /// A live run with those of its definition around it; none once one of them has ended.
+    pub fn of(
+        run: &RunId,
+        runs: impl Fn(&RunId) -> Option<Arc<Run>>,
+        definitions: impl Fn(&DefinitionId) -> Option<Arc<Definition>>,
+        key: ReadKey,
+    ) -> Option<Family> {
+        let mut family = vec![runs(run)?];
+        let definition = definitions(&family[0].definition)?;
+        while let Some(parent) = family.last().filter(|run| run.block > 0).and_then(|run| run.parent.as_ref())
+            && family.len() < FAMILY_MAX
+        {
+            family.push(runs(&parent.run)?);
+        }
+        Some(Family { runs: family, definition, key })
+    }
 }
 
 /// Reads a state key; none where it has no value.

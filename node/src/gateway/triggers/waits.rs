@@ -10,9 +10,6 @@ use tracing::{debug, warn};
 use super::{Stop, starts::as_json};
 use crate::gateway::{Gateway, names::KnownNames};
 
-/// How deep runs of one definition nest.
-const FAMILY_MAX: usize = 64;
-
 impl Gateway {
     /// Gives a step the event, or fails it where its filter does not work; nothing if it waits no longer.
     pub(super) async fn give_event(
@@ -45,16 +42,9 @@ impl Gateway {
 
     /// A live run with those of its definition around it.
     fn family(&self, run: RunId) -> Option<Family> {
-        let mut runs = vec![self.cluster.run(&run)?];
-        let definition = self.cluster.definition(&runs[0].definition)?;
-        while let Some(parent) = runs.last().filter(|run| run.block > 0).and_then(|run| run.parent.as_ref())
-            && runs.len() < FAMILY_MAX
-        {
-            runs.push(self.cluster.run(&parent.run)?);
-        }
         let cluster = self.cluster.clone();
         let key: ReadKey = Arc::new(move |key| cluster.key(&key.parse().ok()?)?.value.clone());
-        Some(Family { runs, definition, key })
+        Family::of(&run, |run| self.cluster.run(run), |id| self.cluster.definition(id), key)
     }
 }
 
