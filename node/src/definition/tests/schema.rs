@@ -11,7 +11,7 @@ fn validator() -> Validator {
     jsonschema::draft202012::new(&schema).expect("it is a schema")
 }
 
-fn mistakes(text: &str) -> Vec<String> {
+pub(super) fn mistakes(text: &str) -> Vec<String> {
     let document: Value = serde_saphyr::from_str(text).expect("it is YAML");
     validator().iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
