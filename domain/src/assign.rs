@@ -19,7 +19,9 @@ pub(crate) fn assign(state: &State) -> Option<Event> {
         return None;
     }
     let mut best: Option<(Place, TaskId, &ComponentId)> = None;
-    for (place, task, labels, components) in state.indexes.matches(&state.meta.paused_actions) {
+    for (place, task, labels, components) in
+        state.indexes.matches(&state.meta.paused_actions, state.config().head_start)
+    {
         if best.is_some_and(|(best_place, best_task, _)| (best_place, best_task) <= (place, task)) {
             continue;
         }

@@ -26,7 +26,7 @@ pub struct ActionBacklog {
     pub retrying: u32,
     /// Running attempts.
     pub running: u32,
-    /// Since when the longest waiting task of its queue waits.
+    /// Since when the longest waiting task waits; those of paused runs are left out.
     pub oldest: Option<Timestamp>,
     /// Free slots of components that offer it.
     pub slots_free: u32,
@@ -34,38 +34,27 @@ pub struct ActionBacklog {
     pub paused: bool,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Waiting {
-    counts: ActionBacklog,
-    queue: BTreeSet<(Timestamp, TaskId)>,
-}
-
 /// The live tasks of each action.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Backlog(BTreeMap<ActionName, Waiting>);
+pub(crate) struct Backlog(BTreeMap<ActionName, ActionBacklog>);
 
 impl Backlog {
     pub(crate) fn add(&mut self, task: &Task) {
         if !self.0.contains_key(&task.action) {
-            self.0.insert(task.action.clone(), Waiting::default());
+            self.0.insert(task.action.clone(), ActionBacklog::default());
         }
-        self.change(task, |count| *count += 1, |queue, entry| queue.insert(entry));
+        self.change(task, |count| *count += 1);
     }
 
     pub(crate) fn remove(&mut self, task: &Task) {
-        self.change(task, |count| *count -= 1, |queue, entry| queue.remove(&entry));
-        if self.0.get(&task.action).is_some_and(|waiting| *waiting == Waiting::default()) {
+        self.change(task, |count| *count -= 1);
+        if self.0.get(&task.action).is_some_and(|counts| *counts == ActionBacklog::default()) {
             self.0.remove(&task.action);
         }
     }
 
-    fn change(
-        &mut self,
-        task: &Task,
-        count: impl Fn(&mut u32),
-        enter: impl Fn(&mut BTreeSet<(Timestamp, TaskId)>, (Timestamp, TaskId)) -> bool,
-    ) {
-        let Some(Waiting { counts, queue }) = self.0.get_mut(&task.action) else { return };
+    fn change(&mut self, task: &Task, count: impl Fn(&mut u32)) {
+        let Some(counts) = self.0.get_mut(&task.action) else { return };
         match task.status {
             TaskStatus::Blocked => count(&mut counts.blocked),
             TaskStatus::Retrying => count(&mut counts.retrying),
@@ -75,19 +64,9 @@ impl Backlog {
                 if task.held {
                     count(&mut counts.held);
                 }
-                enter(queue, (task.ready_at, task.id));
             }
             TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled | TaskStatus::TimedOut => {}
         }
-    }
-
-    /// The counts of each action, without slots and pauses.
-    pub(crate) fn counts(&self) -> BTreeMap<ActionName, ActionBacklog> {
-        let of = |waiting: &Waiting| {
-            let oldest = waiting.queue.first().map(|(at, _)| *at);
-            ActionBacklog { oldest, ..waiting.counts.clone() }
-        };
-        self.0.iter().map(|(action, waiting)| (action.clone(), of(waiting))).collect()
     }
 }
 
@@ -95,7 +74,11 @@ impl Backlog {
 impl Indexes {
     /// The counts of each action; a paused one, or one that has free slots only, is among them.
     pub(crate) fn backlog(&self, paused: &BTreeSet<ActionName>) -> BTreeMap<ActionName, ActionBacklog> {
-        let mut actions = self.backlog.counts();
+        let mut actions = self.backlog.0.clone();
+        for (action, since) in self.waiting_since() {
+            let oldest = &mut actions.entry(action.clone()).or_default().oldest;
+            *oldest = Some(oldest.map_or(since, |oldest| oldest.min(since)));
+        }
         for (action, free) in &self.free {
             actions.entry(action.clone()).or_default().slots_free =
                 free.iter().map(|(Reverse(free), _)| free).sum();

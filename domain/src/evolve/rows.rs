@@ -107,28 +107,33 @@ impl State {
     }
 
     pub(super) fn add_task(&mut self, task: Task) {
-        self.indexes.add_task(&task, None, self.meta.config.head_start);
+        self.indexes.add_task(&task, None);
         self.tasks.insert(task.id, task);
     }
 
     pub(super) fn change_task(&mut self, id: &TaskId, change: impl FnOnce(&mut Task)) {
-        let head_start = self.meta.config.head_start;
         if let Some(task) = self.tasks.get(id) {
-            self.indexes.remove_task(task, runner(&self.components, task), head_start);
+            self.indexes.remove_task(task, runner(&self.components, task));
             self.tasks.update(id, change);
             let task = self.tasks.get(id).expect("it was just changed");
-            self.indexes.add_task(task, runner(&self.components, task), head_start);
+            self.indexes.add_task(task, runner(&self.components, task));
         }
     }
 
-    /// The task leaves memory: to the archive, or for good when its step keeps the result.
+    /// A task of its own ends and leaves memory.
+    pub(super) fn end_task(&mut self, id: &TaskId, change: impl FnOnce(&mut Task)) {
+        if let Some(task) = self.tasks.get(id) {
+            self.indexes.remove_task(task, runner(&self.components, task));
+            self.tasks.update(id, change);
+            self.tasks.archive(id);
+        }
+    }
+
+    /// The task of a step leaves memory for good: the step keeps the result.
     pub(super) fn drop_task(&mut self, id: &TaskId) {
         if let Some(task) = self.tasks.get(id) {
-            self.indexes.remove_task(task, runner(&self.components, task), self.meta.config.head_start);
-            match id {
-                TaskId::Single(_) => self.tasks.archive(id),
-                TaskId::Step(..) => self.tasks.remove(id),
-            }
+            self.indexes.remove_task(task, runner(&self.components, task));
+            self.tasks.remove(id);
         }
     }
 

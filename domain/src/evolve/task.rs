@@ -80,7 +80,7 @@ pub(super) fn cancel_requested(state: &mut State, id: &TaskId, reason: &Text, de
 /// A task of its own ends and leaves memory; a step's task is dropped by its step's end.
 pub(super) fn ended(state: &mut State, id: &TaskId, outcome: &StepOutcome) {
     let now = state.meta.now;
-    state.change_task(id, |task| {
+    state.end_task(id, |task| {
         task.history = task.history_at(now, outcome.of_attempt(), false);
         task.assignment = None;
         task.retry_at = None;
@@ -107,5 +107,4 @@ pub(super) fn ended(state: &mut State, id: &TaskId, outcome: &StepOutcome) {
             }
         }
     });
-    state.drop_task(id);
 }

@@ -41,10 +41,17 @@ pub(crate) enum Due {
 /// The place in a queue: earlier is better; a level of priority is worth a head start.
 pub(crate) type Place = u64;
 
+/// What tasks of one queue have in common.
+type Queue = (ActionName, Labels, Priority);
+
+fn queue_of(task: &Task) -> Queue {
+    (task.action.clone(), task.labels.clone(), task.priority)
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Indexes {
     due: BTreeSet<(Timestamp, Due)>,
-    queues: BTreeMap<(ActionName, Labels), BTreeSet<(Place, TaskId)>>,
+    queues: BTreeMap<Queue, BTreeSet<(Timestamp, TaskId)>>,
     pub(crate) free: BTreeMap<ActionName, BTreeSet<(Reverse<u32>, ComponentId)>>,
     running_on: BTreeMap<ComponentId, BTreeSet<TaskId>>,
     running: u32,
@@ -100,7 +107,7 @@ impl Indexes {
             indexes.add_run(run, head_start);
         }
         for (_, task) in state.tasks.iter() {
-            indexes.add_task(task, None, head_start);
+            indexes.add_task(task, None);
         }
         for (_, component) in state.components.iter() {
             indexes.add_component(component);
@@ -183,14 +190,13 @@ impl Indexes {
     }
 
     /// `component` is the one that runs the task, where it is known already.
-    pub(crate) fn add_task(&mut self, task: &Task, component: Option<&Component>, head_start: Duration) {
+    pub(crate) fn add_task(&mut self, task: &Task, component: Option<&Component>) {
         if let Some(at) = task.due_at() {
             self.due.insert((at, Due::Task(task.id)));
         }
         self.backlog.add(task);
         if task.status == TaskStatus::Queued && !task.held {
-            let queue = self.queues.entry((task.action.clone(), task.labels.clone())).or_default();
-            queue.insert((place(task.ready_at, task.priority, head_start), task.id));
+            self.queues.entry(queue_of(task)).or_default().insert((task.ready_at, task.id));
         }
         for dependency in &task.waits_for {
             self.dependants.entry(*dependency).or_default().insert(task.id);
@@ -203,18 +209,13 @@ impl Indexes {
         }
     }
 
-    pub(crate) fn remove_task(&mut self, task: &Task, component: Option<&Component>, head_start: Duration) {
+    pub(crate) fn remove_task(&mut self, task: &Task, component: Option<&Component>) {
         if let Some(at) = task.due_at() {
             self.due.remove(&(at, Due::Task(task.id)));
         }
         self.backlog.remove(task);
         if task.status == TaskStatus::Queued && !task.held {
-            let key = (task.action.clone(), task.labels.clone());
-            let queue = self.queues.get_mut(&key).expect("a queued task has a queue");
-            queue.remove(&(place(task.ready_at, task.priority, head_start), task.id));
-            if queue.is_empty() {
-                self.queues.remove(&key);
-            }
+            remove_from(&mut self.queues, &queue_of(task), &(task.ready_at, task.id));
         }
         for dependency in &task.waits_for {
             remove_from(&mut self.dependants, dependency, &task.id);
@@ -281,12 +282,19 @@ impl Indexes {
     pub(crate) fn matches<'a>(
         &'a self,
         paused: &'a BTreeSet<ActionName>,
+        head_start: Duration,
     ) -> impl Iterator<Item = (Place, TaskId, &'a Labels, impl Iterator<Item = &'a ComponentId>)> {
-        self.queues.iter().filter_map(|((action, labels), queue)| {
+        self.queues.iter().filter_map(move |((action, labels, priority), queue)| {
             let free = self.free.get(action).filter(|_| !paused.contains(action))?;
-            let (place, task) = queue.first()?;
-            Some((*place, *task, labels, free.iter().map(|(_, component)| component)))
+            let (ready_at, task) = queue.first()?;
+            let place = place(*ready_at, *priority, head_start);
+            Some((place, *task, labels, free.iter().map(|(_, component)| component)))
         })
+    }
+
+    /// Since when the first task of each queue waits, by action.
+    pub(crate) fn waiting_since(&self) -> impl Iterator<Item = (&ActionName, Timestamp)> {
+        self.queues.iter().filter_map(|((action, ..), queue)| Some((action, queue.first()?.0)))
     }
 
     /// The next run to start, if the limit allows one.

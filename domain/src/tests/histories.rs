@@ -128,7 +128,8 @@ fn check_backlog(state: &State) {
     let (mut queued, mut running) = (0, 0);
     for (action, backlog) in state.backlog() {
         let ready = state.tasks.iter().map(|(_, task)| task);
-        let ready = ready.filter(|task| task.action == action && task.status == TaskStatus::Queued);
+        let waits = |task: &&Task| task.status == TaskStatus::Queued && !task.held;
+        let ready = ready.filter(|task| task.action == action).filter(waits);
         assert_eq!(backlog.oldest, ready.map(|task| task.ready_at).min(), "of {action}");
         queued += backlog.queued - backlog.held;
         running += backlog.running;

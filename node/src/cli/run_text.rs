@@ -16,7 +16,10 @@ const STEP_COLUMNS: [Column<StepView>; 7] = [
     column("TYPE", |step, _| step.kind.clone()),
     column("ATTEMPTS", |step, _| step.attempts.to_string()),
     column("DURATION", |step, _| values::millis(step.duration_ms)),
-    column("WORKER", |step, _| values::or_dash(step.component.as_ref())),
+    column("WORKER", |step, _| match &step.cached_from {
+        Some(run) => format!("cache, {run}"),
+        None => values::or_dash(step.component.as_ref()),
+    }),
     column("RESULT", |step, _| step_result(step)),
 ];
 
