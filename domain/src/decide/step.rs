@@ -45,7 +45,21 @@ pub(super) fn start_all(state: &State, id: RunId) -> Vec<Event> {
             vec![handler::finish(run, definition)]
         };
     }
-    (0..).zip(&run.steps).flat_map(|(place, _)| start(Turn { state, run, definition, place })).collect()
+    start_each((0..).zip(&run.steps).map(|(place, _)| Turn { state, run, definition, place }))
+}
+
+/// Starts those steps whose turn it is. Of steps that write state keys one: the next sees what the one before wrote.
+fn start_each<'a>(turns: impl Iterator<Item = Turn<'a>>) -> Vec<Event> {
+    let (mut events, mut has_written) = (Vec::new(), false);
+    for turn in turns {
+        let writes = matches!(turn.step().kind, StepKind::State { .. });
+        if !(writes && has_written) {
+            let started = start(turn);
+            has_written |= writes && !started.is_empty();
+            events.extend(started);
+        }
+    }
+    events
 }
 
 /// Whether steps of it may start.
@@ -153,8 +167,11 @@ pub(super) fn after(state: &State, id: RunId, step: StepIx) -> Vec<Event> {
     if fails && run.error.is_some() {
         return (0..).zip(&run.steps).flat_map(|(place, _)| start_or_give_up(turn(place))).collect();
     }
-    let followers = &definition.block(run.block)[usize::from(step)].followers;
-    followers.iter().flat_map(|place| start(turn(*place))).collect()
+    let def = &definition.block(run.block)[usize::from(step)];
+    if matches!(def.kind, StepKind::State { .. }) {
+        return start_all(state, id); // others that write may have waited for it
+    }
+    start_each(def.followers.iter().map(|place| turn(*place)))
 }
 
 /// After a failure nothing new starts but what asks for it (`failure()`, `always()`).

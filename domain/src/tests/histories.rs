@@ -4,7 +4,11 @@
 
 extern crate std;
 
-use alloc::{collections::BTreeSet, format, string::String};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+};
 use std::{env, println};
 
 use super::{
@@ -26,6 +30,8 @@ struct Replicas {
     rev: u64,
     clock: Timestamp,
     heard: BTreeSet<Effect>,
+    /// The last version of each state key.
+    versions: BTreeMap<StateKey, u64>,
 }
 
 fn rows(state: &State) -> String {
@@ -51,13 +57,14 @@ impl Replicas {
             rev: 0,
             clock: Timestamp(1_000_000),
             heard: BTreeSet::new(),
+            versions: BTreeMap::new(),
         }
     }
 
     fn apply(&mut self, proposal: Proposal) -> Outcome {
         self.rev += 1;
         let entry = Entry { rev: self.rev, proposed_at: self.clock, proposal };
-        let before = rows(&self.kept);
+        let (before, seq) = (rows(&self.kept), self.kept.meta.seq);
         let one = apply(&mut self.kept, &entry);
         let other = apply(&mut self.other, &entry);
         assert_eq!(one.outcome, other.outcome, "replicas answer alike");
@@ -68,7 +75,20 @@ impl Replicas {
         }
         self.check_effects(one.effects, entry.proposal.command == Command::AdvanceTime);
         check_wake_ups(&self.kept);
+        self.check_versions(seq);
         one.outcome
+    }
+
+    /// Versions of a state key come one after another, also within one entry.
+    fn check_versions(&mut self, seq: u64) {
+        let facts = &self.kept.journal.events;
+        let new = facts.iter().rev().take_while(|recorded| recorded.seq > seq).count();
+        for recorded in &facts[facts.len() - new..] {
+            if let Event::StateChanged { key, version, .. } = &recorded.event {
+                let before = self.versions.insert(key.clone(), *version).unwrap_or(0);
+                assert_eq!(*version, before + 1, "of {key}");
+            }
+        }
     }
 
     fn check_effects(&mut self, effects: Vec<Effect>, advances: bool) {

@@ -194,6 +194,36 @@ fn a_state_step_writes_and_reads_in_the_entry_that_completes_it() {
 }
 
 #[test]
+fn steps_that_write_one_key_at_once_write_one_after_another() {
+    let writes = |value: &str| StepKind::State {
+        writes: vec![("app.a".parse().expect("a legal key"), value.into())],
+        templated: false,
+        reads: vec![],
+        if_version: None,
+    };
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 4, vec![]);
+    let all = vec![
+        step("one", &[], writes("1")),
+        step("two", &[], writes("2")),
+        step("three", &[], does("a")),
+        step("four", &[2], writes("4")),
+        step("five", &[2], writes("5")),
+        step("six", &[3, 4], does("a")),
+    ];
+    cluster.start_run(1, all);
+    cluster.complete(step_task(1, 2), "1");
+    cluster.complete(step_task(1, 5), "1");
+    assert_eq!(cluster.steps(1), ["completed"; 6]);
+    let output = |place: usize| cluster.run(1).steps[place].output.clone().expect("it has one");
+    let versions: Vec<Json> = [0, 1, 3, 4].map(output).into();
+    let expected = [1, 2, 3, 4].map(|version| {
+        Json::from(alloc::format!("{{\"versions\":{{\"app.a\":{version}}},\"values\":{{}}}}"))
+    });
+    assert_eq!(versions, expected);
+}
+
+#[test]
 fn an_emit_step_makes_an_event_of_the_users_own() {
     let mut cluster = Cluster::new();
     let kind = StepKind::Emit { kind: "eval.finished".into(), data: "{\"x\":1}".into(), templated: false };
