@@ -143,7 +143,7 @@ pub struct StepDef {
 /// `cache`: when the output of an earlier run counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
-    /// An expression; where its value and what the step does are the same, the output is.
+    /// A text with `${{ }}`; where its value and what the step does are the same, the output is.
     pub key: Text,
     /// How old the output may be.
     pub age_max: Option<Duration>,
@@ -174,9 +174,7 @@ impl StepDef {
             cache: None,
         }
     }
-}
 
-impl StepDef {
     /// Whether a step that needs this one is held back where this one is a condition and false.
     pub fn gates(&self, follower: StepIx) -> bool {
         matches!(self.kind, StepKind::Condition { .. }) && self.goes_to() != Some(follower)
@@ -184,10 +182,8 @@ impl StepDef {
 
     /// The step that the run goes on with where this one is a condition and false.
     pub fn goes_to(&self) -> Option<StepIx> {
-        match self.kind {
-            StepKind::Condition { on_false: OnFalse::Goto(place), .. } => Some(place),
-            _ => None,
-        }
+        let StepKind::Condition { on_false: OnFalse::Goto(place), .. } = self.kind else { return None };
+        Some(place)
     }
 }
 

@@ -27,7 +27,7 @@ pub fn filter(source: &str, trigger: &Map<String, Value>) -> Result<bool, Expres
 
 /// Evaluates the filter of a step that waits for an event over the object `event` and all that the step sees.
 pub fn awaits(family: &Family, place: StepIx, source: &str, event: &Value) -> Result<bool, ExpressionError> {
-    let mut scope = Scope::new(family, EvalPoint::Step(place));
+    let scope = Scope::new(family, EvalPoint::Step(place));
     scope.bind(vec![("event".to_owned(), event.clone())]);
     let found = scope.evaluate(source)?;
     found.program.boolean(&found.value)

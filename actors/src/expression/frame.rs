@@ -56,12 +56,10 @@ impl<'a> Frame<'a> {
             return Vec::new();
         };
         let value = child.parent.as_ref().and_then(|parent| parent.item.as_ref()).map_or(Value::Null, parsed);
-        match &self.steps[usize::from(step)].kind {
-            StepKind::ForEach { item, index: place, .. } => {
-                vec![(item.to_string(), value), (place.to_string(), Value::from(index))]
-            }
-            _ => Vec::new(),
-        }
+        let StepKind::ForEach { item, index: place, .. } = &self.steps[usize::from(step)].kind else {
+            return Vec::new();
+        };
+        vec![(item.to_string(), value), (place.to_string(), Value::from(index))]
     }
 
     pub(super) fn step_object(&self, place: StepIx) -> Value {

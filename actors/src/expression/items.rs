@@ -21,7 +21,7 @@ pub(super) struct Wanted<'w> {
     pub(super) names: [&'w str; 2],
 }
 
-pub(super) fn items_of(scope: &mut Scope<'_>, wanted: &Wanted<'_>) -> Result<Vec<Item>, ExpressionError> {
+pub(super) fn items_of(scope: &Scope<'_>, wanted: &Wanted<'_>) -> Result<Vec<Item>, ExpressionError> {
     let found = scope.evaluate(wanted.items)?;
     let Value::Array(values) = found.json()? else { return Err(found.program.unfit(&found.value, "a list")) };
     if values.len() > ITEMS_MAX {

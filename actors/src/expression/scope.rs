@@ -2,7 +2,7 @@
 //! nearest step before it, an input. A child sees the runs around it. Parses only the outputs that an expression names.
 
 use std::{
-    cell::{Cell, OnceCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
@@ -75,7 +75,7 @@ pub(super) struct Scope<'a> {
     until: Instant,
     inputs: OnceCell<Rc<Value>>,
     /// Names that stand for something here, whatever else they stand for.
-    bound: Vec<(String, Value)>,
+    bound: RefCell<Vec<(String, Value)>>,
 }
 
 /// An expression's value, and what it was found from.
@@ -109,13 +109,13 @@ impl<'a> Scope<'a> {
             key,
             until: Instant::now() + TIME_MAX,
             inputs: OnceCell::new(),
-            bound: Vec::new(),
+            bound: RefCell::default(),
         }
     }
 
     /// Names that stand for something from now on, instead of those bound before.
-    pub(super) fn bind(&mut self, names: Vec<(String, Value)>) {
-        self.bound = names;
+    pub(super) fn bind(&self, names: Vec<(String, Value)>) {
+        self.bound.replace(names);
     }
 
     /// The run of the whole workflow.
@@ -251,7 +251,8 @@ impl<'a> Scope<'a> {
             let before = || frame.before().into_iter().find_map(|step| frame.output(step).get(name).cloned());
             item.map(|(_, value)| value).or_else(before)
         };
-        let bound = self.bound.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let bound =
+            self.bound.borrow().iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let found = bound.or_else(|| self.frames.iter().enumerate().find_map(of_frame));
         found.or_else(|| self.inputs().get(name).cloned())
     }
@@ -270,7 +271,8 @@ impl<'a> Scope<'a> {
             items.chain(outputs).collect::<Vec<_>>()
         };
         let found = self.frames.iter().enumerate().flat_map(of_frame);
-        let bound = self.bound.iter().map(|(name, _)| name.clone());
+        let bound = self.bound.borrow();
+        let bound = bound.iter().map(|(name, _)| name.clone());
         let names: BTreeSet<String> =
             bound.chain(found).chain(keys(&self.inputs()).into_iter().flatten()).collect();
         listed(names.into_iter())

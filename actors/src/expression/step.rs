@@ -81,7 +81,7 @@ fn of_step(family: &Family, place: StepIx) -> Result<Evaluated, ExpressionError>
         }
         StepKind::ForEach { items, item, index, key, .. } => {
             let wanted = Wanted { items, key: key.as_deref(), names: [item, index] };
-            Evaluation::Items(items_of(&mut Scope::new(family, EvalPoint::Step(place)), &wanted)?).into()
+            Evaluation::Items(items_of(&scope, &wanted)?).into()
         }
         StepKind::Until { expression } => Evaluation::Until(time_of(&scope, expression)?).into(),
         StepKind::Workflow { name, version, inputs, .. } => {

@@ -31,7 +31,7 @@ pub struct ActionBacklog {
     pub retrying: u32,
     /// Whether its tasks are not assigned.
     pub paused: bool,
-    /// Since when the longest waiting task waits.
+    /// Since when the longest waiting task waits; those of paused runs are left out.
     #[serde(default)]
     pub oldest_at: Option<Timestamp>,
     /// How long that is.

@@ -116,9 +116,9 @@ pub(super) fn over(run: &Run, conclusion: Conclusion, outputs: Json, failure: Op
 fn last_output(run: &Run, steps: &[StepDef]) -> Result<Json, Failure> {
     let completed =
         run.steps.iter().zip(steps).rev().filter(|(step, _)| step.status == StepStatus::Completed);
-    let output = |(step, def): (&Step, &StepDef)| match &def.kind {
-        StepKind::Parallel { children } => Some(of_group(run, steps, children)),
-        _ => step.output.clone().map(Ok),
+    let output = |(step, def): (&Step, &StepDef)| {
+        let StepKind::Parallel { children } = &def.kind else { return step.output.clone().map(Ok) };
+        Some(of_group(run, steps, children))
     };
     completed.filter_map(output).next().unwrap_or_else(|| Ok(Json::null()))
 }
