@@ -53,6 +53,7 @@ impl Planner {
         let schedules = effects.iter().filter_map(|effect| match effect {
             Effect::PlanSchedule { schedule } => Some(schedule),
             Effect::DeliverTask { .. }
+            | Effect::DeliverMessages { .. }
             | Effect::CancelAttempt { .. }
             | Effect::Evaluate { .. }
             | Effect::SendMessage { .. }

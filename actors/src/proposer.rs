@@ -87,11 +87,7 @@ impl ProposerHandle {
 
     /// Proposes again until somebody decides; none if `goes_on` says no before, or the node shuts down.
     /// Only for commands that the rules refuse or ignore the second time.
-    pub(crate) async fn decide(
-        &self,
-        proposal: impl Into<Proposal>,
-        goes_on: impl Fn() -> bool,
-    ) -> Option<Outcome> {
+    pub async fn decide(&self, proposal: impl Into<Proposal>, goes_on: impl Fn() -> bool) -> Option<Outcome> {
         let proposal = proposal.into();
         let mut pause = Duration::from_millis(20);
         while goes_on() {

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures::future::BoxFuture;
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, Text,
-    Timestamp, Unavailable,
+    NodeId, Outcome, Proposal, QueuedMessage, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task,
+    TaskId, Text, Timestamp, Unavailable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -53,6 +53,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn component(&self, id: &ComponentId) -> Option<Arc<Component>>;
     /// Every registered component.
     fn components(&self) -> Vec<Arc<Component>>;
+    /// At most `limit` durable messages in the queue of a component, in order.
+    fn messages(&self, component: &ComponentId, limit: usize) -> Vec<Arc<QueuedMessage>>;
     /// A definition in use.
     fn definition(&self, id: &DefinitionId) -> Option<Arc<Definition>>;
     /// The value of a state key.

@@ -104,6 +104,7 @@ impl WorkflowManager {
                 Effect::Evaluate { run, point } => Awaited::Evaluation(*run, *point),
                 Effect::SendMessage { run, step } => Awaited::Message(*run, *step),
                 Effect::DeliverTask { .. }
+                | Effect::DeliverMessages { .. }
                 | Effect::CancelAttempt { .. }
                 | Effect::CloseSession { .. }
                 | Effect::PlanSchedule { .. } => continue,

@@ -46,7 +46,8 @@ fn answers(criterion: &mut Criterion) {
     let task = format!("{}-0", RUN.replace("run_", "task_"));
     let scheduled = TaskScheduled { task_id: task, status: TaskStatus::Queued };
     let value = raw(&"v".repeat(254));
-    let entry = StateEntry { key: "app.release.version".into(), value, version: 17, rev: 123_456 };
+    let entry =
+        StateEntry { key: "app.release.version".into(), value, version: 17, rev: 123_456, expires_at: None };
     writes(criterion, "run_started", &started);
     writes(criterion, "task_scheduled", &scheduled);
     writes(criterion, "state_entry", &entry);

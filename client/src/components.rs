@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::http::Call;
 use crate::run_wait::BoxedCall;
 use crate::wire::{
-    self, BroadcastReplies, ComponentView, MessageReply, Page, Poll, Polled, RegisterComponent, ReplyMessage,
-    WaitQuery, paths,
+    self, AckMessage, BroadcastAccepted, BroadcastReplies, ComponentView, ComponentsQuery, DrainComponent,
+    DurableMessage, MessageAccepted, MessageReply, MessagesMoved, MessagesQuery, NackMessage, Page, Poll,
+    Polled, RegisterComponent, ReplyMessage, SelectDeadMessages, WaitQuery, paths,
 };
 use crate::{Client, Error};
 
@@ -47,12 +48,12 @@ impl Components {
         self.client.call(Call::get(paths::fill(paths::COMPONENT, id))).await
     }
 
-    /// All components.
+    /// The components that the query asks for, all of them without.
     ///
     /// # Errors
     /// As every call: [`Error`].
-    pub async fn list(&self) -> Result<Page<ComponentView>, Error> {
-        self.client.call(Call::get(paths::COMPONENTS)).await
+    pub async fn list(&self, query: &ComponentsQuery) -> Result<Page<ComponentView>, Error> {
+        self.client.call(Call::get(paths::COMPONENTS).query(query)).await
     }
 
     /// Removes a component; its session ends.
@@ -63,12 +64,13 @@ impl Components {
         self.client.call_unit(Call::mutation(Method::DELETE, paths::fill(paths::COMPONENT, id))).await
     }
 
-    /// No new tasks for the component.
+    /// No new tasks for the component; with a deadline, what it has not done by then is taken back.
     ///
     /// # Errors
     /// As every call: [`Error`].
-    pub async fn drain(&self, id: &str) -> Result<(), Error> {
-        self.client.call_unit(Call::mutation(Method::POST, paths::fill(paths::COMPONENT_DRAIN, id))).await
+    pub async fn drain(&self, id: &str, body: &DrainComponent) -> Result<ComponentView, Error> {
+        let path = paths::fill(paths::COMPONENT_DRAIN, id);
+        self.client.call(Call::mutation(Method::POST, path).json(body)?).await
     }
 
     /// Says that a polling component lives.
@@ -93,6 +95,101 @@ impl Components {
     pub fn send<P: Serialize>(&self, id: &str, kind: impl Into<String>, payload: P) -> Send {
         let (client, path) = (self.client.clone(), paths::fill(paths::COMPONENT_MESSAGES, id));
         Send { client, path, kind: kind.into(), payload: wire::raw(&payload), timeout: REPLY_TIMEOUT }
+    }
+
+    /// Puts a message into the component's queue: it is delivered at least once and in order, also when the component
+    /// comes later. Its id is returned.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `QUEUE_FULL` when too many wait.
+    pub async fn send_durable<P: Serialize>(
+        &self,
+        id: &str,
+        kind: impl Into<String>,
+        payload: P,
+    ) -> Result<MessageAccepted, Error> {
+        let payload = wire::raw(&payload).map_err(|error| Error::no_json_form("the payload", &error))?;
+        let body = wire::SendMessage { kind: kind.into(), payload: Some(payload), durable: true };
+        let path = paths::fill(paths::COMPONENT_MESSAGES, id);
+        self.client.call(Call::mutation(Method::POST, path).json(&body)?).await
+    }
+
+    /// Puts a message into the queue of every registered component.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn broadcast_durable<P: Serialize>(
+        &self,
+        kind: impl Into<String>,
+        payload: P,
+    ) -> Result<Vec<MessageAccepted>, Error> {
+        let payload = wire::raw(&payload).map_err(|error| Error::no_json_form("the payload", &error))?;
+        let body = wire::SendMessage { kind: kind.into(), payload: Some(payload), durable: true };
+        let call = Call::mutation(Method::POST, paths::COMPONENTS_BROADCAST).json(&body)?;
+        let accepted: BroadcastAccepted = self.client.call(call).await?;
+        Ok(accepted.messages)
+    }
+
+    /// A durable message that is in a queue or was given up.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `NOT_FOUND` once it is acknowledged.
+    pub async fn message(&self, id: &str) -> Result<DurableMessage, Error> {
+        self.client.call(Call::get(paths::fill(paths::MESSAGE, id))).await
+    }
+
+    /// A page of the queue of a component, in order.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn queue(&self, id: &str, query: &MessagesQuery) -> Result<Page<DurableMessage>, Error> {
+        self.client.call(Call::get(paths::fill(paths::COMPONENT_MESSAGES, id)).query(query)).await
+    }
+
+    /// A page of the messages that were given up, the newest first.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn dead_messages(&self, query: &MessagesQuery) -> Result<Page<DurableMessage>, Error> {
+        self.client.call(Call::get(paths::MESSAGES_DEAD).query(query)).await
+    }
+
+    /// Puts messages that were given up back into their queues, at the end; how many.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn requeue_dead(&self, which: &SelectDeadMessages) -> Result<u64, Error> {
+        let moved: MessagesMoved =
+            self.client.call(Call::mutation(Method::POST, paths::MESSAGES_DEAD_REQUEUE).json(which)?).await?;
+        Ok(moved.count)
+    }
+
+    /// Drops messages that were given up for good; how many.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn drop_dead(&self, which: &SelectDeadMessages) -> Result<u64, Error> {
+        let moved: MessagesMoved =
+            self.client.call(Call::mutation(Method::POST, paths::MESSAGES_DEAD_DROP).json(which)?).await?;
+        Ok(moved.count)
+    }
+
+    /// Acknowledges a durable message that a poll brought.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `STALE_ATTEMPT` when it was delivered again since.
+    pub async fn acknowledge(&self, message_id: &str, token: u64) -> Result<(), Error> {
+        let path = paths::fill(paths::MESSAGE_ACK, message_id);
+        self.client.call_unit(Call::mutation(Method::POST, path).json(&AckMessage { token })?).await
+    }
+
+    /// Gives a durable message that a poll brought back: it comes again.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `STALE_ATTEMPT` when it was delivered again since.
+    pub async fn give_back(&self, message_id: &str, nack: &NackMessage) -> Result<(), Error> {
+        let path = paths::fill(paths::MESSAGE_NACK, message_id);
+        self.client.call_unit(Call::mutation(Method::POST, path).json(nack)?).await
     }
 
     /// Sends a message to all connected components and waits for their replies.
@@ -141,7 +238,7 @@ impl Send {
 
     fn into_call(self) -> Result<Call, Error> {
         let payload = self.payload.map_err(|error| Error::no_json_form("the payload", &error))?;
-        let body = wire::SendMessage { kind: self.kind, payload: Some(payload) };
+        let body = wire::SendMessage { kind: self.kind, payload: Some(payload), durable: false };
         let query = WaitQuery { timeout: Some(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX)) };
         Ok(Call::post(self.path, &body)?.query(&query).patience(self.timeout).once())
     }

@@ -31,13 +31,13 @@ use crate::{Client, Error};
 #[derive(Clone, Debug)]
 pub struct Events {
     client: Client,
+    filter: EventsQuery,
     types: Vec<String>,
-    since: Option<u64>,
 }
 
 impl Events {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, types: Vec::new(), since: None }
+        Self { client, filter: EventsQuery::default(), types: Vec::new() }
     }
 
     /// Only these types; globs such as `workflow.*`.
@@ -47,17 +47,31 @@ impl Events {
         self
     }
 
+    /// Only what happens to a run.
+    #[must_use]
+    pub fn run(mut self, id: impl Into<String>) -> Self {
+        self.filter.run = Some(id.into());
+        self
+    }
+
+    /// Only what happens to a component: its sessions, its tasks, its durable messages.
+    #[must_use]
+    pub fn component(mut self, id: impl Into<String>) -> Self {
+        self.filter.component = Some(id.into());
+        self
+    }
+
     /// Only events after this `seq`; 0 is the beginning.
     #[must_use]
     pub fn since(mut self, seq: u64) -> Self {
-        self.since = Some(seq);
+        self.filter.since = Some(seq);
         self
     }
 
     /// Only events from now on: what a stream does by default.
     #[must_use]
     pub fn since_now(mut self) -> Self {
-        self.since = None;
+        self.filter.since = None;
         self
     }
 
@@ -66,7 +80,7 @@ impl Events {
     /// # Errors
     /// As every call: [`Error`].
     pub async fn list(&self, limit: u32) -> Result<EventPage, Error> {
-        let query = EventsQuery { since: self.since, types: self.types_text(), limit: Some(limit) };
+        let query = EventsQuery { types: self.types_text(), limit: Some(limit), ..self.filter.clone() };
         self.client.call(Call::get(paths::EVENTS).query(&query)).await
     }
 
@@ -85,11 +99,11 @@ impl Events {
     /// # Errors
     /// As every call: [`Error`].
     pub async fn stream(self) -> Result<EventStream, Error> {
-        let since = match self.since {
+        let since = match self.filter.since {
             Some(seq) => seq,
             None => self.last_seq().await?,
         };
-        let query = EventsQuery { since: None, types: self.types_text(), limit: None };
+        let query = EventsQuery { since: None, types: self.types_text(), ..self.filter.clone() };
         let target = format!("{}{}", paths::EVENTS_STREAM, wire::write_query(&query));
         Ok(subscribe(self.client, target, since))
     }

@@ -2,6 +2,7 @@
 //! Knows nothing of how versions are kept.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -13,9 +14,11 @@ use std::task::{Context, Poll};
 use crate::events::subscribe;
 use crate::http::Call;
 use crate::run_wait::BoxedCall;
+use crate::snapshots::Snapshots;
 use crate::wire::{
-    self, Event, KeysQuery, Page, SetState, StateChanged, StateDeleted, StateEntry, StateVersion,
-    StateVersions, WatchQuery, codes, headers, paths,
+    self, Event, KeysQuery, Page, SetState, StateChanged, StateDeleted, StateDiff, StateEntry,
+    StateTransaction, StateVersion, StateVersions, StateWritten, VersionsDiffQuery, WatchQuery, codes,
+    headers, paths,
 };
 use crate::{Client, Error};
 
@@ -33,7 +36,39 @@ impl State {
     /// Writes a key: `state.set("config.workers", 20).if_version(2).await?`.
     pub fn set<V: Serialize>(&self, key: impl Into<String>, value: V) -> Set {
         let (client, value) = (self.client.clone(), wire::raw(&value));
-        Set { client, key: key.into(), value, condition: None, idempotency_key: None }
+        Set { client, key: key.into(), value, ttl: None, condition: None, idempotency_key: None }
+    }
+
+    /// Writes several keys in one entry, all or none.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `STATE_VERSION_CONFLICT` when a condition does not hold.
+    pub async fn transact(&self, transaction: &StateTransaction) -> Result<StateWritten, Error> {
+        self.client.call(Call::mutation(Method::POST, paths::STATE_TXN).json(transaction)?).await
+    }
+
+    /// Brings an earlier version back, as a new one.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `NOT_FOUND` when the version is no longer kept.
+    pub async fn restore(&self, key: &str, version: u64) -> Result<StateEntry, Error> {
+        let path = paths::fill(&paths::fill(paths::STATE_RESTORE, key), &version.to_string());
+        self.client.call(Call::mutation(Method::POST, path)).await
+    }
+
+    /// How two versions of a key differ.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `NOT_FOUND` when a version is no longer kept.
+    pub async fn diff(&self, key: &str, from: u64, to: u64) -> Result<StateDiff, Error> {
+        let query = VersionsDiffQuery { from, to };
+        self.client.call(Call::get(paths::fill(paths::STATE_DIFF, key)).query(&query)).await
+    }
+
+    /// Named snapshots of all keys.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(self.client.clone())
     }
 
     /// The key's newest version, or `None` when there is no such key.
@@ -104,6 +139,7 @@ pub struct Set {
     client: Client,
     key: String,
     value: Result<wire::Raw, serde_json::Error>,
+    ttl: Option<Duration>,
     condition: Option<(&'static str, String)>,
     idempotency_key: Option<String>,
 }
@@ -112,6 +148,12 @@ impl Set {
     /// Writes only if the key is at this version.
     pub fn if_version(mut self, version: u64) -> Self {
         self.condition = Some((headers::IF_MATCH, headers::entity_tag(version)));
+        self
+    }
+
+    /// It goes away by itself after so long.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -136,8 +178,8 @@ impl IntoFuture for Set {
         Box::pin(async move {
             let value = self.value.map_err(|error| Error::no_json_form("the value", &error))?;
             let path = paths::fill(paths::STATE_KEY, &self.key);
-            let mut call =
-                Call::mutation(Method::PUT, path).key(self.idempotency_key).json(&SetState { value })?;
+            let body = SetState { value, ttl: self.ttl.map(Into::into) };
+            let mut call = Call::mutation(Method::PUT, path).key(self.idempotency_key).json(&body)?;
             if let Some((name, condition)) = self.condition {
                 call = call.header(name, condition);
             }

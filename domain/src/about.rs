@@ -1,7 +1,7 @@
 //! What a fact is about.
 //! Knows nothing of how facts are shown.
 
-use crate::{event::Event, ids::RunId, schedule::ScheduleEvent};
+use crate::{event::Event, ids::RunId, schedule::ScheduleEvent, trouble::TroubleEvent};
 
 impl Event {
     /// The run that it belongs to.
@@ -37,6 +37,11 @@ impl Event {
             | Event::HandlersDropped { run, .. }
             | Event::Emitted { run, .. } => Some(*run),
             Event::Cache(event) => Some(event.step().0),
+            Event::Trouble(TroubleEvent::Raised { concerned, .. }) => concerned.run,
+            Event::Trouble(
+                TroubleEvent::Recovered { task, .. } | TroubleEvent::RecoveryFailed { task, .. },
+            ) => task.step().map(|(run, _)| run),
+            Event::Trouble(TroubleEvent::HealthChecked(_)) => None,
             Event::TaskCreated(task) => task.id.step().map(|(run, _)| run),
             Event::DependencyCompleted { task, .. }
             | Event::TaskRequeued { task }
@@ -52,9 +57,12 @@ impl Event {
             | Event::ComponentConnected { .. }
             | Event::SessionEnded { .. }
             | Event::ComponentDisconnected { .. }
-            | Event::ComponentDraining { .. }
+            | Event::ComponentDraining(..)
+            | Event::DrainTimedOut(_)
             | Event::ComponentDeregistered { .. }
-            | Event::StateChanged { .. }
+            | Event::StateChanged(_)
+            | Event::Snapshot(_)
+            | Event::Message(_)
             | Event::Configured(_)
             | Event::DeadTasksDropped { .. }
             | Event::ActionPaused { .. }

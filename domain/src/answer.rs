@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ComponentId, RunId, SessionId, TaskId},
+    message::MessageId,
     rejection::Rejection,
     run::RunStatus,
+    snapshot::SnapshotId,
     task::TaskStatus,
 };
 
@@ -47,6 +49,12 @@ pub enum Answer {
         /// This command made it.
         made: bool,
     },
+    /// State keys were written, to these versions, in the order asked.
+    Keys(Vec<u64>),
+    /// Durable messages are in their queues, in the order asked.
+    Messages(Vec<MessageId>),
+    /// A snapshot was made.
+    Snapshot(SnapshotId),
 }
 
 /// What became of a proposal that was decided.

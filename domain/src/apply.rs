@@ -7,11 +7,12 @@ use crate::{
     answer::{Answer, Outcome},
     assign::{admit, assign},
     command::{Command, Entry, Idempotency},
-    decide::{alive_twin, decide, due, follow},
+    decide::{alive_twin, decide, deliver, due, follow},
     effect::Effect,
     event::Event,
     evolve::evolve,
     ids::RunId,
+    message::{MessageCommand, MessageEvent},
     react::{FollowUp, effects_of, react},
     recorded::Recorded,
     rejection::Rejection,
@@ -111,7 +112,7 @@ impl Story<'_> {
                 let events = follow(self.state, &follow_up);
                 self.record(events);
             }
-            match admit(self.state).or_else(|| assign(self.state)) {
+            match admit(self.state).or_else(|| assign(self.state)).or_else(|| deliver(self.state)) {
                 Some(event) => self.record(alloc::vec![event]),
                 None => return,
             }
@@ -127,8 +128,19 @@ impl Story<'_> {
     }
 }
 
+/// How many of what a command asked about a fact speaks of.
+fn affected(event: &Event) -> usize {
+    match event {
+        Event::StateChanged(_) | Event::Message(MessageEvent::Requeued(_)) => 1,
+        Event::Message(MessageEvent::Dropped { messages, overflow: false }) => messages.len(),
+        Event::DeadTasksDropped { tasks, overflow: false } => tasks.len(),
+        _ => 0,
+    }
+}
+
 /// What the caller of an accepted command hears; `twin` is the run that lived already where one was to be created, the
 /// events it led to begin at `first` and follow number `seq_before`.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each command")]
 fn answer(
     state: &State,
     command: &Command,
@@ -163,12 +175,19 @@ fn answer(
         Command::SetState { key, .. } => {
             Answer::Key { version: state.keys.get(key).map_or(0, |record| record.version) }
         }
-        Command::DropDeadTasks { .. } => {
-            let dropped = |event: &Event| {
-                if let Event::DeadTasksDropped { tasks, overflow: false } = event { tasks.len() } else { 0 }
-            };
-            let dropped = state.journal.events[first..].iter().map(|recorded| dropped(&recorded.event));
-            Answer::Count(u32::try_from(dropped.sum::<usize>()).unwrap_or(u32::MAX))
+        Command::Transact(transaction) => {
+            let version = |key| state.keys.get(key).map_or(0, |record| record.version);
+            Answer::Keys(transaction.writes.iter().map(|write| version(&write.key)).collect())
+        }
+        Command::CreateSnapshot(new) => Answer::Snapshot(new.id),
+        Command::Message(MessageCommand::Send(new)) => {
+            Answer::Messages(new.iter().map(|message| message.id).collect())
+        }
+        Command::RestoreSnapshot(_)
+        | Command::DropDeadTasks { .. }
+        | Command::Message(MessageCommand::Requeue(_) | MessageCommand::Drop(_)) => {
+            let affected = state.journal.events[first..].iter().map(|recorded| affected(&recorded.event));
+            Answer::Count(u32::try_from(affected.sum::<usize>()).unwrap_or(u32::MAX))
         }
         Command::ConnectComponent { component, session, .. } => {
             Answer::Session { component: component.clone(), session: *session }
@@ -193,6 +212,9 @@ fn answer(
         | Command::DeleteSchedule { .. }
         | Command::PlanSchedule { .. }
         | Command::GiveEvent { .. }
+        | Command::DeleteSnapshot { .. }
+        | Command::Message(_)
+        | Command::Report(_)
         | Command::FollowEvents { .. } => Answer::Done,
         Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),
         Command::PauseWorkflow { name } | Command::ResumeWorkflow { name } => version(workflow_version(name)),

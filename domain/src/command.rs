@@ -14,11 +14,15 @@ use crate::{
         ActionName, ComponentId, IdempotencyKey, Json, NodeId, Priority, RunId, SessionId, StateKey, StepIx,
         TaskId, Text, Timestamp, Token,
     },
+    key::Transaction,
+    message::MessageCommand,
     names::{ScheduleId, WorkflowName},
     request::{ApplyWorkflow, CreateRun, DeadSelection, DeleteEnded, Expect, NewTask, RegisterComponent},
     run::Failure,
     schedule::{Missed, ScheduleSpec},
+    snapshot::{NewSnapshot, RestoreSnapshot, SnapshotId},
     step::EvalPoint,
+    trouble::TroubleEvent,
 };
 
 /// One command as the log has it: decided alike on every node.
@@ -145,6 +149,8 @@ pub enum Command {
     DrainComponent {
         /// Which.
         component: ComponentId,
+        /// Its attempts that have not ended by then are lost to it.
+        within: Option<Duration>,
     },
     /// Forget a component; its attempts are lost.
     DeregisterComponent {
@@ -328,4 +334,19 @@ pub enum Command {
         /// What they did not start.
         skipped: Vec<SkippedStarts>,
     },
+    /// Write several state keys, all or none.
+    Transact(Box<Transaction>),
+    /// Make a named snapshot of the state keys.
+    CreateSnapshot(Box<NewSnapshot>),
+    /// Bring state keys back to where they were, in this entry.
+    RestoreSnapshot(Box<RestoreSnapshot>),
+    /// Forget a snapshot.
+    DeleteSnapshot {
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// Durable messages.
+    Message(MessageCommand),
+    /// A node tells of an error outside the log, or of a health check.
+    Report(Box<TroubleEvent>),
 }

@@ -2,6 +2,7 @@
 //! Knows nothing of sockets; which tasks it runs is an index over the tasks.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ActionName, ComponentId, Labels, NodeId, SessionId, TaskId, Text, Timestamp, Token};
@@ -27,8 +28,16 @@ pub struct Component {
     pub registered_at: Timestamp,
     /// It takes no new tasks.
     pub draining: bool,
+    /// Its attempts that have not ended by then are lost to it.
+    pub drain_until: Option<Timestamp>,
     /// Its connection, also while a lost one is within its grace time.
     pub session: Option<Session>,
+    /// Without a connection it is forgotten after so long.
+    pub ttl: Option<Duration>,
+    /// Since when it has no session.
+    pub idle_since: Option<Timestamp>,
+    /// How often durable messages went back into its queue.
+    pub rounds: u64,
 }
 
 /// One connection of a component.
@@ -96,6 +105,17 @@ impl Component {
             Some(_) if self.draining => ComponentStatus::Draining,
             Some(_) => ComponentStatus::Connected,
         }
+    }
+
+    /// Time alone changes it then: a lost connection is over, or it should have been drained.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        let lost_until = self.session.as_ref().and_then(|session| session.lost_until);
+        lost_until.into_iter().chain(self.drain_until).chain(self.forgotten_at()).min()
+    }
+
+    /// When it is forgotten for want of a connection.
+    pub(crate) fn forgotten_at(&self) -> Option<Timestamp> {
+        Some(self.idle_since? + self.ttl?)
     }
 
     /// The connected session, unless it is lost.

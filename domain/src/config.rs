@@ -56,6 +56,47 @@ pub struct ClusterConfig {
     pub tasks_dead_max: u32,
     /// Time between sweeps for work that nothing can wake (`tasks.deadlockDetectionInterval`).
     pub deadlock_interval: Duration,
+    /// Deliveries of a durable message before it is given up (`components.maxDeliveries`).
+    pub deliveries_max: u32,
+    /// Pause before a durable message is delivered again (`components.redeliveryDelay`).
+    pub redelivery_delay: Duration,
+    /// Durable messages kept on the dead-letter list (`components.maxDeadLetters`); the oldest leave first.
+    pub messages_dead_max: u32,
+    /// Named snapshots there may be (`state.maxSnapshots`).
+    pub snapshots_max: u32,
+    /// Time between snapshots that the cluster makes by itself (`state.snapshotInterval`); zero makes none.
+    pub snapshot_interval: Duration,
+    /// Of those, how many are kept (`state.snapshotsKept`).
+    pub snapshots_kept: u32,
+    /// Time between backups that each node makes (`state.backupInterval`).
+    pub backup_interval: Duration,
+    /// Of those, how many each node keeps (`state.backupsKept`).
+    pub backups_kept: u32,
+    /// Time between health checks (`healthCheckInterval`).
+    pub health_interval: Duration,
+    /// What is on.
+    pub switches: Switches,
+}
+
+/// What is on (the seed's `enable…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switches {
+    /// Health checks and metrics (`enableMonitoring`).
+    pub monitoring: bool,
+    /// Attempts that failed are tried again (`enableErrorRecovery`).
+    pub recovery: bool,
+    /// Those of steps are (`workflow.enableRetry`).
+    pub step_retries: bool,
+    /// Steps of a run may run at once (`workflow.enableParallelExecution`).
+    pub parallel_steps: bool,
+    /// A silent component loses its session (`components.enableHeartbeat`).
+    pub heartbeats: bool,
+    /// Durable messages are taken (`components.enableMessageQueue`).
+    pub message_queues: bool,
+    /// Tasks may depend on others (`tasks.enableDependencyResolution`).
+    pub dependencies: bool,
+    /// Nodes make backups by themselves (`state.enableBackup`).
+    pub backups: bool,
 }
 
 impl Default for ClusterConfig {
@@ -94,6 +135,25 @@ impl Default for ClusterConfig {
             tasks_kept_max: 1_000_000,
             tasks_dead_max: 10_000,
             deadlock_interval: Duration::from_secs(30),
+            deliveries_max: 5,
+            redelivery_delay: Duration::from_secs(1),
+            messages_dead_max: 1_000,
+            snapshots_max: 100,
+            snapshot_interval: Duration::ZERO,
+            snapshots_kept: 10,
+            backup_interval: Duration::from_secs(300),
+            backups_kept: 3,
+            health_interval: Duration::from_secs(30),
+            switches: Switches {
+                monitoring: true,
+                recovery: true,
+                step_retries: true,
+                parallel_steps: true,
+                heartbeats: true,
+                message_queues: true,
+                dependencies: true,
+                backups: false,
+            },
         }
     }
 }
@@ -123,6 +183,11 @@ impl ClusterConfig {
             ("workflow.maxRetryAttempts", self.step_retry.limit, 1, 1_000),
             ("workflow.maxEndedRuns", self.runs_kept_max, 0, 100_000_000),
             ("tasks.maxEndedTasks", self.tasks_kept_max, 0, 100_000_000),
+            ("components.maxDeliveries", self.deliveries_max, 1, 1_000),
+            ("components.maxDeadLetters", self.messages_dead_max, 0, 1_000_000),
+            ("state.maxSnapshots", self.snapshots_max, 1, 1_000),
+            ("state.snapshotsKept", self.snapshots_kept, 1, 1_000),
+            ("state.backupsKept", self.backups_kept, 1, 1_000),
         ];
         for (name, value, min, max) in counts {
             if value < min || value > max {
@@ -143,6 +208,9 @@ impl ClusterConfig {
             ("workflow.workflowTimeout", self.run_timeout, Duration::from_millis(1), 365 * day),
             ("workflow.retention", self.runs_kept_for, Duration::ZERO, 365 * day),
             ("tasks.retention", self.tasks_kept_for, Duration::ZERO, 365 * day),
+            ("components.redeliveryDelay", self.redelivery_delay, Duration::ZERO, day),
+            ("state.backupInterval", self.backup_interval, Duration::from_secs(1), 365 * day),
+            ("healthCheckInterval", self.health_interval, Duration::from_millis(100), day),
         ];
         for (name, value, min, max) in times {
             if value < min || value > max {
@@ -151,6 +219,22 @@ impl ClusterConfig {
                     reason: format!("{value:?} is not between {min:?} and {max:?}"),
                 });
             }
+        }
+        let often = Duration::from_secs(1);
+        if !self.snapshot_interval.is_zero() && self.snapshot_interval < often {
+            return Err(ConfigError {
+                name: "state.snapshotInterval".into(),
+                reason: format!("{:?} is less than {often:?}; 0 makes none", self.snapshot_interval),
+            });
+        }
+        if self.snapshots_kept > self.snapshots_max {
+            return Err(ConfigError {
+                name: "state.snapshotsKept".into(),
+                reason: format!(
+                    "{} is more than state.maxSnapshots, {}",
+                    self.snapshots_kept, self.snapshots_max
+                ),
+            });
         }
         Ok(())
     }

@@ -55,6 +55,11 @@ pub enum Effect {
         /// Which step.
         step: StepIx,
     },
+    /// The node that holds the component's session hands it the durable messages that are with it, in order.
+    DeliverMessages {
+        /// To whom.
+        component: ComponentId,
+    },
     /// The leader computes the next instant of a schedule and proposes it.
     PlanSchedule {
         /// Which.
@@ -82,7 +87,9 @@ pub fn outstanding(state: &State) -> Box<dyn Iterator<Item = Effect> + '_> {
     });
     let schedules = state.schedules.iter().filter(|(_, schedule)| schedule.awaits_plan());
     let plans = schedules.map(|(id, _)| Effect::PlanSchedule { schedule: id.clone() });
-    Box::new(attempts.chain(evaluations).chain(plans))
+    let queues = state.indexes.messages.with_components();
+    let messages = queues.map(|component| Effect::DeliverMessages { component: component.clone() });
+    Box::new(attempts.chain(evaluations).chain(plans).chain(messages))
 }
 
 /// What is owed for a step by itself.

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionName, CacheEvent, ClusterConfig, ComponentId, Conclusion, CreateRun, Decision, Definition,
-    EvalPoint, Failure, FanKey, HeldAttempt, Item, Job, Json, Parent, Priority, RegisterComponent, RunId,
-    RunStatus, ScheduleEvent, Session, SessionEnd, SessionId, StateKey, StepIx, StepOutcome, Task, TaskId,
-    Text, Timestamp, Token, WorkflowEvent,
+    EvalPoint, Failure, FanKey, HeldAttempt, Item, Job, Json, KeyChange, MessageEvent, Parent, Priority,
+    RegisterComponent, RunId, RunStatus, ScheduleEvent, Session, SessionEnd, SessionId, SnapshotEvent,
+    StepIx, StepOutcome, Task, TaskId, Text, Timestamp, Token, TroubleEvent, WorkflowEvent,
 };
 
 /// What has happened. Stored: variants are only ever added at the end.
@@ -172,23 +172,14 @@ pub enum Event {
     },
     /// A component is gone: its attempts are lost.
     ComponentDisconnected(ComponentId),
-    /// A component takes no new tasks.
-    ComponentDraining(ComponentId),
+    /// A component takes no new tasks; with a time, its attempts that have not ended by then are lost to it.
+    ComponentDraining(ComponentId, Option<Timestamp>),
+    /// The time to drain a component is over.
+    DrainTimedOut(ComponentId),
     /// A component is forgotten.
     ComponentDeregistered(ComponentId),
     /// A state key was written or deleted.
-    StateChanged {
-        /// Which.
-        key: StateKey,
-        /// The value before.
-        old: Option<Json>,
-        /// The value now; none: deleted.
-        value: Option<Json>,
-        /// Number of the write.
-        version: u64,
-        /// The oldest version still kept.
-        version_min: u64,
-    },
+    StateChanged(KeyChange),
     /// The cluster's settings changed.
     Configured(Box<ClusterConfig>),
     /// A `foreach` has its items.
@@ -397,4 +388,10 @@ pub enum Event {
         /// The event's type, or a pattern.
         kind: Text,
     },
+    /// A snapshot of the state keys was made, restored or deleted.
+    Snapshot(SnapshotEvent),
+    /// A durable message moved.
+    Message(MessageEvent),
+    /// An error, its recovery, or a health check.
+    Trouble(TroubleEvent),
 }

@@ -6,6 +6,8 @@ use core::{cmp::Ordering, fmt, ops::Add, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::{message::MessageId, snapshot::SnapshotId};
+
 /// Shared immutable text.
 pub type Text = Arc<str>;
 /// What a task asks a component to do, such as `train_model`.
@@ -188,22 +190,6 @@ fn parse_base32(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(bits))
 }
 
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run_{}", Base32(self.0))
-    }
-}
-
-impl FromStr for RunId {
-    type Err = BadId;
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        text.strip_prefix("run_")
-            .and_then(parse_base32)
-            .map(RunId)
-            .ok_or_else(|| BadId { text: text.into(), expected: "a run id (run_ and 26 characters)" })
-    }
-}
-
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -225,6 +211,30 @@ impl FromStr for TaskId {
         };
         parse().ok_or_else(|| BadId { text: text.into(), expected: "a task id (task_ and 26 characters)" })
     }
+}
+
+macro_rules! base32_ids {
+    ($($type:ty, $prefix:literal, $what:literal;)+) => {
+        $(impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), Base32(self.0))
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let id = text.strip_prefix($prefix).and_then(parse_base32).map(Self);
+                id.ok_or_else(|| BadId { text: text.chars().take(80).collect(), expected: $what })
+            }
+        })+
+    };
+}
+
+base32_ids! {
+    RunId, "run_", "a run id (run_ and 26 characters)";
+    SnapshotId, "snap_", "a snapshot id (snap_ and 26 characters)";
+    MessageId, "msg_", "a durable message's id (msg_ and 26 characters)";
 }
 
 /// A component's name: `[a-z0-9][a-z0-9._-]{0,62}`.

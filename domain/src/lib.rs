@@ -26,6 +26,7 @@ mod ids;
 mod indexes;
 mod key;
 mod listed;
+mod message;
 mod names;
 mod react;
 mod recorded;
@@ -33,12 +34,14 @@ mod rejection;
 mod request;
 mod run;
 mod schedule;
+mod snapshot;
 mod state;
 mod step;
 mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod workflow;
 
 pub use answer::{Answer, Outcome, Unavailable};
@@ -51,7 +54,7 @@ pub use child::{
 };
 pub use command::{Command, Entry, Idempotency, Proposal};
 pub use component::{Component, ComponentStatus, HeldAttempt, Session, SessionEnd};
-pub use config::{ClusterConfig, ConfigError};
+pub use config::{ClusterConfig, ConfigError, Switches};
 pub use definition::{
     Cache, Concurrency, Definition, Handlers, OnConflict, OnFalse, OnTimeout, Retry, StepDef, StepKind,
 };
@@ -64,8 +67,12 @@ pub use ids::{
     RunId, SessionId, StateKey, StepIx, TaskId, Text, Timestamp, Token,
 };
 pub use indexes::Counts;
-pub use key::{KeyRecord, VersionRecord};
+pub use key::{ChangeOrigin, KeyChange, KeyRecord, KeyWrite, Transaction, VersionRecord};
 pub use listed::{Facet, Listed};
+pub use message::{
+    DeadMessage, DeadMessages, MessageCommand, MessageDelivery, MessageEvent, MessageId, MessagePlace,
+    NewMessage, QueuedMessage,
+};
 pub use names::{ScheduleId, WorkflowName};
 pub use recorded::Recorded;
 pub use rejection::{Limited, Rejection, RunWish};
@@ -74,8 +81,10 @@ pub use request::{
 };
 pub use run::{Conclusion, Failure, Group, Run, RunStatus};
 pub use schedule::{Missed, Overlap, Schedule, ScheduleEvent, ScheduleSpec, SkipCause, Started, Turn};
+pub use snapshot::{NewSnapshot, RestoreSnapshot, SavedKey, SavedPlace, Snapshot, SnapshotEvent, SnapshotId};
 pub use state::{AnswerRecord, Journal, Meta, State};
 pub use step::{Decision, EvalPoint, Skip, Step, StepCache, StepOutcome, StepStatus, Work};
 pub use table::{Change, Row, Table};
 pub use task::{Assignment, Attempt, CancelRequest, DeadTask, Task, TaskStatus, WakeUp};
+pub use trouble::{Concerned, HealthReport, TroubleEvent};
 pub use workflow::{Origin, StartedBy, Workflow, WorkflowEvent, WorkflowRef, WorkflowVersion};

@@ -9,6 +9,7 @@ use crate::{
     effect::Effect,
     event::Event,
     ids::{ComponentId, Json, RunId, StepIx, TaskId},
+    message::MessageEvent,
     run::{Failure, RunStatus},
     schedule::{ScheduleEvent, Turn},
     state::State,
@@ -40,8 +41,12 @@ pub(crate) enum FollowUp {
     HandOverSignals(RunId),
     /// A component's attempts are lost, but for those it holds.
     LoseAttempts { component: ComponentId, held: Vec<HeldAttempt> },
-    /// The dead-letter list may be longer than it may be.
+    /// The dead-letter lists may be longer than they may be.
     TrimDead,
+    /// Messages that are with a lost session of a component go back; those of a component that is gone are given up.
+    ReturnMessages(ComponentId),
+    /// A run of nobody's failed.
+    ReportRun(RunId, Failure),
     /// Instants that wait for a run may have their turn.
     ReleaseSchedules,
 }
@@ -84,13 +89,26 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         Event::TaskEnded { task, outcome } => {
             vec![FollowUp::AfterTask { task: *task, completed: matches!(outcome, StepOutcome::Completed(_)) }]
         }
-        Event::ComponentConnected { component, held, .. } => {
-            vec![FollowUp::LoseAttempts { component: component.clone(), held: held.clone() }]
+        Event::ComponentConnected { component, held, .. } => vec![
+            FollowUp::LoseAttempts { component: component.clone(), held: held.clone() },
+            FollowUp::ReturnMessages(component.clone()),
+        ],
+        Event::ComponentDisconnected(component) | Event::ComponentDeregistered(component) => vec![
+            FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() },
+            FollowUp::ReturnMessages(component.clone()),
+        ],
+        Event::TaskDeadLettered { .. }
+        | Event::Configured(_)
+        | Event::Message(MessageEvent::DeadLettered { .. }) => vec![FollowUp::TrimDead],
+        Event::RunEnded {
+            run,
+            parent: None,
+            status: RunStatus::Failed | RunStatus::TimedOut,
+            failure: Some(failure),
+            ..
+        } => {
+            vec![FollowUp::ReleaseSchedules, FollowUp::ReportRun(*run, failure.clone())]
         }
-        Event::ComponentDisconnected(component) | Event::ComponentDeregistered(component) => {
-            vec![FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() }]
-        }
-        Event::TaskDeadLettered { .. } | Event::Configured(_) => vec![FollowUp::TrimDead],
         Event::RunEnded { .. }
         | Event::Schedule(ScheduleEvent::Fired { turn: Turn::Waited, .. })
         | Event::Schedule(ScheduleEvent::Skipped { turn: Turn::Waited, .. }) => {
@@ -109,8 +127,12 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::TaskCancelRequested { .. }
         | Event::ComponentRegistered(_)
         | Event::SessionEnded { .. }
-        | Event::ComponentDraining { .. }
-        | Event::StateChanged { .. }
+        | Event::ComponentDraining(..)
+        | Event::DrainTimedOut(_)
+        | Event::StateChanged(_)
+        | Event::Snapshot(_)
+        | Event::Message(_)
+        | Event::Trouble(_)
         | Event::ItemsCollected { .. }
         | Event::TimeAwaited { .. }
         | Event::ApprovalAwaited { .. }
@@ -164,7 +186,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
             Some(Effect::DeliverTask { component: component.clone(), task: *task, token: *token })
         }
         Event::TaskCancelRequested { task, reason, .. } => cancel_attempt(state, task, reason),
-        Event::AttemptFailed { task, failure, lost: false, .. }
+        Event::AttemptFailed { task, failure, .. }
             if crate::decide::ENDED_BY_US.contains(&&*failure.code) =>
         {
             cancel_attempt(state, task, &failure.message)
@@ -177,6 +199,9 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         Event::ComponentDeregistered(component) => {
             let old = state.components.get(component)?.live_session()?;
             Some(Effect::CloseSession { component: component.clone(), session: old.id })
+        }
+        Event::Message(MessageEvent::Delivered { place: (component, _), .. }) => {
+            Some(Effect::DeliverMessages { component: component.clone() })
         }
         Event::Schedule(ScheduleEvent::Set(spec)) => {
             let known = state.schedules.get(&spec.id);
@@ -210,8 +235,12 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ComponentRegistered(_)
         | Event::SessionEnded { .. }
         | Event::ComponentDisconnected { .. }
-        | Event::ComponentDraining { .. }
-        | Event::StateChanged { .. }
+        | Event::ComponentDraining(..)
+        | Event::DrainTimedOut(_)
+        | Event::StateChanged(_)
+        | Event::Snapshot(_)
+        | Event::Message(_)
+        | Event::Trouble(_)
         | Event::FanStarted { .. }
         | Event::ItemEnded { .. }
         | Event::ItemsCollected { .. }

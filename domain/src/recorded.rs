@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::Event,
     ids::{Json, TaskId, Timestamp},
+    message::MessageEvent,
     schedule::ScheduleEvent,
+    snapshot::SnapshotEvent,
     step::StepOutcome,
+    trouble::TroubleEvent,
 };
 
 /// A fact with its place in the history.
@@ -25,10 +28,15 @@ pub struct Recorded {
 
 impl Recorded {
     /// About how many bytes of memory it holds: what users sent, and a constant for the rest.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each fact")]
     pub fn weight(&self) -> usize {
         let json = |value: &Option<Json>| value.as_ref().map_or(0, |json| json.as_str().len());
         let sent = match &self.event {
-            Event::StateChanged { old, value, .. } => json(old) + json(value),
+            Event::StateChanged(change) => json(&change.old) + json(&change.value),
+            Event::Message(MessageEvent::Queued(message)) => message.payload.as_str().len(),
+            Event::Message(MessageEvent::Dropped { messages, .. }) => size_of_val(&**messages),
+            Event::Snapshot(SnapshotEvent::Created(snapshot)) => snapshot.metadata.as_str().len(),
+            Event::Trouble(TroubleEvent::HealthChecked(report)) => report.measured.as_str().len(),
             Event::StepEnded { outcome: StepOutcome::Completed(output), .. }
             | Event::ItemEnded { outcome: StepOutcome::Completed(output), .. }
             | Event::HandlerEnded { outcome: StepOutcome::Completed(output), .. }
@@ -66,7 +74,8 @@ impl Recorded {
             | Event::ComponentConnected { .. }
             | Event::SessionEnded { .. }
             | Event::ComponentDisconnected { .. }
-            | Event::ComponentDraining { .. }
+            | Event::ComponentDraining(..)
+            | Event::DrainTimedOut(_)
             | Event::ComponentDeregistered { .. }
             | Event::ItemEnded { .. }
             | Event::StepStopping { .. }
@@ -85,6 +94,9 @@ impl Recorded {
             | Event::ActionPaused { .. }
             | Event::ActionResumed { .. }
             | Event::EventAwaited { .. }
+            | Event::Snapshot(_)
+            | Event::Message(_)
+            | Event::Trouble(_)
             | Event::Workflow(_)
             | Event::Schedule(_) => 0,
             Event::DeadTasksDropped { tasks, .. } => tasks.len() * size_of::<TaskId>(),

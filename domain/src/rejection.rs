@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::ConfigError,
     ids::{ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Token},
+    message::MessageId,
     names::{ScheduleId, WorkflowName},
     run::RunStatus,
+    snapshot::SnapshotId,
     task::TaskStatus,
 };
 
@@ -237,6 +239,60 @@ pub enum Rejection {
         /// Which.
         schedule: ScheduleId,
     },
+    /// Nobody made a snapshot of this id.
+    #[error("there is no snapshot {snapshot}")]
+    SnapshotUnknown {
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// The name is taken.
+    #[error("snapshot {snapshot} has the name `{name}` already")]
+    SnapshotNameTaken {
+        /// The name.
+        name: Text,
+        /// Whose it is.
+        snapshot: SnapshotId,
+    },
+    /// The message is in no queue: it was acknowledged, or nobody sent it.
+    #[error("message {message} is in no queue")]
+    MessageUnknown {
+        /// Which.
+        message: MessageId,
+    },
+    /// The delivery is not the present one.
+    #[error("delivery {} of message {message} is not the present one", token.0)]
+    StaleDelivery {
+        /// Which.
+        message: MessageId,
+        /// As given.
+        token: Token,
+    },
+    /// The id is taken.
+    #[error("message {message} exists already")]
+    MessageExists {
+        /// Which.
+        message: MessageId,
+    },
+    /// The message is not on the dead-letter list.
+    #[error("message {message} is not on the dead-letter list")]
+    MessageNotDead {
+        /// Which.
+        message: MessageId,
+    },
+    /// As many messages as may wait for one component.
+    #[error("{limit} messages wait for component {component}, which is the limit")]
+    QueueFull {
+        /// Whose queue.
+        component: ComponentId,
+        /// `components.maxQueueSize`.
+        limit: u32,
+    },
+    /// The cluster's configuration switches this off.
+    #[error("{setting} is off")]
+    SwitchedOff {
+        /// The setting, by the user's name.
+        setting: Text,
+    },
     /// The step does not wait for an event, or began to after this one.
     #[error("step {step} of run {run} does not await this event")]
     EventNotAwaited {
@@ -285,6 +341,8 @@ pub enum Limited {
     WorkflowVersions,
     /// Schedules.
     Schedules,
+    /// Named snapshots.
+    Snapshots,
 }
 
 impl core::fmt::Display for Limited {
@@ -297,6 +355,7 @@ impl core::fmt::Display for Limited {
             Limited::Workflows => "workflows",
             Limited::WorkflowVersions => "versions of this workflow",
             Limited::Schedules => "schedules",
+            Limited::Snapshots => "named snapshots",
         })
     }
 }

@@ -160,6 +160,8 @@ pub struct RegisterComponent {
     pub labels: Labels,
     /// Tasks it takes at once.
     pub slots: u32,
+    /// Without a connection it is forgotten after so long.
+    pub ttl: Option<Duration>,
 }
 
 /// What must hold for a state write.

@@ -23,13 +23,16 @@ use crate::{
     ids::{ActionName, ComponentId, DefinitionId, RunId, StateKey, StepIx, TaskId, Text, Timestamp, Token},
     indexes::{Counts, Indexes},
     key::{KeyRecord, VersionRecord},
+    message::{DeadMessage, MessageId, MessagePlace, QueuedMessage},
     names::{ScheduleId, WorkflowName},
     recorded::Recorded,
     run::Run,
     schedule::Schedule,
+    snapshot::{SavedKey, SavedPlace, Snapshot, SnapshotId},
     step::Work,
     table::Table,
     task::{DeadTask, Task},
+    trouble::HealthReport,
     workflow::{Workflow, WorkflowVersion},
 };
 
@@ -44,6 +47,14 @@ pub struct State {
     pub tasks: Table<TaskId, Task>,
     /// Registered components.
     pub components: Table<ComponentId, Component>,
+    /// Named snapshots of the state keys, by their number.
+    pub snapshots: Table<u64, Snapshot>,
+    /// Keys as they were when a snapshot was made, where they have changed since.
+    pub saved: Table<SavedPlace, SavedKey>,
+    /// Durable messages in the queues of their components.
+    pub messages: Table<MessagePlace, QueuedMessage>,
+    /// Durable messages that were given up.
+    pub dead_messages: Table<MessageId, DeadMessage>,
     /// State keys with their current values.
     pub keys: Table<StateKey, KeyRecord>,
     /// Kept versions of state keys; they live in the archive only.
@@ -91,6 +102,12 @@ pub struct Meta {
     pub dead_overflowed: u64,
     /// How far the leader has followed the events.
     pub followed: Followed,
+    /// Number of the last durable message.
+    pub messages_sent: u64,
+    /// Number of the last named snapshot.
+    pub snapshots_made: u64,
+    /// What the last health check found.
+    pub health: Option<Arc<HealthReport>>,
 }
 
 /// Events and answers since the last drain, in order.
@@ -156,6 +173,11 @@ impl State {
         self.indexes.counts(self)
     }
 
+    /// A named snapshot.
+    pub fn snapshot(&self, id: SnapshotId) -> Option<&Snapshot> {
+        self.snapshots.iter().map(|(_, snapshot)| snapshot).find(|snapshot| snapshot.id == id)
+    }
+
     /// At most so many steps that await an approval, from a place on, in the order of their runs.
     pub fn approvals(&self, from: (RunId, StepIx), count: usize) -> Vec<(RunId, StepIx)> {
         self.indexes.approvals(from).take(count).collect()
@@ -208,6 +230,10 @@ impl State {
             + self.workflow_versions.waiting()
             + self.schedules.waiting()
             + self.outputs.waiting()
+            + self.snapshots.waiting()
+            + self.saved.waiting()
+            + self.messages.waiting()
+            + self.dead_messages.waiting()
             + self.journal.events.len()
             + self.journal.answers.len()
     }

@@ -50,6 +50,11 @@ impl Step {
         self.decision.as_ref().is_some_and(|decision| !decision.value)
     }
 
+    /// Whether it has begun and not ended.
+    pub fn is_at_work(&self) -> bool {
+        matches!(self.status, StepStatus::Evaluating | StepStatus::Running | StepStatus::Waiting)
+    }
+
     /// How far its items are, where it is a `foreach` that has them.
     pub fn fan(&self) -> Option<&Fan> {
         match self.work.as_deref() {

@@ -6,6 +6,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
+use core::ops::RangeBounds;
 
 /// A row as readers share it; none where it is gone.
 pub type Row<V> = Option<Arc<V>>;
@@ -98,6 +99,11 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Live rows in key order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.rows.iter().map(|(key, slot)| (key, &*slot.row))
+    }
+
+    /// Live rows of a range, in key order.
+    pub fn range(&self, range: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.range(range).map(|(key, slot)| (key, &*slot.row))
     }
 
     /// Writes a row.

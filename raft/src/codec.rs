@@ -8,8 +8,8 @@ mod golden;
 mod mirror;
 
 use orc_domain::{
-    CachedOutput, Component, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal, Run, Schedule, Task,
-    VersionRecord, Workflow, WorkflowVersion,
+    CachedOutput, Component, DeadMessage, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal,
+    QueuedMessage, Run, SavedKey, Schedule, Snapshot, Task, VersionRecord, Workflow, WorkflowVersion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -62,6 +62,14 @@ pub enum Kind {
     Schedule = 20,
     /// An output kept for later runs.
     Output = 21,
+    /// A named snapshot of the state keys.
+    Snapshot = 22,
+    /// A state key as it was when a snapshot was made.
+    Saved = 23,
+    /// A durable message.
+    Message = 24,
+    /// A durable message that was given up.
+    DeadMessage = 25,
 }
 
 /// Why stored bytes cannot be read.
@@ -141,7 +149,8 @@ stored! {
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
     AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
     Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
-    CachedOutput => Output,
+    CachedOutput => Output, Snapshot => Snapshot, SavedKey => Saved, QueuedMessage => Message,
+    DeadMessage => DeadMessage,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();

@@ -215,6 +215,16 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// A record of the log has lost its length, so what follows it would be lost, too.
+    #[error(
+        "the log file {path} is damaged at byte {at}, so votes and acknowledged writes may be lost; {REJOIN}"
+    )]
+    LogLength {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        at: usize,
+    },
     /// The log database does not open.
     #[error("the log in {path} is damaged, so votes and acknowledged writes may be lost; {REJOIN}")]
     Log {
@@ -302,6 +312,7 @@ impl StartError {
             | StartError::Identity { .. }
             | StartError::IdentityMissing { .. }
             | StartError::Log { .. }
+            | StartError::LogLength { .. }
             | StartError::LogMissing { .. }
             | StartError::LogRecord { .. }
             | StartError::LogGap { .. }

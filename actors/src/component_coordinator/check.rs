@@ -7,7 +7,8 @@ use std::{
 };
 
 use orc_domain::{
-    ClusterConfig, Command, ComponentId, Effect, HeldAttempt, NodeId, SessionEnd, SessionId, TaskId, Token,
+    ClusterConfig, Command, ComponentId, Concerned, Effect, HeldAttempt, NodeId, SessionEnd, SessionId,
+    TaskId, Token, TroubleEvent,
 };
 
 use super::{
@@ -23,16 +24,35 @@ impl Desk {
         for session in &sessions {
             if !self.is_silent(session, &config) {
                 self.compare(session);
+                self.deliver_durable(session);
                 self.expire_heartbeats(session);
             }
         }
         self.end_orphans(&sessions);
+        self.report_timeouts();
         self.seats.forget_empty();
+    }
+
+    /// Tells the log of requests that had no reply in time: for each component once a look, with how many there were.
+    fn report_timeouts(&self) {
+        for (component, count) in std::mem::take(&mut *self.timeouts.lock()) {
+            let message = format!("component {component} did not reply in time").into();
+            let concerned = Concerned { component: Some(component), ..Concerned::default() };
+            let report = TroubleEvent::Raised { code: "COMPONENT_TIMEOUT".into(), message, concerned, count };
+            let proposer = self.proposer.clone();
+            self.options.runtime.spawn(async move {
+                if let Err(error) = proposer.propose(Command::Report(Box::new(report))).await {
+                    tracing::debug!(%error, "a time-out is not told");
+                }
+            });
+        }
     }
 
     /// Ends a session that was not heard for too long.
     fn is_silent(self: &Arc<Self>, session: &Arc<Session>, config: &ClusterConfig) -> bool {
         let limit = match session.kind {
+            // Without heartbeats only the end of its connection ends a session.
+            Kind::Stream if !config.switches.heartbeats => return false,
             Kind::Stream => config.heartbeat_interval * 2,
             Kind::Poll => config.component_timeout,
         };
@@ -111,7 +131,8 @@ impl Desk {
                 Effect::DeliverTask { component, .. } | Effect::CancelAttempt { component, .. } => {
                     *component == session.component
                 }
-                Effect::Evaluate { .. }
+                Effect::DeliverMessages { .. }
+                | Effect::Evaluate { .. }
                 | Effect::CloseSession { .. }
                 | Effect::SendMessage { .. }
                 | Effect::PlanSchedule { .. } => false,

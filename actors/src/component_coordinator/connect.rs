@@ -76,7 +76,7 @@ impl SessionLink {
     /// Gives the component no new tasks; when its last attempt has ended it hears [`Goodbye::Drained`].
     pub async fn drain(&self) -> Result<Outcome, Unavailable> {
         let component = self.session.component.clone();
-        self.desk.proposer.propose(Command::DrainComponent { component }).await
+        self.desk.proposer.propose(Command::DrainComponent { component, within: None }).await
     }
 
     /// Ends the session.
@@ -193,7 +193,7 @@ impl Desk {
                 desk.dismiss(&session, Goodbye::Deregistered);
             } else if draining {
                 // A connection ends draining; this one never was a new one.
-                let command = Command::DrainComponent { component: session.component.clone() };
+                let command = Command::DrainComponent { component: session.component.clone(), within: None };
                 desk.proposer.decide(command, || !session.has_ended()).await;
             }
             session.confirmed.store(false, Ordering::Release);

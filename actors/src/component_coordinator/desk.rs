@@ -2,7 +2,7 @@
 //! It outlives the actor, so that a connection does not break when the actor is recreated.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +11,8 @@ use std::{
 };
 
 use orc_domain::{
-    Command, ComponentId, Effect, NodeId, SessionEnd, SessionId, TaskId, Text, Token, Unavailable,
+    Command, ComponentId, Effect, NodeId, QueuedMessage, SessionEnd, SessionId, TaskId, Text, Token,
+    Unavailable,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -60,6 +61,8 @@ pub(crate) struct Desk {
     pub(super) closing: AtomicBool,
     /// Sessions that the last look found in the state and not here.
     pub(super) orphans: Mutex<BTreeSet<SessionId>>,
+    /// Requests without a reply in time that the log has not heard of, by component.
+    pub(super) timeouts: Mutex<BTreeMap<ComponentId, u32>>,
     /// Nodes whose sessions are being ended.
     pub(super) giving_up: Mutex<BTreeSet<NodeId>>,
 }
@@ -86,6 +89,7 @@ impl Desk {
             looks: watch::Sender::default(),
             closing: AtomicBool::new(false),
             orphans: Mutex::default(),
+            timeouts: Mutex::default(),
             giving_up: Mutex::default(),
         }
     }
@@ -135,7 +139,20 @@ impl Desk {
                     );
                 }
             }
+            Effect::DeliverMessages { component } => {
+                if let Some(session) = self.session_of(component) {
+                    self.deliver_durable(&session);
+                }
+            }
             Effect::Evaluate { .. } | Effect::SendMessage { .. } | Effect::PlanSchedule { .. } => {}
+        }
+    }
+
+    /// Gives a session the durable messages that are with it.
+    pub(super) fn deliver_durable(&self, session: &Session) {
+        let queue = self.state.messages(&session.component, QueuedMessage::WINDOW);
+        for _ in 0..session.offer_durable(queue) {
+            count(&self.gauges.deliveries);
         }
     }
 

@@ -158,7 +158,10 @@ impl Desk {
         match tokio::time::timeout(message.timeout, replied).await {
             Ok(Ok(reply)) => reply.map_err(MessageError::Remote),
             Ok(Err(_)) => Err(MessageError::ConnectionBroke { component: component.clone() }),
-            Err(_) => Err(MessageError::ComponentTimeout { component: component.clone() }),
+            Err(_) => {
+                *self.timeouts.lock().entry(component.clone()).or_default() += 1;
+                Err(MessageError::ComponentTimeout { component: component.clone() })
+            }
         }
     }
 

@@ -183,7 +183,15 @@ impl Actor for ComponentCoordinator {
 impl StreamHandler<Heard<Effects>> for ComponentCoordinator {
     fn handle(&mut self, heard: Heard<Effects>, _: &mut Self::Context) {
         match heard {
-            Heard::Next(effects) => effects.iter().for_each(|effect| self.desk.carry_out(effect)),
+            // One record often moves several messages of one component.
+            Heard::Next(effects) => {
+                let mut before = None;
+                for effect in effects.iter() {
+                    if before.replace(effect) != Some(effect) {
+                        self.desk.carry_out(effect);
+                    }
+                }
+            }
             Heard::Missed(missed) => {
                 tracing::warn!(missed, "effects were missed: looking at what is outstanding");
                 self.desk.look.notify_one();

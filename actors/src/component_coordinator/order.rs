@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use orc_domain::{BadId, Json, NodeId, Task, TaskId, Text, Timestamp, Token};
+use orc_domain::{BadId, Json, NodeId, QueuedMessage, Task, TaskId, Text, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ pub enum Order {
     Cancel(Cancel),
     /// Answer a message.
     Message(Message),
+    /// Take a durable message and acknowledge it.
+    Durable(Arc<QueuedMessage>),
     /// The session is over; nothing follows.
     Bye(Goodbye),
 }
@@ -77,7 +79,7 @@ impl Goodbye {
     }
 }
 
-/// A message that awaits its reply at a node; written `msg_`, 32 hexadecimal digits, `-` and the node's number, so that
+/// A request that awaits its reply at a node; written `msg_`, 32 hexadecimal digits, `-` and the node's number, so that
 /// a reply finds its way from any node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId {

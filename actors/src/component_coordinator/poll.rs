@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use orc_domain::{Command, ComponentId, Effect, HeldAttempt, Outcome, Rejection, Unavailable};
+use orc_domain::{Command, ComponentId, Effect, HeldAttempt, Outcome, QueuedMessage, Rejection, Unavailable};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
@@ -25,6 +25,8 @@ pub struct Polled {
     pub cancels: Vec<Cancel>,
     /// Messages to answer.
     pub messages: Vec<Message>,
+    /// Durable messages to acknowledge.
+    pub durable: Vec<Arc<QueuedMessage>>,
 }
 
 /// Cancels and messages that one poll brings at most.
@@ -32,7 +34,8 @@ const OTHERS_MAX: usize = 100;
 
 impl Polled {
     fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.cancels.is_empty() && self.messages.is_empty()
+        let others = self.cancels.is_empty() && self.messages.is_empty() && self.durable.is_empty();
+        self.tasks.is_empty() && others
     }
 
     /// Takes an order; false if it says goodbye.
@@ -41,13 +44,15 @@ impl Polled {
             Order::Task(delivery) => self.tasks.push(delivery),
             Order::Cancel(cancel) => self.cancels.push(cancel),
             Order::Message(message) => self.messages.push(message),
+            Order::Durable(message) => self.durable.push(message),
             Order::Bye(_) => return false,
         }
         true
     }
 
     fn has_room(&self, max: usize) -> bool {
-        self.tasks.len() < max && self.cancels.len() < OTHERS_MAX && self.messages.len() < OTHERS_MAX
+        let others = [self.cancels.len(), self.messages.len(), self.durable.len()];
+        self.tasks.len() < max && others.iter().all(|count| *count < OTHERS_MAX)
     }
 }
 
@@ -132,7 +137,8 @@ impl Desk {
             | Effect::CancelAttempt { component: of, task, token, .. } => {
                 (of == component).then_some(HeldAttempt { task: *task, token: *token })
             }
-            Effect::Evaluate { .. }
+            Effect::DeliverMessages { .. }
+            | Effect::Evaluate { .. }
             | Effect::CloseSession { .. }
             | Effect::SendMessage { .. }
             | Effect::PlanSchedule { .. } => None,
@@ -164,7 +170,7 @@ impl Desk {
     }
 
     pub(super) async fn drain(&self, component: &ComponentId) -> Result<Outcome, Unavailable> {
-        self.proposer.propose(Command::DrainComponent { component: component.clone() }).await
+        self.proposer.propose(Command::DrainComponent { component: component.clone(), within: None }).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orc_domain::{ComponentId, HeldAttempt, SessionId, TaskId, Token};
+use orc_domain::{ComponentId, HeldAttempt, QueuedMessage, SessionId, TaskId, Token};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) kind: Kind,
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     delivered: Mutex<BTreeMap<TaskId, Delivered>>,
+    /// The last durable message given, by its token.
+    durable: Mutex<Token>,
     heard: Mutex<Instant>,
     /// Messages without a reply.
     pub(super) messages_waiting: AtomicUsize,
@@ -71,6 +73,7 @@ impl Session {
             kind,
             orders: Mutex::new(Some(sender)),
             delivered: Mutex::default(),
+            durable: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             messages_waiting: AtomicUsize::new(0),
             confirmed: AtomicBool::new(false),
@@ -83,13 +86,35 @@ impl Session {
     pub(super) fn offer(&self, order: Order) -> Result<(), NotTaken> {
         let orders = self.orders.lock();
         let Some(orders) = orders.as_ref() else { return Err(NotTaken::Ended) };
-        if matches!(order, Order::Message(_)) && orders.capacity() <= orders.max_capacity() / 2 {
+        if matches!(order, Order::Message(_) | Order::Durable(_))
+            && orders.capacity() <= orders.max_capacity() / 2
+        {
             return Err(NotTaken::Full);
         }
         orders.try_send(order).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Full,
             mpsc::error::TrySendError::Closed(_) => NotTaken::Ended,
         })
+    }
+
+    /// Gives the durable messages that are with this session and were not given yet, in order, while there is room. What has
+    /// none stays with the state: it is given at the next call.
+    pub(super) fn offer_durable(&self, queue: Vec<Arc<QueuedMessage>>) -> usize {
+        let mut last = self.durable.lock();
+        let mut given = 0;
+        for message in queue {
+            let Some(delivery) = message.delivery.as_ref() else { break };
+            let token = delivery.token;
+            if delivery.session != self.id || token <= *last {
+                continue;
+            }
+            if self.offer(Order::Durable(message)).is_err() {
+                break;
+            }
+            *last = token;
+            given += 1;
+        }
+        given
     }
 
     /// Takes no more orders; those given are still read. False if it had ended before.

@@ -27,7 +27,7 @@ impl Filter {
     /// Changes of the state keys that match.
     pub fn keys(pattern: Pattern) -> Self {
         Filter::new(
-            move |event| matches!(event, Event::StateChanged { key, .. } if pattern.matches(key.as_str())),
+            move |event| matches!(event, Event::StateChanged(change) if pattern.matches(change.key.as_str())),
         )
     }
 

@@ -12,7 +12,7 @@ fn set(key: &str, value: usize) -> Command {
 
 fn key_of(event: &Recorded) -> String {
     match &event.event {
-        Event::StateChanged { key, version, .. } => format!("{key}@{version}"),
+        Event::StateChanged(change) => format!("{}@{}", change.key, change.version),
         other => panic!("{other:?}"),
     }
 }

@@ -58,6 +58,7 @@ async fn connect_far(cluster: &Cluster, node: NodeId, session: u128) {
         capabilities: Vec::new(),
         labels: Labels::new(),
         slots: 1,
+        ttl: None,
     };
     cluster.accept(Command::RegisterComponent(Box::new(register))).await;
     let session = SessionId(uuid::Uuid::from_u128(session));

@@ -32,6 +32,7 @@ pub fn register(name: &str, action: &str, slots: u32) -> Command {
         capabilities: vec![action.into()],
         labels: Labels::new(),
         slots,
+        ttl: None,
     }))
 }
 

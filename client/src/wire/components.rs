@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::session::{CancelOrder, MessageOrder, TaskOrder};
+use super::session::{CancelOrder, DurableOrder, MessageOrder, TaskOrder};
 use super::{ErrorBody, Millis, Raw, Timestamp};
 
 open_enum! {
@@ -15,6 +15,8 @@ open_enum! {
         Registered => "registered",
         /// It has a session.
         Connected => "connected",
+        /// Its connection broke; it may come back and go on.
+        Lost => "lost",
         /// It has a session and takes no new tasks.
         Draining => "draining",
         /// Its session ended.
@@ -86,6 +88,15 @@ pub struct ComponentView {
     pub connected_at: Option<Timestamp>,
 }
 
+/// `POST /components/{id}/drain`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainComponent {
+    /// Attempts that have not ended after so long are taken back and tried elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+}
+
 /// `POST /components/{id}/poll`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -110,6 +121,9 @@ pub struct Polled {
     /// Attempts to stop.
     #[serde(default)]
     pub cancels: Vec<CancelOrder>,
+    /// Durable messages to acknowledge, in order.
+    #[serde(default)]
+    pub durable: Vec<DurableOrder>,
 }
 
 /// `POST /components/{id}/messages` and `POST /components/broadcast`
@@ -122,6 +136,9 @@ pub struct SendMessage {
     /// What the handler gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Raw>,
+    /// It waits in the component's queue until it is acknowledged; nobody waits for a reply.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
 }
 
 /// What a component answered to a message: either `payload` or `error`.

@@ -145,6 +145,18 @@ pub const COMPONENT_MESSAGES: &str = "/api/v1/components/{id}/messages";
 pub const COMPONENTS_BROADCAST: &str = "/api/v1/components/broadcast";
 /// `POST`: a polling component answers a message.
 pub const MESSAGE_REPLY: &str = "/api/v1/messages/{id}/reply";
+/// `GET` a durable message.
+pub const MESSAGE: &str = "/api/v1/messages/{id}";
+/// `POST` that a durable message is done with.
+pub const MESSAGE_ACK: &str = "/api/v1/messages/{id}/ack";
+/// `POST` that a durable message could not be dealt with.
+pub const MESSAGE_NACK: &str = "/api/v1/messages/{id}/nack";
+/// `GET` durable messages that were given up.
+pub const MESSAGES_DEAD: &str = "/api/v1/messages/dead";
+/// `POST` to put them back into their queues.
+pub const MESSAGES_DEAD_REQUEUE: &str = "/api/v1/messages/dead/requeue";
+/// `POST` to drop them for good.
+pub const MESSAGES_DEAD_DROP: &str = "/api/v1/messages/dead/drop";
 
 /// `GET` lists state keys.
 pub const STATE_KEYS: &str = "/api/v1/state/keys";
@@ -154,6 +166,24 @@ pub const STATE_KEY: &str = "/api/v1/state/keys/{key}";
 pub const STATE_VERSIONS: &str = "/api/v1/state/keys/{key}/versions";
 /// `GET` changes as an event stream.
 pub const STATE_WATCH: &str = "/api/v1/state/watch";
+/// `POST` writes of several keys.
+pub const STATE_TXN: &str = "/api/v1/state/txn";
+/// `GET` every key, a line each.
+pub const STATE_EXPORT: &str = "/api/v1/state/export";
+/// `POST` to bring an earlier version of a key back.
+pub const STATE_RESTORE: &str = "/api/v1/state/keys/{key}/versions/{version}/restore";
+/// `GET` how two versions of a key differ.
+pub const STATE_DIFF: &str = "/api/v1/state/keys/{key}/diff";
+/// `GET` snapshots, `POST` one.
+pub const SNAPSHOTS: &str = "/api/v1/state/snapshots";
+/// `GET` or `DELETE` a snapshot, by its id or name.
+pub const SNAPSHOT: &str = "/api/v1/state/snapshots/{id}";
+/// `GET` the keys of a snapshot.
+pub const SNAPSHOT_KEYS: &str = "/api/v1/state/snapshots/{id}/keys";
+/// `GET` what differs between a snapshot and a later one, or now.
+pub const SNAPSHOT_DIFF: &str = "/api/v1/state/snapshots/{id}/diff";
+/// `POST` to bring the keys of a snapshot back.
+pub const SNAPSHOT_RESTORE: &str = "/api/v1/state/snapshots/{id}/restore";
 
 /// `GET` a page of events.
 pub const EVENTS: &str = "/api/v1/events";

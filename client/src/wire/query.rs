@@ -193,8 +193,8 @@ pub struct TasksQuery {
     /// Only tasks of these actions, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// Only tasks of this run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Only tasks of this run (`run` is the same).
+    #[serde(default, alias = "run", skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Items per page, 1 to 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,9 +281,33 @@ pub struct EventsQuery {
     /// Only these types, separated by commas; globs such as `workflow.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub types: Option<String>,
+    /// Only what happens to this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Only changes of these state keys: an exact name or a glob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Only what happens to this component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
     /// Items per page, 1 to 500; pages only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// `GET /components`: those that fit all that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentsQuery {
+    /// They offer this action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
+    /// They are of this kind.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Where they stand: `connected`, `lost`, `draining`, `disconnected`; several, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// `GET /state/watch`

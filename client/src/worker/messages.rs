@@ -53,22 +53,26 @@ impl MessageHandlers {
         self.handlers.insert(kind, handler);
     }
 
+    /// The work of a message, whatever becomes of it.
+    pub(super) fn work(&self, kind: &str, payload: Raw) -> BoxFuture<'static, Result<Raw, TaskError>> {
+        let Some(handler) = self.handlers.get(kind).cloned() else {
+            let text = format!("this component has no handler for {kind}");
+            return std::future::ready(Err(TaskError::permanent(codes::NO_HANDLER, text))).boxed();
+        };
+        let work = AssertUnwindSafe(async move { handler(payload).await }).catch_unwind();
+        work.map(|result| result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))).boxed()
+    }
+
     /// Handles a message in a task of its own. An answer known at once is returned, any other goes to `replies`.
     pub(super) fn handle(&self, message: MessageOrder, replies: &mpsc::Sender<Reply>) -> Option<Reply> {
-        let Some(handler) = self.handlers.get(&message.message_type).cloned() else {
-            let text = format!("this component has no handler for {}", message.message_type);
-            return Some(reply(message.message_id, Err(TaskError::permanent(codes::NO_HANDLER, text))));
-        };
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             let text = format!("{HANDLING_MAX} messages are being handled");
             return Some(reply(message.message_id, Err(TaskError::new(codes::BUSY, text))));
         };
-        let replies = replies.clone();
+        let (work, replies) = (self.work(&message.message_type, message.payload), replies.clone());
         tokio::spawn(async move {
-            let work = AssertUnwindSafe(async move { handler(message.payload).await }).catch_unwind();
             // After `replyBefore` nobody waits, so there is nobody to tell.
             if let Ok(result) = timeout(time_until(message.reply_before), work).await {
-                let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
                 replies.send(reply(message.message_id, result)).await.ok();
             }
             drop(slot);

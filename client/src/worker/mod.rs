@@ -3,6 +3,7 @@
 //! Knows nothing of what the actions do.
 
 mod attempt;
+mod durable;
 mod handler;
 mod held;
 mod link;
@@ -31,6 +32,8 @@ use messages::MessageHandlers;
 use runtime::Runtime;
 
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long the cluster remembers a worker whose id nobody will use again.
+const TTL: Duration = Duration::from_secs(3600);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a worker stopped before it was asked to, or without being done.
@@ -88,6 +91,7 @@ pub struct Worker {
     messages: MessageHandlers,
     cancel_grace: Duration,
     drain_timeout: Duration,
+    ttl: Option<Duration>,
 }
 
 impl Worker {
@@ -107,12 +111,20 @@ impl Worker {
             messages: MessageHandlers::new(),
             cancel_grace: CANCEL_GRACE,
             drain_timeout: DRAIN_TIMEOUT,
+            ttl: Some(TTL),
         }
     }
 
     /// The component's id: one session per id. A worker that restarts with its old id takes its own place.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
+        self.ttl = None;
+        self
+    }
+
+    /// Without a connection the cluster forgets it after so long: never, if it has an id of yours, else after an hour.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -223,6 +235,7 @@ impl Worker {
             labels: self.labels.clone(),
             slots: self.slots,
             held,
+            ttl: self.ttl.map(Into::into),
         }
     }
 }

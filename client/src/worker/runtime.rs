@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::durable::Durable;
 use super::handler::{TaskCtx, TaskError};
 use super::held::Held;
 use super::link::{Link, LinkError};
@@ -56,6 +57,7 @@ pub(super) struct Runtime {
     beats: (mpsc::Sender<AttemptRef>, mpsc::Receiver<AttemptRef>),
     outbox: VecDeque<Arc<str>>,
     logs: Logs,
+    durable: Durable,
     /// Set when the worker is to stop: until when attempts may take.
     drain_until: Option<Instant>,
 }
@@ -64,7 +66,8 @@ impl Runtime {
     pub(super) fn new(worker: Worker) -> Self {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
         let (outbox, logs, beats) = (VecDeque::new(), Logs::default(), mpsc::channel(WAITING_MAX));
-        Self { worker, held: Held::default(), ended, replies, beats, outbox, logs, drain_until: None }
+        let (held, durable) = (Held::default(), Durable::new(worker.messages.clone()));
+        Self { worker, held, ended, replies, beats, outbox, logs, durable, drain_until: None }
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -129,6 +132,7 @@ impl Runtime {
         self.outbox.clear();
         self.logs.lost();
         self.held.all_due();
+        self.durable.begin_session();
         if self.drain_until.is_some() {
             self.say(&Drain {}.into());
         }
@@ -166,6 +170,7 @@ impl Runtime {
                     }
                 }
                 Some(reply) = self.replies.1.recv() => self.say(&reply.into()),
+                said = self.durable.next() => said.iter().for_each(|message| self.say(message)),
                 () = self.logs.due(), if self.outbox.is_empty() => {}
                 written = outgoing.write(&mut self.outbox), if !self.outbox.is_empty() => {
                     if written.is_none() {
@@ -230,6 +235,11 @@ impl Runtime {
                     self.say(&reply.into());
                 }
             }
+            NodeMessage::Durable(order) => {
+                let said = self.durable.take(order);
+                said.iter().for_each(|message| self.say(message));
+            }
+            NodeMessage::Settled(settled) => self.durable.settle(&settled),
             NodeMessage::Accepted(accepted) => self.held.forget(&accepted.task_id, accepted.token),
             NodeMessage::Refused(refused) => {
                 tracing::info!(task = %refused.task_id, token = refused.token, code = %refused.code, "result refused");

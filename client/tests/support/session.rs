@@ -43,6 +43,7 @@ impl FakeNode {
             labels: std::collections::BTreeMap::new(),
             slots: 0,
             held: Vec::new(),
+            ttl: None,
         };
         let mut session = FakeSession { hello: empty, socket, lines: VecDeque::new() };
         match session.next().await {

@@ -3,7 +3,7 @@
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
-use super::{child, run::make_room, set_state};
+use super::{child, key::write, run::make_room};
 use crate::{
     cache::{CacheEvent, CacheKey, CachedOutput},
     child::{Item, Repeat, Role},
@@ -11,6 +11,7 @@ use crate::{
     evaluation::ChildStart,
     event::Event,
     ids::{Json, StateKey, StepIx, Timestamp},
+    key::KeyWrite,
     rejection::Rejection,
     request::{CreateRun, Expect},
     run::{Failure, Run},
@@ -233,13 +234,9 @@ impl<'a> Turn<'a> {
         };
         let (mut events, mut versions) = (Vec::new(), Vec::new());
         for ((key, _), value) in writes.iter().zip(values) {
-            let changes = set_state(self.state, key, Some(value), expect)?;
-            for change in &changes {
-                if let Event::StateChanged { key, version, .. } = change {
-                    versions.push(format!("\"{key}\":{version}"));
-                }
-            }
-            events.extend(changes);
+            let change = write(self.state, &KeyWrite::new(key.clone(), Some(value.clone()), expect))?;
+            versions.push(format!("\"{key}\":{}", change.version));
+            events.push(Event::StateChanged(change));
         }
         let read = |key: &StateKey| {
             let written =

@@ -82,6 +82,7 @@ pub(super) fn feed(state: &State, id: RunId, place: StepIx) -> Vec<Event> {
     }
     let kind = &steps_of(state, run)[usize::from(place)].kind;
     let StepKind::ForEach { block, parallel_max, .. } = kind else { return Vec::new() };
+    let parallel_max = if state.config().switches.parallel_steps { *parallel_max } else { 1 };
     let starts = run.status == RunStatus::Running && !run.is_winding_down() && step.stopping.is_none();
     let free = if starts { parallel_max.saturating_sub(fan.running) } else { 0 };
     let waiting = (fan.next..fan.total)

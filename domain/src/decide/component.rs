@@ -2,8 +2,9 @@
 //! Knows nothing of sockets or of what a component runs.
 
 use alloc::{boxed::Box, vec, vec::Vec};
+use core::time::Duration;
 
-use super::Decided;
+use super::{Decided, task, trouble};
 use crate::{
     component::{Component, HeldAttempt, Session, SessionEnd},
     event::Event,
@@ -21,6 +22,7 @@ pub(super) fn register(state: &State, info: &RegisterComponent) -> Decided {
             && known.capabilities == info.capabilities
             && known.labels == info.labels
             && known.slots == info.slots
+            && known.ttl == info.ttl
     };
     if state.components.get(&info.id).is_some_and(same) {
         return Ok(Vec::new());
@@ -83,11 +85,26 @@ fn lost(state: &State, component: &Component, session: &Session) -> Event {
     }
 }
 
-pub(super) fn drain(state: &State, id: &ComponentId) -> Decided {
-    if known(state, id)?.draining {
+pub(super) fn drain(state: &State, id: &ComponentId, within: Option<Duration>) -> Decided {
+    let component = known(state, id)?;
+    let until = within.map(|within| state.meta.now + within);
+    if component.draining && (until.is_none() || component.drain_until == until) {
         return Ok(Vec::new());
     }
-    Ok(vec![Event::ComponentDraining(id.clone())])
+    Ok(vec![Event::ComponentDraining(id.clone(), until)])
+}
+
+/// What a passed deadline means for a component.
+pub(super) fn due(state: &State, id: &ComponentId) -> Vec<Event> {
+    let component = state.components.get(id).expect("a component in the index is there");
+    if component.drain_until.is_some_and(|until| until <= state.meta.now) {
+        let attempts = task::out_of_time(state, id);
+        return [vec![Event::DrainTimedOut(id.clone())], attempts].concat();
+    }
+    if component.forgotten_at().is_some_and(|at| at <= state.meta.now) {
+        return vec![Event::ComponentDeregistered(id.clone())];
+    }
+    [vec![Event::ComponentDisconnected(id.clone())], trouble::component_silent(state, id)].concat()
 }
 
 pub(super) fn deregister(state: &State, id: &ComponentId) -> Decided {

@@ -7,12 +7,15 @@ mod component;
 mod dead;
 mod following;
 mod handler;
+mod key;
+mod message;
 mod queue;
 mod run;
 mod schedule;
 mod signal;
 mod step;
 mod task;
+mod trouble;
 mod workflow;
 
 use alloc::{format, vec, vec::Vec};
@@ -20,14 +23,15 @@ use alloc::{format, vec, vec::Vec};
 use crate::{
     command::Command,
     event::Event,
-    ids::{Json, StateKey},
     indexes::Due,
+    key::KeyWrite,
     react::FollowUp,
     rejection::Rejection,
     request::{DeleteEnded, Expect},
     state::State,
 };
 
+pub(crate) use message::deliver;
 pub(crate) use run::alive_twin;
 pub(crate) use task::{ENDED_BY_US, scatter};
 
@@ -64,13 +68,21 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
             Ok(component::end_session(state, component, *session, *end))
         }
         Command::EndNodeSessions { node, except } => Ok(component::end_node_sessions(state, *node, except)),
-        Command::DrainComponent { component } => component::drain(state, component),
+        Command::DrainComponent { component, within } => component::drain(state, component, *within),
         Command::DeregisterComponent { component } => component::deregister(state, component),
         Command::RecordEvaluation { run, point, evaluation } => {
             step::record_evaluation(state, *run, *point, evaluation)
         }
         Command::AdvanceTime => Ok(Vec::new()),
-        Command::SetState { key, value, expect } => set_state(state, key, value.as_ref(), *expect),
+        Command::SetState { key, value, expect } => {
+            key::set(state, KeyWrite::new(key.clone(), value.clone(), *expect))
+        }
+        Command::Transact(transaction) => key::transact(state, transaction),
+        Command::CreateSnapshot(new) => key::create_snapshot(state, new),
+        Command::RestoreSnapshot(restore) => key::restore_snapshot(state, restore),
+        Command::DeleteSnapshot { snapshot } => key::delete_snapshot(state, *snapshot),
+        Command::Message(command) => message::decide(state, command),
+        Command::Report(report) => Ok(trouble::report(state, report)),
         Command::Configure(config) => match config.validate() {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),
             Err(error) => Err(Rejection::BadConfig(error)),
@@ -112,7 +124,9 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::HandOverSignals(run) => signal::hand_over(state, *run),
         FollowUp::AfterTask { task, completed } => task::after(state, *task, *completed),
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
-        FollowUp::TrimDead => dead::trim(state),
+        FollowUp::TrimDead => [dead::trim(state), message::trim(state)].concat(),
+        FollowUp::ReturnMessages(component) => message::give_back(state, component),
+        FollowUp::ReportRun(run, failure) => trouble::run_failed(state, *run, failure),
         FollowUp::ReleaseSchedules => schedule::release(state),
     }
 }
@@ -123,7 +137,9 @@ pub(crate) fn due(state: &State) -> Option<Vec<Event>> {
         Due::Run(run) => vec![Event::RunTimedOut { run }],
         Due::Step(run, step) => step::due(state, run, step),
         Due::Task(task) => task::due(state, task),
-        Due::Component(component) => vec![Event::ComponentDisconnected(component)],
+        Due::Component(component) => component::due(state, &component),
+        Due::Key(key) => key::expire(state, &key),
+        Due::Message(place) => message::due(state, &place),
         Due::Schedule(schedule) => schedule::due(state, &schedule),
     })
 }
@@ -158,20 +174,4 @@ fn holds(expect: Expect, version: Option<u64>) -> bool {
         Expect::Present => version.is_some(),
         Expect::Version(expected) => version == Some(expected),
     }
-}
-
-fn set_state(state: &State, key: &StateKey, value: Option<&Json>, expect: Expect) -> Decided {
-    let known = state.keys.get(key);
-    let version = known.map_or(0, |record| record.version);
-    let old = known.and_then(|record| record.value.clone());
-    if !holds(expect, old.is_some().then_some(version)) {
-        return Err(Rejection::StateVersionConflict { key: key.clone(), version, present: old.is_some() });
-    }
-    if value.is_none() && old.is_none() {
-        return Err(Rejection::StateKeyAbsent { key: key.clone() });
-    }
-    let version = version + 1;
-    let kept = u64::from(state.config().versions_max);
-    let version_min = known.map_or(1, |record| record.version_min).max((version + 1).saturating_sub(kept));
-    Ok(vec![Event::StateChanged { key: key.clone(), old, value: value.cloned(), version, version_min }])
 }

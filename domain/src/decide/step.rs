@@ -48,18 +48,27 @@ pub(super) fn start_all(state: &State, id: RunId) -> Vec<Event> {
     start_each((0..).zip(&run.steps).map(|(place, _)| Turn { state, run, definition, place }))
 }
 
-/// Starts those steps whose turn it is. Of steps that write state keys one: the next sees what the one before wrote.
+/// Starts those steps whose turn it is. Of steps that write state keys one: the next sees what the one before wrote; of all
+/// one where nothing runs at once (`enableParallelExecution`).
 fn start_each<'a>(turns: impl Iterator<Item = Turn<'a>>) -> Vec<Event> {
-    let (mut events, mut has_written) = (Vec::new(), false);
+    let (mut events, mut has_written, mut is_busy) = (Vec::new(), false, None);
     for turn in turns {
+        let is_busy = is_busy
+            .get_or_insert_with(|| is_serial(turn.state) && turn.run.steps.iter().any(Step::is_at_work));
         let writes = matches!(turn.step().kind, StepKind::State { .. });
-        if !(writes && has_written) {
+        if !(*is_busy || writes && has_written) {
             let started = start(turn);
             has_written |= writes && !started.is_empty();
+            *is_busy = is_serial(turn.state) && !started.is_empty();
             events.extend(started);
         }
     }
     events
+}
+
+/// Whether the steps of a run run one at a time.
+fn is_serial(state: &State) -> bool {
+    !state.config().switches.parallel_steps
 }
 
 /// Whether steps of it may start.
@@ -168,8 +177,8 @@ pub(super) fn after(state: &State, id: RunId, step: StepIx) -> Vec<Event> {
         return (0..).zip(&run.steps).flat_map(|(place, _)| start_or_give_up(turn(place))).collect();
     }
     let def = &definition.block(run.block)[usize::from(step)];
-    if matches!(def.kind, StepKind::State { .. }) {
-        return start_all(state, id); // others that write may have waited for it
+    if matches!(def.kind, StepKind::State { .. }) || is_serial(state) {
+        return start_all(state, id); // others may have waited for it
     }
     start_each(def.followers.iter().map(|place| turn(*place)))
 }

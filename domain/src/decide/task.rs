@@ -4,7 +4,7 @@
 use alloc::{format, vec, vec::Vec};
 use core::time::Duration;
 
-use super::{Decided, child};
+use super::{Decided, child, trouble};
 use crate::{
     cache::CacheEvent,
     child::mix,
@@ -26,10 +26,15 @@ const TASK_TIMEOUT: &str = "TASK_TIMEOUT";
 const TOTAL_TIMEOUT: &str = "TOTAL_TIMEOUT";
 /// The code of an attempt that gave no sign of life.
 const HEARTBEAT_TIMEOUT: &str = "HEARTBEAT_TIMEOUT";
+/// The code of an attempt that was lost to a component because its time to drain was up.
+const DRAIN_TIMEOUT: &str = "DRAIN_TIMEOUT";
 /// Codes of attempts that the rules end, so that the component has to be told.
-pub(crate) const ENDED_BY_US: [&str; 3] = [TASK_TIMEOUT, TOTAL_TIMEOUT, HEARTBEAT_TIMEOUT];
+pub(crate) const ENDED_BY_US: [&str; 4] = [TASK_TIMEOUT, TOTAL_TIMEOUT, HEARTBEAT_TIMEOUT, DRAIN_TIMEOUT];
 
 pub(super) fn create(state: &State, tasks: &[NewTask]) -> Decided {
+    if !state.config().switches.dependencies && tasks.iter().any(|task| !task.dependencies.is_empty()) {
+        return Err(Rejection::SwitchedOff { setting: "tasks.enableDependencyResolution".into() });
+    }
     let limit = state.config().tasks_live_max;
     if state.tasks.len() + tasks.len() > limit as usize {
         return Err(Rejection::LimitExceeded { what: Limited::Tasks, limit });
@@ -136,13 +141,17 @@ pub(super) fn complete(state: &State, id: TaskId, token: Token, output: &Json) -
     let task = current(state, id, token)?;
     Ok(match (&task.cancel, id.step().and_then(|(run, step)| Some((state.runs.get(&run)?, step)))) {
         (None, Some((run, step))) => {
-            let mut events = child::finished(state, run, step, output.clone());
+            let mut events: Vec<Event> = trouble::recovered(task).into_iter().collect();
+            events.extend(child::finished(state, run, step, output.clone()));
             if let Some(StepCache::Missed(key)) = run.steps[usize::from(step)].cache.as_deref() {
                 events.push(Event::Cache(CacheEvent::Kept { run: run.id, step, key: *key }));
             }
             events
         }
-        (None, None) => vec![ended(id, StepOutcome::Completed(output.clone()))],
+        (None, None) => {
+            let done = ended(id, StepOutcome::Completed(output.clone()));
+            trouble::recovered(task).into_iter().chain([done]).collect()
+        }
         (Some(cancel), _) => vec![ended(id, StepOutcome::Cancelled(cancel.reason.clone()))],
     })
 }
@@ -156,9 +165,16 @@ pub(super) struct Failed<'a> {
 
 pub(super) fn fail(state: &State, id: TaskId, token: Token, failed: &Failed<'_>) -> Decided {
     let task = current(state, id, token)?;
-    let retries = failed.retryable && task.retry.follows(&failed.failure.code, task.failures + 1);
+    let retries = failed.retryable && may_retry(state, task, &failed.failure.code);
     let pause = failed.retry_after.unwrap_or_else(|| pause(task));
     Ok(attempt_failed(state, task, failed.failure, retries.then_some(pause)))
+}
+
+/// Whether an attempt that failed like this is tried again.
+fn may_retry(state: &State, task: &Task, code: &str) -> bool {
+    let switches = &state.config().switches;
+    let on = switches.recovery && (switches.step_retries || task.id.step().is_none());
+    on && task.retry.follows(code, task.failures + 1)
 }
 
 /// The end of an attempt without a result, with the pause before the next one if there is one.
@@ -182,7 +198,10 @@ fn attempt_failed(state: &State, task: &Task, failure: &Failure, pause: Option<D
 
 /// The end of a task that was not cancelled and did all it could: one of its own goes to the dead-letter list.
 fn gave_up(state: &State, task: &Task, outcome: StepOutcome) -> Vec<Event> {
-    let mut events = vec![ended(task.id, outcome)];
+    let mut events = vec![ended(task.id, outcome.clone())];
+    if let StepOutcome::Failed(failure) | StepOutcome::TimedOut(failure) = &outcome {
+        events.extend(trouble::task_failed(task, failure));
+    }
     if task.id.step().is_none() && state.config().tasks_dead_max > 0 {
         events.push(Event::TaskDeadLettered { task: task.id, action: task.action.clone() });
     }
@@ -195,15 +214,14 @@ pub(super) fn expire_heartbeat(state: &State, id: TaskId, token: Token) -> Decid
     let stale = Rejection::StaleAttempt { task: id, token };
     let limit = task.heartbeat_timeout.ok_or(stale)?.as_millis();
     let message = format!("the attempt gave no sign of life for {limit} ms");
-    let retries = task.retry.follows(HEARTBEAT_TIMEOUT, task.failures + 1);
+    let retries = may_retry(state, task, HEARTBEAT_TIMEOUT);
     let failure = Failure::new(HEARTBEAT_TIMEOUT, message);
     Ok(attempt_failed(state, task, &failure, retries.then(|| pause(task))))
 }
 
-fn attempt_lost(state: &State, task: &Task) -> Vec<Event> {
-    let gone = Failure::new("COMPONENT_LOST", "the component that ran it went away");
-    let mut events =
-        attempt_failed(state, task, &gone, (task.lost < task.retry.lost_max).then_some(Duration::ZERO));
+fn attempt_lost(state: &State, task: &Task, why: &Failure) -> Vec<Event> {
+    let again = (task.lost < task.retry.lost_max).then_some(Duration::ZERO);
+    let mut events = attempt_failed(state, task, why, again);
     if let Some(Event::AttemptFailed { lost, .. }) = events.first_mut() {
         *lost = true;
     }
@@ -215,7 +233,15 @@ pub(super) fn lose(state: &State, component: &ComponentId, held: &[HeldAttempt])
     let attempts = state.indexes.running_on(component).into_iter().filter_map(|id| state.tasks.get(&id));
     let lost =
         attempts.filter(|task| !held.iter().any(|kept| kept.task == task.id && task.is_current(kept.token)));
-    lost.flat_map(|task| attempt_lost(state, task)).collect()
+    let gone = Failure::new("COMPONENT_LOST", "the component that ran it went away");
+    lost.flat_map(|task| attempt_lost(state, task, &gone)).collect()
+}
+
+/// The attempts of a component that had to be drained by now.
+pub(super) fn out_of_time(state: &State, component: &ComponentId) -> Vec<Event> {
+    let late = Failure::new(DRAIN_TIMEOUT, "the component was drained and its time was up");
+    let attempts = state.indexes.running_on(component).into_iter().filter_map(|id| state.tasks.get(&id));
+    attempts.flat_map(|task| attempt_lost(state, task, &late)).collect()
 }
 
 /// What a passed deadline means for a task.
@@ -237,7 +263,7 @@ pub(super) fn due(state: &State, id: TaskId) -> Vec<Event> {
             }
             Some(_) | None => {
                 let message = format!("the attempt took longer than {} ms", task.timeout.as_millis());
-                let retries = task.retry.follows(TASK_TIMEOUT, task.failures + 1);
+                let retries = may_retry(state, task, TASK_TIMEOUT);
                 let failure = Failure::new(TASK_TIMEOUT, message);
                 attempt_failed(state, task, &failure, retries.then(|| pause(task)))
             }

@@ -2,6 +2,8 @@
 //! Whoever changes a row goes through the `change_*` functions, which keep the indexes true.
 
 mod child;
+mod key;
+mod message;
 mod rows;
 mod run;
 mod schedule;
@@ -14,13 +16,12 @@ use crate::{
     component::{Component, Session},
     event::Event,
     following::EventWait,
-    ids::{Json, StateKey},
     indexes::Indexes,
-    key::{KeyRecord, VersionRecord},
     schedule::ScheduleEvent,
     state::State,
     step::Work,
     task::DeadTask,
+    trouble::TroubleEvent,
     workflow::WorkflowEvent,
 };
 
@@ -61,12 +62,16 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         | Event::ComponentConnected { .. }
         | Event::SessionEnded { .. }
         | Event::ComponentDisconnected { .. }
-        | Event::ComponentDraining { .. }
+        | Event::ComponentDraining(..)
+        | Event::DrainTimedOut(_)
         | Event::ComponentDeregistered { .. } => component_changed(state, event),
-        // The value before is for readers of the event; the row is the truth.
-        Event::StateChanged { key, old: _, value, version, version_min } => {
-            state_changed(state, key, value.as_ref(), (*version, *version_min));
+        Event::StateChanged(change) => key::changed(state, change),
+        Event::Snapshot(event) => key::snapshot_changed(state, event),
+        Event::Message(event) => message::changed(state, event),
+        Event::Trouble(TroubleEvent::HealthChecked(report)) => {
+            state.meta.health = Some(Arc::new(report.clone()));
         }
+        Event::Trouble(_) => {} // for those who listen
         Event::FanStarted { run, step, items } => child::fan_started(state, *run, *step, items),
         Event::ItemEnded { run, step, index, outcome } => {
             child::item_ended(state, (*run, *step, *index), outcome);
@@ -182,7 +187,11 @@ fn component_changed(state: &mut State, event: &Event) {
                 slots: info.slots,
                 registered_at: known.map_or(now, |known| known.registered_at),
                 draining: known.is_some_and(|known| known.draining),
+                drain_until: known.and_then(|known| known.drain_until),
                 session: known.and_then(|known| known.session.clone()),
+                ttl: info.ttl,
+                idle_since: known.map_or(Some(now), |known| known.idle_since),
+                rounds: known.map_or(0, |known| known.rounds),
             };
             state.put_component(component);
         }
@@ -190,6 +199,8 @@ fn component_changed(state: &mut State, event: &Event) {
             state.change_component(component, |component| {
                 component.session = Some(session.clone());
                 component.draining = false;
+                component.drain_until = None;
+                component.idle_since = None;
             })
         }
         Event::SessionEnded { component, until: Some(until), .. } => {
@@ -199,30 +210,19 @@ fn component_changed(state: &mut State, event: &Event) {
             })
         }
         Event::ComponentDisconnected(component) => {
-            state.change_component(component, |component| component.session = None);
+            state.change_component(component, |component| {
+                component.session = None;
+                component.idle_since = Some(now);
+            });
         }
-        Event::ComponentDraining(component) => {
-            state.change_component(component, |component| component.draining = true);
+        Event::ComponentDraining(component, until) => state.change_component(component, |component| {
+            component.draining = true;
+            component.drain_until = *until;
+        }),
+        Event::DrainTimedOut(component) => {
+            state.change_component(component, |component| component.drain_until = None);
         }
         Event::ComponentDeregistered(component) => state.drop_component(component),
         _ => {} // a closed session ends with the disconnect that follows
     }
-}
-
-fn state_changed(
-    state: &mut State,
-    key: &StateKey,
-    value: Option<&Json>,
-    (version, version_min): (u64, u64),
-) {
-    let (rev, at) = (state.meta.rev, state.meta.now);
-    let oldest = state.keys.get(key).map_or(version_min, |record| record.version_min);
-    for dropped in oldest..version_min {
-        state.versions.forget_archived((key.clone(), dropped));
-    }
-    state
-        .versions
-        .insert_archived((key.clone(), version), VersionRecord { version, value: value.cloned(), rev, at });
-    let record = KeyRecord { key: key.clone(), value: value.cloned(), version, version_min, rev, at };
-    state.keys.insert(key.clone(), record);
 }

@@ -3,6 +3,8 @@
 
 mod admission;
 mod entries;
+mod kept;
+mod messages;
 mod outputs;
 mod schedules;
 mod stuck;
@@ -15,13 +17,18 @@ use core::{cmp::Reverse, time::Duration};
 
 use admission::Admission;
 pub(crate) use entries::RunEntries;
+use messages::Messages;
 use outputs::Outputs;
 pub(crate) use stuck::stuck;
 
 use crate::{
     backlog::Backlog,
     component::Component,
-    ids::{ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StepIx, TaskId, Text, Timestamp},
+    ids::{
+        ActionName, ComponentId, DefinitionId, Labels, Priority, RunId, StateKey, StepIx, TaskId, Text,
+        Timestamp,
+    },
+    message::MessagePlace,
     names::ScheduleId,
     run::Run,
     state::State,
@@ -36,6 +43,8 @@ pub(crate) enum Due {
     Task(TaskId),
     Component(ComponentId),
     Schedule(ScheduleId),
+    Key(StateKey),
+    Message(MessagePlace),
 }
 
 /// The place in a queue: earlier is better; a level of priority is worth a head start.
@@ -68,6 +77,8 @@ pub(crate) struct Indexes {
     pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
     schedules_ready: BTreeSet<ScheduleId>,
     pub(crate) outputs: Outputs,
+    pub(crate) messages: Messages,
+    keys_present: usize,
 }
 
 /// How much there is of what.
@@ -87,10 +98,16 @@ pub struct Counts {
     pub components: usize,
     /// Connected components.
     pub components_connected: usize,
-    /// State keys, deleted ones included.
+    /// State keys that have a value.
     pub keys: usize,
     /// Tasks on the dead-letter list.
     pub tasks_dead: usize,
+    /// Durable messages that are not acknowledged.
+    pub messages: usize,
+    /// Durable messages that were given up.
+    pub messages_dead: usize,
+    /// Named snapshots.
+    pub snapshots: usize,
 }
 
 fn place(ready_at: Timestamp, priority: Priority, head_start: Duration) -> Place {
@@ -119,6 +136,10 @@ impl Indexes {
         }
         for (_, schedule) in state.schedules.iter() {
             indexes.add_schedule(schedule);
+        }
+        state.keys.iter().for_each(|(_, record)| indexes.add_key(record));
+        for (_, message) in state.messages.iter() {
+            indexes.add_message(message, state.components.get(&message.component));
         }
         indexes
     }
@@ -226,20 +247,6 @@ impl Indexes {
                 remove_from(&mut indexes.running_on, &assignment.component, &task.id);
             });
         }
-    }
-
-    pub(crate) fn add_component(&mut self, component: &Component) {
-        if let Some(until) = component.session.as_ref().and_then(|session| session.lost_until) {
-            self.due.insert((until, Due::Component(component.id.clone())));
-        }
-        self.list(component);
-    }
-
-    pub(crate) fn remove_component(&mut self, component: &Component) {
-        if let Some(until) = component.session.as_ref().and_then(|session| session.lost_until) {
-            self.due.remove(&(until, Due::Component(component.id.clone())));
-        }
-        self.unlist(component);
     }
 
     fn relist(&mut self, component: Option<&Component>, change: impl FnOnce(&mut Self)) {
@@ -360,27 +367,11 @@ impl Indexes {
             tasks_running: self.running as usize,
             components: state.components.len(),
             components_connected: state.components.iter().filter(|(_, c)| c.live_session().is_some()).count(),
-            keys: state.keys.len(),
+            keys: self.keys_present,
             tasks_dead: state.dead.len(),
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn has_wake_up(&self, task: &Task) -> bool {
-        let queued = || self.queues.values().flatten().filter(|(_, id)| *id == task.id).count();
-        let due = || self.due.iter().filter(|(_, due)| *due == Due::Task(task.id)).count();
-        let blocked = || self.dependants.values().flatten().filter(|id| **id == task.id).count();
-        let running = || self.running_on.values().flatten().filter(|id| **id == task.id).count();
-        let entries = [queued().min(1), running().min(1), blocked().min(1)].iter().sum::<usize>();
-        match task.wake_up() {
-            Some(crate::task::WakeUp::Timer(_)) => entries == 0 && due() == 1,
-            Some(crate::task::WakeUp::Resume) => entries == 0,
-            Some(crate::task::WakeUp::Dependencies) => {
-                blocked() == task.waits_for.len() && queued() + running() == 0
-            }
-            Some(crate::task::WakeUp::Queue) => entries == 1 && queued() == 1,
-            Some(crate::task::WakeUp::Attempt) => entries == 1 && running() == 1 && due() == 1,
-            None => false,
+            messages: state.messages.len(),
+            messages_dead: state.dead_messages.len(),
+            snapshots: state.snapshots.len(),
         }
     }
 }

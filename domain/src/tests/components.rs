@@ -109,7 +109,7 @@ fn the_sessions_of_a_node_that_is_gone_are_lost() {
 fn draining_and_labels_decide_who_gets_work() {
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 5, vec![]);
-    cluster.ok(Command::DrainComponent { component: ANN.parse().expect("a legal name") });
+    cluster.ok(Command::DrainComponent { component: ANN.parse().expect("a legal name"), within: None });
     let mut task = new_task(1, "a", &[]);
     task.labels.insert("gpu".into(), "true".into());
     cluster.ok(Command::CreateTasks { tasks: vec![task, new_task(2, "a", &[])] });
@@ -125,6 +125,7 @@ fn draining_and_labels_decide_who_gets_work() {
         capabilities: vec!["a".into()],
         labels: [("gpu".into(), "true".into())].into(),
         slots: 5,
+        ttl: None,
     })));
     assert_eq!(cluster.task(1).status, TaskStatus::Running, "known differently, it fits");
 }
@@ -138,4 +139,50 @@ fn most_free_first() {
     let runner = |id| cluster.task(id).assignment.as_ref().map(|assignment| assignment.component.to_string());
     let on = |name: &str| (1..=4).filter(|id| runner(*id).as_deref() == Some(name)).count();
     assert_eq!((on(ANN), on(BOB)), (1, 3));
+}
+
+#[test]
+fn a_drain_with_a_deadline_takes_back_what_has_not_ended() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 2, vec![]);
+    cluster.ok(Command::CreateTasks { tasks: vec![new_task(1, "a", &[])] });
+    cluster.connect(BOB, 1, vec![]);
+    let (component, within) = (ANN.parse().expect("a legal name"), Some(Duration::from_secs(3)));
+    cluster.ok(Command::DrainComponent { component, within });
+    cluster.pass(Duration::from_millis(2_999));
+    let of = |cluster: &Cluster| cluster.task(1).assignment.clone().expect("an attempt runs").component;
+    assert_eq!(of(&cluster).as_str(), ANN, "until then it may end");
+    cluster.pass(Duration::from_millis(1));
+    assert_eq!((of(&cluster).as_str(), cluster.task(1).lost), (BOB, 1));
+    let told = |effect: &Effect| matches!(effect, Effect::CancelAttempt { component, .. } if component.as_str() == ANN);
+    assert!(cluster.effects.iter().any(told), "the component hears that its attempt is over");
+    let row = &cluster.state.components.get(&ANN.parse().expect("a legal name")).expect("it is registered");
+    assert!(row.draining && row.session.is_some(), "it stays connected and takes nothing new");
+}
+
+#[test]
+fn a_component_that_nobody_connects_is_forgotten_after_its_time() {
+    let mut cluster = Cluster::new();
+    let Command::RegisterComponent(mut info) = registration(ANN, 1) else {
+        unreachable!("that is what it is")
+    };
+    info.ttl = Some(Duration::from_secs(60));
+    cluster.ok(Command::RegisterComponent(info.clone()));
+    cluster.pass(Duration::from_secs(59));
+    let component: ComponentId = ANN.parse().expect("a legal name");
+    let session = SessionId(Uuid::from_u128(7));
+    cluster.ok(Command::ConnectComponent {
+        component: component.clone(),
+        session,
+        node: NodeId(1),
+        held: vec![],
+    });
+    cluster.pass(Duration::from_secs(600));
+    assert!(cluster.state.components.contains(&component), "a connection keeps it");
+    cluster.ok(lose(ANN, session));
+    cluster.pass(Duration::from_secs(5));
+    cluster.pass(Duration::from_secs(59));
+    assert!(cluster.state.components.contains(&component));
+    cluster.pass(Duration::from_secs(1));
+    assert!(!cluster.state.components.contains(&component));
 }

@@ -3,6 +3,7 @@
 use alloc::format;
 
 use super::{
+    dice_kept::{random_answer, random_message, random_snapshot, random_state_write},
     dice_runs::{random_definition, random_evaluation, random_outside},
     *,
 };
@@ -47,7 +48,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
     let name = dice.pick(&[ANN, BOB, "cid", "nobody"]).expect("it is not empty");
     let component: ComponentId = name.parse().expect("a legal name");
     let session = state.components.get(&component).and_then(|c| c.session.as_ref()).map(|session| session.id);
-    match dice.roll(36) {
+    match dice.roll(38) {
         0 if dice.chance(20) => {
             let used = used_id(dice, next);
             random_run(dice, used, next)
@@ -74,6 +75,7 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
                 .components
                 .get(&name.parse().expect("a legal name"))
                 .map_or(2, |known| known.slots + 1),
+            ttl: dice.chance(20).then(|| Duration::from_millis(dice.roll(5_000))),
         })),
         11..=14 => Command::ConnectComponent {
             held: random_held(dice, state, &component),
@@ -90,7 +92,10 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
             Command::EndNodeSessions { node: NodeId(1 + dice.roll(3)), except: session.into_iter().collect() }
         }
         17 if dice.chance(30) => Command::DeregisterComponent { component },
-        17 => Command::DrainComponent { component },
+        17 => Command::DrainComponent {
+            component,
+            within: dice.chance(50).then(|| Duration::from_millis(dice.roll(2_000))),
+        },
         18..=19 => random_state_write(dice),
         20 if dice.chance(20) => Command::Configure(Box::new(ClusterConfig {
             // Limits only rise: one that falls holds for what starts after it.
@@ -120,6 +125,8 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
                 .and_then(|task| task.assignment.as_ref())
                 .map_or(Token(1), |assignment| assignment.token),
         },
+        25 => random_snapshot(dice, state, next),
+        31..=33 => random_message(dice, state, next),
         28 => random_workflow(dice, next),
         29..=30 => random_schedule(dice, next),
         _ => Command::AdvanceTime,
@@ -259,19 +266,6 @@ fn random_held(dice: &mut Dice, state: &State, component: &ComponentId) -> Vec<H
     all.into_iter().filter(|_| dice.chance(70)).collect()
 }
 
-fn random_state_write(dice: &mut Dice) -> Command {
-    Command::SetState {
-        key: dice.pick(&["app.a", "app.b", "c"]).expect("it is not empty").parse().expect("a legal key"),
-        value: dice.chance(80).then(|| Json::from(format!("{}", dice.roll(100)))),
-        expect: match dice.roll(4) {
-            0 => Expect::Absent,
-            1 => Expect::Present,
-            2 => Expect::Version(dice.roll(5)),
-            _ => Expect::Any,
-        },
-    }
-}
-
 /// The hands: one of the orders owed is carried out, well or badly.
 pub(super) fn random_hand(dice: &mut Dice, state: &State) -> Option<Command> {
     let owed: Vec<Effect> = outstanding(state).collect();
@@ -289,6 +283,7 @@ pub(super) fn random_hand(dice: &mut Dice, state: &State) -> Option<Command> {
             Command::RecordEvaluation { run, point, evaluation: random_evaluation(dice, state, run, point) }
         }
         Effect::CloseSession { .. } => return None,
+        Effect::DeliverMessages { component } => random_answer(dice, state, &component),
         Effect::SendMessage { run, step } => {
             let failure = Failure::new("COMPONENT_TIMEOUT", "no reply");
             let reply = if dice.chance(70) { Ok("{\"ok\":true}".into()) } else { Err(failure) };

@@ -14,6 +14,7 @@ use std::{env, println};
 use super::{
     dice::{Dice, random_command, random_hand},
     dice_runs::random_outside,
+    models::Models,
     store::Store,
     *,
 };
@@ -32,6 +33,7 @@ struct Replicas {
     heard: BTreeSet<Effect>,
     /// The last version of each state key.
     versions: BTreeMap<StateKey, u64>,
+    models: Models,
 }
 
 fn rows(state: &State) -> String {
@@ -42,9 +44,12 @@ fn rows(state: &State) -> String {
     let definitions = state.definitions.iter().map(|(id, _)| *id).collect::<Vec<_>>();
     let kept = (state.workflows.iter().collect::<Vec<_>>(), state.schedules.iter().collect::<Vec<_>>());
     let outputs = state.outputs.iter().collect::<Vec<_>>();
+    let snapshots = (state.snapshots.iter().collect::<Vec<_>>(), state.saved.iter().collect::<Vec<_>>());
+    let messages =
+        (state.messages.iter().collect::<Vec<_>>(), state.dead_messages.iter().collect::<Vec<_>>());
     let Meta { seq, token, paused_actions, stuck, .. } = &state.meta;
     format!(
-        "{tables:?} {more:?} {kept:?} {fans:?} {definitions:?} {dead:?} {outputs:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
+        "{tables:?} {more:?} {kept:?} {fans:?} {definitions:?} {dead:?} {outputs:?} {snapshots:?} {messages:?} {seq} {token:?} {paused_actions:?} {stuck:?}"
     )
 }
 
@@ -58,6 +63,7 @@ impl Replicas {
             clock: Timestamp(1_000_000),
             heard: BTreeSet::new(),
             versions: BTreeMap::new(),
+            models: Models::default(),
         }
     }
 
@@ -84,11 +90,12 @@ impl Replicas {
         let facts = &self.kept.journal.events;
         let new = facts.iter().rev().take_while(|recorded| recorded.seq > seq).count();
         for recorded in &facts[facts.len() - new..] {
-            if let Event::StateChanged { key, version, .. } = &recorded.event {
+            if let Event::StateChanged(KeyChange { key, version, .. }) = &recorded.event {
                 let before = self.versions.insert(key.clone(), *version).unwrap_or(0);
                 assert_eq!(*version, before + 1, "of {key}");
             }
         }
+        self.models.watch(&facts[facts.len() - new..], &self.kept);
     }
 
     fn check_effects(&mut self, effects: Vec<Effect>, advances: bool) {
@@ -196,6 +203,11 @@ fn history(seed: u64) -> (usize, usize) {
         runs_active_max: 4,
         tasks_running_max: 5,
         tasks_dead_max: 3,
+        messages_dead_max: 3,
+        messages_waiting_max: 100,
+        snapshots_max: 5,
+        snapshots_kept: 2,
+        message_timeout: Duration::from_secs(2),
         ..ClusterConfig::default()
     };
     replicas.apply(Command::Configure(Box::new(limits)).into());

@@ -9,11 +9,15 @@ mod components;
 mod dead;
 mod deletions;
 mod dice;
+mod dice_kept;
 mod dice_runs;
 mod following;
 mod groups;
 mod handlers;
 mod histories;
+mod keys;
+mod messages;
+mod models;
 mod properties;
 mod retries;
 mod runs;
@@ -24,7 +28,7 @@ mod timeouts;
 mod waits;
 mod workflows;
 
-use alloc::{string::ToString, sync::Arc, vec, vec::Vec};
+use alloc::{format, string::ToString, sync::Arc, vec, vec::Vec};
 use core::time::Duration;
 use uuid::Uuid;
 
@@ -139,6 +143,7 @@ pub(super) fn registration(name: &str, slots: u32) -> Command {
         capabilities: vec!["a".into(), "b".into()],
         labels: Labels::new(),
         slots,
+        ttl: None,
     }))
 }
 

@@ -17,6 +17,10 @@ pub(super) struct Store {
     workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
     schedules: BTreeMap<ScheduleId, Arc<Schedule>>,
     outputs: BTreeMap<CacheKey, Arc<CachedOutput>>,
+    snapshots: BTreeMap<u64, Arc<Snapshot>>,
+    saved: BTreeMap<SavedPlace, Arc<SavedKey>>,
+    messages: BTreeMap<MessagePlace, Arc<QueuedMessage>>,
+    dead_messages: BTreeMap<MessageId, Arc<DeadMessage>>,
     answers: Vec<AnswerRecord>,
     meta: Meta,
 }
@@ -54,6 +58,10 @@ impl Store {
         state.workflow_versions.drain();
         write(&mut self.schedules, &mut state.schedules);
         write(&mut self.outputs, &mut state.outputs);
+        write(&mut self.snapshots, &mut state.snapshots);
+        write(&mut self.saved, &mut state.saved);
+        write(&mut self.messages, &mut state.messages);
+        write(&mut self.dead_messages, &mut state.dead_messages);
         self.answers.append(&mut state.journal.answers);
         state.journal.events.clear();
         self.meta = state.meta.clone();
@@ -71,6 +79,10 @@ impl Store {
         restore(&self.workflows, &mut state.workflows);
         restore(&self.schedules, &mut state.schedules);
         restore(&self.outputs, &mut state.outputs);
+        restore(&self.snapshots, &mut state.snapshots);
+        restore(&self.saved, &mut state.saved);
+        restore(&self.messages, &mut state.messages);
+        restore(&self.dead_messages, &mut state.dead_messages);
         for answer in &self.answers {
             state.restore_answer(answer.clone());
         }

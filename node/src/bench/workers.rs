@@ -3,7 +3,10 @@
 
 use std::{fs::File, path::Path, process::Stdio, time::Duration};
 
-use orc_client::{Client, Worker, WorkerError, wire::ComponentStatus};
+use orc_client::{
+    Client, Worker, WorkerError,
+    wire::{ComponentStatus, ComponentsQuery},
+};
 use tokio::{
     process::{Child, Command},
     sync::watch,
@@ -66,7 +69,7 @@ pub(super) async fn connected(client: &Client, ids: &[String]) -> Result<(), Ben
 
 /// Checks that some connected worker offers `echo`.
 pub(super) async fn some_echo(client: &Client) -> Result<(), BenchError> {
-    let components = client.components().list().await?;
+    let components = client.components().list(&ComponentsQuery::default()).await?;
     let echoes = components.items.iter().any(|component| {
         let offers = component.capabilities.iter().any(|action| action == "echo");
         component.status == ComponentStatus::Connected && component.slots > 0 && offers

@@ -1,13 +1,17 @@
 //! `orc cluster`: shows the nodes, changes who is a member, asks for snapshots, shows and changes the settings.
 //! Knows nothing of consensus beyond the words of its answers.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use orc_client::{
     Client,
     wire::{AddNode, ClusterNode, ClusterStatus, Membership, NodeRole},
 };
+use serde_json::{Value, json};
 
 use super::{
     Failure, Global, Out,
@@ -56,11 +60,14 @@ pub enum ClusterCommand {
     Snapshot,
     /// Shows the cluster's settings, or changes those of a JSON file
     #[command(
-        after_help = "Examples:\n  orc cluster config\n  echo '{\"maxConcurrentTasks\": 200}' | orc cluster config -"
+        after_help = "Examples:\n  orc cluster config\n  orc cluster config --set maxConcurrentTasks=200 --set state.maxVersions=20\n  echo '{\"maxConcurrentTasks\": 200}' | orc cluster config -"
     )]
     Config {
         /// Settings to change, a JSON object; - is stdin
         file: Option<PathBuf>,
+        /// A setting to change, by its dotted name; wins over the file
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = values::pair)]
+        settings: Vec<(String, String)>,
     },
 }
 
@@ -109,14 +116,38 @@ async fn once(out: &Out, client: &Client, command: ClusterCommand) -> Result<(),
                 format!("A snapshot at log index {}", made.snapshot)
             })
         }
-        ClusterCommand::Config { file: None } => out.document(&cluster.config().await?),
-        ClusterCommand::Config { file: Some(file) } => {
-            let text = values::read_text(&file)?;
-            let settings: serde_json::Value = serde_json::from_str(&text)
-                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
-            out.document(&cluster.set_config(&settings).await?)
+        ClusterCommand::Config { file: None, settings } if settings.is_empty() => {
+            out.document(&cluster.config().await?)
+        }
+        ClusterCommand::Config { file, settings } => {
+            let changes = changes(file.as_deref(), &settings)?;
+            out.document(&cluster.set_config(&changes).await?)
         }
     }
+}
+
+/// The settings of a file, with those of flags over them.
+fn changes(file: Option<&Path>, settings: &[(String, String)]) -> Result<Value, Failure> {
+    let mut changes = match file {
+        None => json!({}),
+        Some(file) => {
+            let text = values::read_text(file)?;
+            serde_json::from_str(&text)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?
+        }
+    };
+    if !changes.is_object() {
+        return Err(Failure::Usage("the settings must be a JSON object".to_owned()));
+    }
+    for (name, value) in settings {
+        let value = values::json_or_text(value);
+        match name.split_once('.') {
+            Some((group, name)) if changes[group].is_object() => changes[group][name] = value,
+            Some((group, name)) => changes[group] = json!({ name: value }),
+            None => changes[name.as_str()] = value,
+        }
+    }
+    Ok(changes)
 }
 
 async fn frame(client: Client, out: Out) -> Result<Frame, Failure> {

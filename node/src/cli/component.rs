@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use orc_client::wire::ComponentView;
+use orc_client::wire::{ComponentView, ComponentsQuery, DrainComponent, RegisterComponent};
 
 use super::{
     Failure, Global, Out,
+    cluster::confirm,
+    component_messages::{self as messages, BroadcastArgs, DeadCommand, QueueArgs, SendArgs},
     connect::{client, in_time},
+    event::{TailArgs, tail_component},
     output::{Column, column, wide},
     style, values,
 };
@@ -17,40 +20,92 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub enum ComponentCommand {
     /// Lists components
-    #[command(visible_alias = "ls", after_help = "Example:\n  orc component list -o wide")]
-    List,
+    #[command(
+        visible_alias = "ls",
+        after_help = "Example:\n  orc component list --capability train_model -o wide"
+    )]
+    List {
+        /// Only those that offer this action
+        #[arg(long, value_name = "ACTION")]
+        capability: Option<String>,
+    },
     /// Shows a component
     #[command(after_help = "Example:\n  orc component get trainer-1 -o json")]
     Get {
         /// The component's id
         id: String,
     },
-    /// Sends a message and shows the reply
+    /// Registers a component, or changes its registration
     #[command(
-        after_help = "Example:\n  orc component send data-processor process '{\"operation\": \"normalize\"}'"
+        after_help = "Example:\n  orc component register data-processor --name 'Data Processing Service' --type processor --capability validate,transform"
+    )]
+    Register(RegisterArgs),
+    /// Sends a message and shows the reply; or, with --durable, puts it into the component's queue
+    #[command(
+        after_help = "Examples:\n  orc component send data-processor process '{\"operation\": \"normalize\"}'\n  orc component send mailer note '\"hello\"' --durable"
     )]
     Send(SendArgs),
+    /// Sends a message to every connected component and shows their replies
+    #[command(after_help = "Example:\n  orc component broadcast system-update '{\"version\": \"2.0.0\"}'")]
+    Broadcast(BroadcastArgs),
+    /// Shows what happens to a component, as it happens
+    #[command(after_help = "Example:\n  orc component tail trainer-1 --since 10m")]
+    Tail {
+        /// The component's id
+        id: String,
+        /// Which events
+        #[command(flatten)]
+        args: TailArgs,
+    },
+    /// Lists the durable messages that wait for a component
+    #[command(after_help = "Example:\n  orc component queue mailer")]
+    Queue(QueueArgs),
+    /// Durable messages that were given up
+    #[command(subcommand)]
+    Dead(DeadCommand),
     /// Gives a component no new tasks
-    #[command(after_help = "Example:\n  orc component drain trainer-1")]
+    #[command(after_help = "Example:\n  orc component drain trainer-1 --deadline 5m")]
     Drain {
+        /// The component's id
+        id: String,
+        /// What it has not done by then is taken back
+        #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+        deadline: Option<Duration>,
+    },
+    /// Forgets a component: its attempts are lost to it, its messages are given up
+    #[command(visible_alias = "rm", after_help = "Example:\n  orc component deregister trainer-1 --yes")]
+    Deregister {
         /// The component's id
         id: String,
     },
 }
 
-/// What is sent.
+/// What is registered.
 #[derive(Debug, Args)]
-pub struct SendArgs {
+pub struct RegisterArgs {
     /// The component's id
     id: String,
-    /// The message's type
-    #[arg(value_name = "TYPE")]
-    kind: String,
-    /// JSON; text if it does not read as JSON
-    data: Option<String>,
-    /// How long to wait for the reply
-    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
-    reply_timeout: Duration,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// What kind of program it is
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Its version
+    #[arg(long)]
+    version: Option<String>,
+    /// An action that it offers
+    #[arg(long = "capability", value_name = "ACTION", value_delimiter = ',')]
+    capabilities: Vec<String>,
+    /// A label that tasks may demand
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = values::pair)]
+    labels: Vec<(String, String)>,
+    /// Tasks it takes at once
+    #[arg(long)]
+    slots: Option<u32>,
+    /// Without a connection it is forgotten after so long
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    ttl: Option<Duration>,
 }
 
 const COLUMNS: [Column<ComponentView>; 8] = [
@@ -68,24 +123,45 @@ const COLUMNS: [Column<ComponentView>; 8] = [
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, command: ComponentCommand) -> Result<(), Failure> {
-    let components = client(global)?.components();
+    let client = client(global)?;
+    let components = client.components();
     in_time(global, async {
         match command {
-            ComponentCommand::List => out.page(&components.list().await?, &COLUMNS, |one| one.id.clone()),
+            ComponentCommand::List { capability } => {
+                let query = ComponentsQuery { capability, ..ComponentsQuery::default() };
+                out.page(&components.list(&query).await?, &COLUMNS, |one| one.id.clone())
+            }
             ComponentCommand::Get { id } => {
                 let view = components.get(&id).await?;
                 out.item(&view, &view.id, || text(out, &view))
             }
-            ComponentCommand::Send(args) => {
-                let payload = args.data.as_deref().map_or(serde_json::Value::Null, values::json_or_text);
-                let reply = components.send(&args.id, args.kind, payload).timeout(args.reply_timeout).await?;
-                out.document(&reply)
+            ComponentCommand::Register(args) => {
+                let body = RegisterComponent {
+                    name: args.name,
+                    kind: args.kind,
+                    version: args.version,
+                    capabilities: args.capabilities,
+                    labels: args.labels.into_iter().collect(),
+                    slots: args.slots,
+                    ttl: args.ttl.map(Into::into),
+                };
+                let view = components.register(&args.id, &body).await?;
+                out.item(&view, &view.id, || text(out, &view))
             }
-            ComponentCommand::Drain { id } => {
-                components.drain(&id).await?;
-                out.item(&serde_json::json!({ "id": id }), &id, || {
-                    format!("Component {id} gets no new tasks")
-                })
+            ComponentCommand::Send(args) => messages::send(out, &components, args).await,
+            ComponentCommand::Broadcast(args) => messages::broadcast(out, &components, args).await,
+            ComponentCommand::Queue(args) => messages::queue(out, &components, args).await,
+            ComponentCommand::Dead(command) => messages::dead(global, out, &components, command).await,
+            ComponentCommand::Tail { id, args } => tail_component(global, out, &client, (id, args)).await,
+            ComponentCommand::Drain { id, deadline } => {
+                let view =
+                    components.drain(&id, &DrainComponent { deadline: deadline.map(Into::into) }).await?;
+                out.item(&view, &id, || format!("Component {id} gets no new tasks"))
+            }
+            ComponentCommand::Deregister { id } => {
+                confirm(global, &format!("Forget component {id}? Its messages are given up."))?;
+                components.deregister(&id).await?;
+                out.item(&serde_json::json!({ "id": id }), &id, || format!("Component {id} is forgotten"))
             }
         }
     })

@@ -3,7 +3,7 @@
 
 use clap::{Args, Subcommand};
 use futures::StreamExt;
-use orc_client::{Client, Error, wire::Event};
+use orc_client::{Client, Error, Events, wire::Event};
 
 use super::{
     Failure, Global, Out,
@@ -46,8 +46,22 @@ pub(super) async fn run(global: &Global, out: &Out, command: EventCommand) -> Re
 }
 
 async fn tail(out: &Out, client: &Client, args: TailArgs) -> Result<(), Failure> {
+    follow(out, client, client.events(), args).await
+}
+
+/// Shows what happens to a component.
+pub(super) async fn tail_component(
+    global: &Global,
+    out: &Out,
+    client: &Client,
+    (id, args): (String, TailArgs),
+) -> Result<(), Failure> {
+    let events = client.events().component(id);
+    in_time(global, follow(out, client, events, args)).await
+}
+
+async fn follow(out: &Out, client: &Client, mut events: Events, args: TailArgs) -> Result<(), Failure> {
     let (since, not_before) = beginning(client, args.since.as_deref()).await?;
-    let mut events = client.events();
     if !args.types.is_empty() {
         events = events.types(args.types);
     }

@@ -1,6 +1,8 @@
 //! `orc state`: reads, writes and watches state keys.
 //! Knows nothing of how versions are kept.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use orc_client::{
@@ -12,6 +14,7 @@ use super::{
     Failure, Global, Out,
     connect::{client, in_time, interrupted},
     output::{Column, column},
+    state_snapshot::{self as snapshots, SnapshotCommand},
     values,
 };
 
@@ -56,6 +59,27 @@ pub enum StateCommand {
         /// The dotted name
         key: String,
     },
+    /// Brings an earlier version back, as a new one
+    #[command(after_help = "Example:\n  orc state restore config.workers 2")]
+    Restore {
+        /// The dotted name
+        key: String,
+        /// The version's number
+        version: u64,
+    },
+    /// Shows how two versions of a key differ
+    #[command(after_help = "Example:\n  orc state diff config.workers 2 3")]
+    Diff {
+        /// The dotted name
+        key: String,
+        /// The older version
+        from: u64,
+        /// The newer version
+        to: u64,
+    },
+    /// Named snapshots of all keys
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Follows changes
     #[command(after_help = "Examples:\n  orc state watch 'app.*'\n  orc state watch '**' -o jsonl")]
     Watch {
@@ -77,6 +101,9 @@ pub struct SetArgs {
     /// Only if there is no such key
     #[arg(long)]
     if_absent: bool,
+    /// It goes away by itself after so long
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    ttl: Option<Duration>,
     /// The same key and value are written only once
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -105,6 +132,7 @@ pub(super) async fn run(global: &Global, out: &Out, command: StateCommand) -> Re
     let client = client(global)?;
     match command {
         StateCommand::Watch { pattern } => in_time(global, watch(out, &client, &pattern)).await,
+        StateCommand::Snapshot(command) => snapshots::run(global, out, &client, command).await,
         command => in_time(global, once(out, &client, command)).await,
     }
 }
@@ -123,6 +151,9 @@ async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), F
             }
             if args.if_absent {
                 set = set.if_absent();
+            }
+            if let Some(ttl) = args.ttl {
+                set = set.ttl(ttl);
             }
             if let Some(key) = args.idempotency_key {
                 set = set.idempotency_key(key);
@@ -147,7 +178,23 @@ async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), F
             }
             out.table(&versions.items, &VERSIONS)
         }
-        StateCommand::Watch { pattern } => watch(out, client, &pattern).await,
+        StateCommand::Restore { key, version } => {
+            let entry = state.restore(&key, version).await?;
+            out.item(&entry, &entry.key, || {
+                format!(
+                    "{} has the value of version {version} again, as version {}",
+                    entry.key, entry.version
+                )
+            })
+        }
+        StateCommand::Diff { key, from, to } => {
+            let diff = state.diff(&key, from, to).await?;
+            out.item(&diff, &diff.key, || match diff.same {
+                true => format!("Versions {from} and {to} of {key} have the same value"),
+                false => diff.diff.trim_end().to_owned(),
+            })
+        }
+        StateCommand::Watch { .. } | StateCommand::Snapshot(_) => unreachable!("they were told apart before"),
     }
 }
 

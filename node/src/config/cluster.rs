@@ -41,9 +41,10 @@ pub fn cluster_config_to_json(config: &ClusterConfig) -> Value {
         let value = match &setting.kind {
             Kind::Count(place) => json!(*place(&mut config)),
             Kind::Time(place) => json!(u64::try_from(place(&mut config).as_millis()).unwrap_or(u64::MAX)),
+            Kind::Flag(place) => json!(*place(&mut config.switches)),
             Kind::Switch { read, .. } => json!(read(&config)),
             Kind::Fixed { position, .. } => json!(position),
-            Kind::Noted(_) | Kind::OfNode(_) => continue,
+            Kind::Noted(_) | Kind::Word(..) => continue,
         };
         if setting.group.is_empty() {
             root.insert(setting.name.to_owned(), value);
@@ -59,8 +60,8 @@ pub fn cluster_config_to_json(config: &ClusterConfig) -> Value {
 
 /// Applies the settings of `changes`, a JSON object by the seed's names, over `base`; every mistake at once.
 ///
-/// A switch that is off wins over numbers beside it: `enableErrorRecovery: false` means one attempt, whatever
-/// `retryAttempts` says.
+/// A switch that is off wins over numbers beside it: `enableVersioning: false` means one version, whatever `maxVersions`
+/// says.
 pub fn merge_cluster_config(
     base: &ClusterConfig,
     changes: &Value,
@@ -70,7 +71,7 @@ pub fn merge_cluster_config(
     let mut merged = MergedConfig { config: base.clone(), notes: Vec::new() };
     let switches = |position: bool, config: &mut ClusterConfig| {
         for (setting, value) in &given {
-            if let (Kind::Switch { write, .. }, Some(on)) = (&setting.kind, value.as_bool())
+            if let (Kind::Switch { write, .. }, Ok(on)) = (&setting.kind, boolean(value))
                 && on == position
             {
                 write(config, on);
@@ -145,22 +146,33 @@ fn apply(setting: &Setting, value: &Value, merged: &mut MergedConfig) -> Result<
         }
         Kind::Time(place) => *place(&mut merged.config) = duration_of_value(value)?,
         Kind::Switch { .. } => {
-            value.as_bool().ok_or_else(|| format!("must be true or false, not {value}"))?;
+            boolean(value)?;
         }
+        Kind::Flag(place) => *place(&mut merged.config.switches) = boolean(value)?,
         Kind::Fixed { position, why } => match value.as_bool() {
             Some(given) if given == *position => {}
             Some(_) => return Err((*why).to_owned()),
             None => return Err(format!("must be true or false, not {value}")),
         },
         Kind::Noted(note) => merged.notes.push(format!("{} has no effect: {note}", setting.path())),
-        Kind::OfNode(why) => return Err((*why).to_owned()),
+        Kind::Word(words, note) => match value.as_str().filter(|word| words.contains(word)) {
+            Some(_) => merged.notes.push(format!("{} has no effect: {note}", setting.path())),
+            None => return Err(format!("must be one of {}, not {value}", words.join(", "))),
+        },
     }
     Ok(())
+}
+
+/// Files and flags may bring a word.
+fn boolean(value: &Value) -> Result<bool, String> {
+    let word = || value.as_str()?.parse().ok();
+    value.as_bool().or_else(word).ok_or_else(|| format!("must be true or false, not {value}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orc_domain::Switches;
     use std::time::Duration;
 
     fn merge(changes: Value) -> Result<MergedConfig, Vec<String>> {
@@ -173,6 +185,7 @@ mod tests {
         let mut config =
             ClusterConfig { runs_active_max: 7, head_start: Duration::ZERO, ..ClusterConfig::default() };
         config.step_retry.limit = 1;
+        config.switches.message_queues = false;
         let shown = cluster_config_to_json(&config);
         assert_eq!(shown["maxConcurrentWorkflows"], 7);
         assert_eq!(shown["workflow"]["stepTimeout"], 300_000);
@@ -182,7 +195,7 @@ mod tests {
         );
         let again = merge_cluster_config(&ClusterConfig::default(), &shown).expect("it is a configuration");
         assert_eq!((again.config.runs_active_max, again.config.head_start), (7, Duration::ZERO));
-        assert_eq!(again.config.step_retry.limit, 1);
+        assert_eq!(again.config, config);
     }
 
     #[test]
@@ -196,22 +209,23 @@ mod tests {
                            "enableMessageQueue": true, "maxQueueSize": 1000},
             "tasks": {"taskTimeout": 300000, "schedulingInterval": 1000, "enablePriorityScheduling": true,
                       "enableDependencyResolution": true, "deadlockDetectionInterval": 30000},
-            "state": {"enablePersistence": true, "enableVersioning": true, "enableBackup": true, "persistenceInterval": 30000,
-                      "maxVersions": 10, "backupInterval": 300000, "storageType": "database"}
+            "state": {"enablePersistence": true, "enableVersioning": true, "enableBackup": false, "persistenceInterval": 30000,
+                      "maxVersions": 10, "backupInterval": 300000, "storageType": "database"},
+            "healthCheckInterval": 30000
         }))
         .expect("the seed's values");
-        assert_eq!(merged.config, ClusterConfig::default(), "our defaults are the seed's");
-        assert_eq!(merged.notes.len(), 5, "{:?}", merged.notes);
+        assert_eq!(merged.config, ClusterConfig::default(), "our defaults are the seed's, but for backups");
+        assert_eq!(merged.notes.len(), 3, "{:?}", merged.notes);
     }
 
     #[test]
     fn off_means_off() {
-        let limits = |changes| {
-            merge(changes).map(|merged| (merged.config.task_retry.limit, merged.config.step_retry.limit))
-        };
-        assert_eq!(limits(json!({"enableErrorRecovery": false, "retryAttempts": 5})), Ok((1, 1)));
-        assert_eq!(limits(json!({"workflow": {"enableRetry": false}})), Ok((3, 1)));
-        assert_eq!(limits(json!({"retryAttempts": 5})), Ok((5, 3)));
+        let switches = |changes| merge(changes).map(|merged| merged.config.switches);
+        let on = ClusterConfig::default().switches;
+        let off = json!({"enableErrorRecovery": false, "retryAttempts": 5});
+        assert_eq!(switches(off), Ok(Switches { recovery: false, ..on }));
+        let off = json!({"workflow": {"enableRetry": "false"}});
+        assert_eq!(switches(off), Ok(Switches { step_retries: false, ..on }));
         let versions =
             merge(json!({"state": {"enableVersioning": false}})).map(|merged| merged.config.versions_max);
         assert_eq!(versions, Ok(1));
@@ -220,8 +234,8 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         let errors = merge(json!({
-            "maxConcurentTasks": 1, "stepTimeout": 5, "maxConcurrentWorkflows": "many", "enableMonitoring": false,
-            "workflow": {"stepTimeout": "soon"}, "state": 3, "healthCheckInterval": 1
+            "maxConcurentTasks": 1, "stepTimeout": 5, "maxConcurrentWorkflows": "many", "enableMonitoring": 3,
+            "workflow": {"stepTimeout": "soon"}, "state": {"enablePersistence": false, "storageType": "paper"}
         }));
         let errors = errors.expect_err("all of it is wrong");
         let has = |part: &str| {
@@ -230,10 +244,10 @@ mod tests {
         has("maxConcurentTasks: unknown setting, did you mean `maxConcurrentTasks`?");
         has("stepTimeout: unknown setting, did you mean `workflow.stepTimeout`?");
         has("maxConcurrentWorkflows: must be a whole number");
-        has("enableMonitoring: it is part of how the cluster works");
+        has("enableMonitoring: must be true or false, not 3");
         has("workflow.stepTimeout: `soon` is not a duration");
-        has("state: must be a group");
-        has("healthCheckInterval: it is a setting of each node");
+        has("state.enablePersistence: every acknowledged write is on the disks");
+        has("state.storageType: must be one of rocksdb, database");
         assert_eq!(errors.len(), 7);
         assert!(
             merge(json!({"maxConcurrentTasks": 0})).expect_err("nothing could run")[0].contains("between 1")

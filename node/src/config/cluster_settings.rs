@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use orc_domain::ClusterConfig;
+use orc_domain::{ClusterConfig, Switches};
 
 /// One setting of the seed's configuration.
 pub(super) struct Setting {
@@ -21,22 +21,23 @@ pub(super) enum Kind {
     Count(fn(&mut ClusterConfig) -> &mut u32),
     /// A duration.
     Time(fn(&mut ClusterConfig) -> &mut Duration),
-    /// On or off, both honoured.
+    /// On or off.
+    Flag(fn(&mut Switches) -> &mut bool),
+    /// On or off by what other settings are.
     Switch { read: fn(&ClusterConfig) -> bool, write: fn(&mut ClusterConfig, bool) },
     /// A switch that has one position.
     Fixed { position: bool, why: &'static str },
     /// Accepted and without effect; the note says why.
     Noted(&'static str),
-    /// A setting of single nodes.
-    OfNode(&'static str),
+    /// One of these words, without effect; the note says why.
+    Word(&'static [&'static str], &'static str),
 }
 
 const fn setting(group: &'static str, name: &'static str, kind: Kind) -> Setting {
     Setting { group, name, kind }
 }
 
-const PER_NODE: &str = "it is a setting of each node: `health-check-interval` in its file or `--set`";
-const ALWAYS: &str = "it is part of how the cluster works and cannot be switched off";
+const PERSISTENCE: &str = "every acknowledged write is on the disks of a majority; a node without a disk is `orc server --ephemeral`";
 
 /// Every setting, in the order of the seed.
 pub(super) static SETTINGS: &[Setting] = &[
@@ -44,25 +45,28 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting("", "maxConcurrentTasks", Kind::Count(|config| &mut config.tasks_running_max)),
     setting("", "maxLiveRuns", Kind::Count(|config| &mut config.runs_live_max)),
     setting("", "maxLiveTasks", Kind::Count(|config| &mut config.tasks_live_max)),
-    setting("", "healthCheckInterval", Kind::OfNode(PER_NODE)),
-    setting("", "enableMonitoring", Kind::Fixed { position: true, why: ALWAYS }),
-    setting("", "enableErrorRecovery", Kind::Switch { read: recovers, write: set_recovery }),
+    setting("", "healthCheckInterval", Kind::Time(|config| &mut config.health_interval)),
+    setting("", "enableMonitoring", Kind::Flag(|switches| &mut switches.monitoring)),
+    setting("", "enableErrorRecovery", Kind::Flag(|switches| &mut switches.recovery)),
     setting("", "retryAttempts", Kind::Count(|config| &mut config.task_retry.limit)),
     setting("", "retryDelay", Kind::Time(|config| &mut config.task_retry.delay)),
     setting("", "componentTimeout", Kind::Time(|config| &mut config.component_timeout)),
     setting("workflow", "stepTimeout", Kind::Time(|config| &mut config.step_timeout)),
     setting("workflow", "workflowTimeout", Kind::Time(|config| &mut config.run_timeout)),
-    setting("workflow", "enableParallelExecution", Kind::Fixed { position: true, why: ALWAYS }),
-    setting("workflow", "enableRetry", Kind::Switch { read: retries_steps, write: set_step_retries }),
+    setting("workflow", "enableParallelExecution", Kind::Flag(|switches| &mut switches.parallel_steps)),
+    setting("workflow", "enableRetry", Kind::Flag(|switches| &mut switches.step_retries)),
     setting("workflow", "maxRetryAttempts", Kind::Count(|config| &mut config.step_retry.limit)),
     setting("workflow", "retryDelay", Kind::Time(|config| &mut config.step_retry.delay)),
     setting("workflow", "retention", Kind::Time(|config| &mut config.runs_kept_for)),
     setting("workflow", "maxEndedRuns", Kind::Count(|config| &mut config.runs_kept_max)),
     setting("components", "messageTimeout", Kind::Time(|config| &mut config.message_timeout)),
     setting("components", "heartbeatInterval", Kind::Time(|config| &mut config.heartbeat_interval)),
-    setting("components", "enableHeartbeat", Kind::Fixed { position: true, why: ALWAYS }),
-    setting("components", "enableMessageQueue", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("components", "enableHeartbeat", Kind::Flag(|switches| &mut switches.heartbeats)),
+    setting("components", "enableMessageQueue", Kind::Flag(|switches| &mut switches.message_queues)),
     setting("components", "maxQueueSize", Kind::Count(|config| &mut config.messages_waiting_max)),
+    setting("components", "maxDeliveries", Kind::Count(|config| &mut config.deliveries_max)),
+    setting("components", "redeliveryDelay", Kind::Time(|config| &mut config.redelivery_delay)),
+    setting("components", "maxDeadLetters", Kind::Count(|config| &mut config.messages_dead_max)),
     setting("components", "disconnectGrace", Kind::Time(|config| &mut config.disconnect_grace)),
     setting("tasks", "taskTimeout", Kind::Time(|config| &mut config.task_timeout)),
     setting("tasks", "cancelGrace", Kind::Time(|config| &mut config.cancel_grace)),
@@ -75,16 +79,24 @@ pub(super) static SETTINGS: &[Setting] = &[
         "enablePriorityScheduling",
         Kind::Switch { read: has_priorities, write: set_priorities },
     ),
-    setting("tasks", "enableDependencyResolution", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("tasks", "enableDependencyResolution", Kind::Flag(|switches| &mut switches.dependencies)),
     setting("tasks", "deadlockDetectionInterval", Kind::Time(|config| &mut config.deadlock_interval)),
     setting("tasks", "maxDeadLetters", Kind::Count(|config| &mut config.tasks_dead_max)),
-    setting("state", "enablePersistence", Kind::Fixed { position: true, why: ALWAYS }),
+    setting("state", "enablePersistence", Kind::Fixed { position: true, why: PERSISTENCE }),
     setting("state", "enableVersioning", Kind::Switch { read: keeps_versions, write: set_versioning }),
-    setting("state", "enableBackup", Kind::Noted("backups on an interval are not supported yet")),
+    setting("state", "enableBackup", Kind::Flag(|switches| &mut switches.backups)),
     setting("state", "persistenceInterval", Kind::Noted("every acknowledged write is on disk already")),
     setting("state", "maxVersions", Kind::Count(|config| &mut config.versions_max)),
-    setting("state", "backupInterval", Kind::Noted("backups on an interval are not supported yet")),
-    setting("state", "storageType", Kind::Noted("the storage is always RocksDB on each node")),
+    setting("state", "backupInterval", Kind::Time(|config| &mut config.backup_interval)),
+    setting("state", "backupsKept", Kind::Count(|config| &mut config.backups_kept)),
+    setting("state", "maxSnapshots", Kind::Count(|config| &mut config.snapshots_max)),
+    setting("state", "snapshotInterval", Kind::Time(|config| &mut config.snapshot_interval)),
+    setting("state", "snapshotsKept", Kind::Count(|config| &mut config.snapshots_kept)),
+    setting(
+        "state",
+        "storageType",
+        Kind::Word(&["rocksdb", "database"], "the storage is always RocksDB on each node"),
+    ),
 ];
 
 impl Setting {
@@ -96,32 +108,6 @@ impl Setting {
 
 /// The groups, in order.
 pub(super) const GROUPS: [&str; 4] = ["workflow", "components", "tasks", "state"];
-
-fn recovers(config: &ClusterConfig) -> bool {
-    config.task_retry.limit > 1 || config.step_retry.limit > 1
-}
-
-fn set_recovery(config: &mut ClusterConfig, on: bool) {
-    set_limit(&mut config.task_retry.limit, on);
-    set_limit(&mut config.step_retry.limit, on);
-}
-
-fn retries_steps(config: &ClusterConfig) -> bool {
-    config.step_retry.limit > 1
-}
-
-fn set_step_retries(config: &mut ClusterConfig, on: bool) {
-    set_limit(&mut config.step_retry.limit, on);
-}
-
-/// Off is one attempt; on is what it was, or the seed's three.
-fn set_limit(limit: &mut u32, on: bool) {
-    match (on, *limit) {
-        (false, _) => *limit = 1,
-        (true, 0 | 1) => *limit = 3,
-        (true, _) => {}
-    }
-}
 
 fn has_priorities(config: &ClusterConfig) -> bool {
     !config.head_start.is_zero()

@@ -37,12 +37,14 @@ impl Preset {
         let mut config = ClusterConfig::default();
         match self {
             Preset::Development => {
-                config.task_retry.limit = 1;
-                config.step_retry.limit = 1;
+                config.switches.recovery = false;
+                config.health_interval = Duration::from_secs(60);
             }
             Preset::Production => {
                 config.runs_active_max = 50;
                 config.tasks_running_max = 200;
+                config.health_interval = Duration::from_secs(15);
+                config.switches.backups = true;
             }
             Preset::Testing => {
                 config.runs_active_max = 5;

@@ -71,16 +71,12 @@ fn presets_are_the_seeds_factories() {
     let of = |preset| configured(vec![flags(&PLAIN), flags(&[("preset", preset)])]);
     let shown = |config: ServerConfig| {
         let cluster = config.cluster;
-        (
-            cluster.runs_active_max,
-            cluster.tasks_running_max,
-            cluster.task_retry.limit,
-            config.health_check_interval.as_secs(),
-        )
+        let switches = (cluster.switches.recovery, cluster.switches.backups);
+        (cluster.runs_active_max, cluster.tasks_running_max, cluster.health_interval.as_secs(), switches)
     };
-    assert_eq!(shown(of("development")), (10, 50, 1, 60));
-    assert_eq!(shown(of("production")), (50, 200, 3, 15));
-    assert_eq!(shown(of("testing")), (5, 10, 3, 30));
+    assert_eq!(shown(of("development")), (10, 50, 60, (false, false)));
+    assert_eq!(shown(of("production")), (50, 200, 15, (true, true)));
+    assert_eq!(shown(of("testing")), (5, 10, 30, (true, false)));
     let temporary = configured(vec![flags(&[("node-id", "1"), ("preset", "testing")])]);
     assert!(temporary.ephemeral);
 }

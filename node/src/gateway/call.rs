@@ -45,7 +45,7 @@ pub enum Consistency {
 }
 
 /// Parameters that any read takes; the typed queries do not know them.
-const SHARED: [&str; 3] = ["consistency", "run", "key"];
+const SHARED: [&str; 1] = ["consistency"];
 
 impl Call {
     /// The value of a placeholder, decoded.

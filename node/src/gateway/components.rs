@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{ComponentView, RegisterComponent as Body};
+use orc_client::wire::{ComponentView, ComponentsQuery, DrainComponent, RegisterComponent as Body};
 use orc_domain::{ActionName, Command, Component, ComponentId, Labels, RegisterComponent, Text};
 
 use super::{
@@ -25,9 +25,6 @@ const SLOTS_MAX: u32 = 100_000;
 pub async fn register(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.component_id()?;
     let body: Body = call.json_or_default()?;
-    if body.ttl.is_some() {
-        return Err(Refusal::invalid("/ttl", "registrations that expire are not supported in this version"));
-    }
     let info = registration(id.clone(), body)?;
     let accepted = gateway.command(&call, Command::RegisterComponent(Box::new(info))).await?;
     gateway.component_after(&id, accepted).await
@@ -72,6 +69,7 @@ pub fn registration(id: ComponentId, body: Body) -> Result<RegisterComponent, Re
         capabilities,
         labels,
         slots,
+        ttl: body.ttl.map(Into::into),
     })
 }
 
@@ -85,11 +83,20 @@ pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
 
 /// `GET /components`
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let query: ComponentsQuery = call.query()?;
+    let statuses = paging::words(query.status.as_deref());
     gateway.fresh(&call).await?;
     let census = gateway.cluster.census().await?;
+    let offers = |row: &Component, action: &str| row.capabilities.iter().any(|offered| **offered == *action);
+    let fits = |row: &&Arc<Component>| {
+        query.capability.as_deref().is_none_or(|action| offers(row, action))
+            && query.kind.as_deref().is_none_or(|kind| *row.kind == *kind)
+            && (statuses.is_empty() || statuses.iter().any(|status| status == row.status().name()))
+    };
+    let rows: Vec<Arc<Component>> = gateway.cluster.components().iter().filter(fits).cloned().collect();
     let show =
         |row: &Arc<Component>| -> ComponentView { render::component::view(row, census.running_on(&row.id)) };
-    let mut page = paging::page(&gateway.cluster.components(), None::<String>, show);
+    let mut page = paging::page(&rows, None::<String>, show);
     page.total = u64::try_from(page.items.len()).ok();
     Ok(Reply::json(&page))
 }
@@ -97,7 +104,10 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
 /// `POST /components/{id}/drain`
 pub async fn drain(gateway: Arc<Gateway>, call: Call) -> Answered {
     let component = call.component_id()?;
-    let accepted = gateway.command(&call, Command::DrainComponent { component: component.clone() }).await?;
+    let body: DrainComponent = call.json_or_default()?;
+    let command =
+        Command::DrainComponent { component: component.clone(), within: body.deadline.map(Into::into) };
+    let accepted = gateway.command(&call, command).await?;
     gateway.component_after(&component, accepted).await
 }
 

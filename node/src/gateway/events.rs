@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orc_actors::Pattern;
 use orc_client::wire::{EventPage, EventsQuery, codes, headers};
-use orc_domain::{Recorded, RunId};
+use orc_domain::{BadId, Recorded};
 use orc_raft::store::EventsError;
 
 use super::{
@@ -26,7 +26,7 @@ const LOOKS_MAX: usize = 32;
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
     let query: EventsQuery = call.query()?;
     let limit = paging::limit(query.limit)?;
-    let wanted = Arc::new(wanted(&call, query.types.as_deref())?);
+    let wanted = Arc::new(wanted(&query)?);
     gateway.fresh(&call).await?;
     let last_seq = gateway.cluster.last_seq();
     let mut after = query.since.unwrap_or_else(|| gateway.cluster.first_seq().saturating_sub(1));
@@ -60,7 +60,7 @@ pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
 /// `GET /events/stream`
 pub async fn stream(gateway: Arc<Gateway>, call: Call) -> Answered {
     let query: EventsQuery = call.query()?;
-    let wanted = wanted(&call, query.types.as_deref())?;
+    let wanted = wanted(&query)?;
     let since = resume(&call, query.since)?;
     gateway.fresh(&call).await?;
     let after = since.unwrap_or_else(|| gateway.cluster.last_seq());
@@ -81,12 +81,16 @@ pub fn resume(call: &Call, since: Option<u64>) -> Result<Option<u64>, Refusal> {
 }
 
 /// Reads the filters.
-fn wanted(call: &Call, types: Option<&str>) -> Result<Wanted, Refusal> {
-    let types = paging::words(types).into_iter().map(|word| pattern(if word == "*" { "**" } else { &word }));
-    let run = call.shared_parameter("run")?.map(|text| text.parse::<RunId>());
-    let run = run.transpose().map_err(|error| Refusal::bad_request(format!("in the query: {error}")))?;
-    let key = call.shared_parameter("key")?.map(|text| pattern(&text)).transpose()?;
-    Ok(Wanted { types: types.collect::<Result<_, _>>()?, run, key })
+fn wanted(query: &EventsQuery) -> Result<Wanted, Refusal> {
+    let types = paging::words(query.types.as_deref()).into_iter();
+    let types = types.map(|word| pattern(if word == "*" { "**" } else { &word }));
+    let wrong = |error: BadId| Refusal::bad_request(format!("in the query: {error}"));
+    Ok(Wanted {
+        types: types.collect::<Result<_, _>>()?,
+        run: query.run.as_deref().map(str::parse).transpose().map_err(wrong)?,
+        key: query.key.as_deref().map(pattern).transpose()?,
+        component: query.component.as_deref().map(str::parse).transpose().map_err(wrong)?,
+    })
 }
 
 /// Reads a pattern.

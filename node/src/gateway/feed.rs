@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use orc_actors::{Filter, Pattern, SubscribeError, Subscription};
 use orc_client::wire::codes;
-use orc_domain::{Event, Recorded, RunId, Unavailable};
+use orc_domain::{ComponentId, Event, Recorded, RunId, Unavailable};
 use orc_raft::store::EventsError;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -14,7 +14,10 @@ use super::{
     Gateway,
     names::KnownNames,
     problem::Refusal,
-    render::event::{envelope, kind},
+    render::{
+        event::{envelope, kind},
+        event_sent::component_of,
+    },
     reply::Answered,
     sse,
 };
@@ -38,6 +41,8 @@ pub struct Wanted {
     pub run: Option<RunId>,
     /// Their state key.
     pub key: Option<Pattern>,
+    /// Their component.
+    pub component: Option<ComponentId>,
 }
 
 impl Wanted {
@@ -46,9 +51,12 @@ impl Wanted {
         if !self.types.is_empty() && !self.types.iter().any(|pattern| pattern.matches(kind(event))) {
             return false;
         }
+        if let Some(component) = &self.component {
+            return component_of(event) == Some(component);
+        }
         match (self.run, event.run(), &self.key, event) {
             (Some(run), Some(of), _, _) => run == of,
-            (_, _, Some(pattern), Event::StateChanged { key, .. }) => pattern.matches(key.as_str()),
+            (_, _, Some(pattern), Event::StateChanged(change)) => pattern.matches(change.key.as_str()),
             (run, _, key, _) => !self.types.is_empty() || (run.is_none() && key.is_none()),
         }
     }
@@ -209,6 +217,7 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orc_domain::{ChangeOrigin, KeyChange};
     use uuid::Uuid;
 
     #[test]
@@ -216,12 +225,16 @@ mod tests {
         let run = |number| RunId(Uuid::from_u128(number));
         let pattern = |text: &str| text.parse::<Pattern>().expect("a pattern");
         let started = |number| Event::RunStarted { run: run(number) };
-        let changed = |key: &str| Event::StateChanged {
-            key: key.parse().expect("a key"),
-            old: None,
-            value: None,
-            version: 1,
-            version_min: 1,
+        let changed = |key: &str| {
+            Event::StateChanged(KeyChange {
+                key: key.parse().expect("a key"),
+                old: None,
+                value: None,
+                version: 1,
+                version_min: 1,
+                expires_at: None,
+                origin: ChangeOrigin::Write,
+            })
         };
         let all = Wanted::default();
         assert!(all.accepts(&started(1)) && all.accepts(&changed("a")));
@@ -234,6 +247,7 @@ mod tests {
             types: vec![pattern("workflow.*"), pattern("state.*")],
             run: Some(run(1)),
             key: Some(pattern("app.*")),
+            component: None,
         };
         assert_eq!([both.accepts(&started(1)), both.accepts(&started(2))], [true, false]);
         assert_eq!([both.accepts(&changed("app.x")), both.accepts(&changed("b"))], [true, false]);

@@ -12,6 +12,7 @@ use orc_domain::{BadId, Json, Text};
 use super::{
     Gateway,
     call::Call,
+    durable,
     problem::Refusal,
     render,
     reply::{Answered, Reply},
@@ -23,7 +24,10 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// `POST /components/{id}/messages`: 200 with what the component says, be it an error of its own.
 pub async fn send(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.component_id()?;
-    let message = outgoing(&gateway, &call)?;
+    let (message, durable) = outgoing(&gateway, &call)?;
+    if durable {
+        return durable::send(&gateway, &call, id, (message.kind, message.payload)).await;
+    }
     gateway.reach(&call).await?;
     let coordinator = gateway.hands()?.coordinator.clone();
     let sent = match coordinator.send(&id, message.clone()).await {
@@ -45,7 +49,10 @@ pub async fn send(gateway: Arc<Gateway>, call: Call) -> Answered {
 
 /// `POST /components/broadcast`: one entry for each connected component.
 pub async fn broadcast(gateway: Arc<Gateway>, call: Call) -> Answered {
-    let message = outgoing(&gateway, &call)?;
+    let (message, durable) = outgoing(&gateway, &call)?;
+    if durable {
+        return durable::broadcast(&gateway, &call, (message.kind, message.payload)).await;
+    }
     gateway.fresh(&call).await?;
     let coordinator = gateway.hands()?.coordinator.clone();
     let replies = coordinator.broadcast(message).await;
@@ -71,7 +78,7 @@ pub fn component_reply(payload: Option<&str>, error: Option<ErrorBody>) -> Compo
     }
 }
 
-fn outgoing(gateway: &Gateway, call: &Call) -> Result<Outgoing, Refusal> {
+fn outgoing(gateway: &Gateway, call: &Call) -> Result<(Outgoing, bool), Refusal> {
     let query: WaitQuery = call.query()?;
     let body: SendMessage = call.json()?;
     if body.kind.is_empty() || body.kind.len() > 256 {
@@ -85,11 +92,8 @@ fn outgoing(gateway: &Gateway, call: &Call) -> Result<Outgoing, Refusal> {
         ));
     }
     let timeout = query.timeout.map_or(gateway.cluster.config().message_timeout, Duration::from_millis);
-    Ok(Outgoing {
-        kind: Text::from(body.kind),
-        payload: Json::from(payload),
-        timeout: timeout.min(TIMEOUT_MAX),
-    })
+    let (kind, payload) = (Text::from(body.kind), Json::from(payload));
+    Ok((Outgoing { kind, payload, timeout: timeout.min(TIMEOUT_MAX) }, body.durable))
 }
 
 fn said(component_id: String, reply: Result<Json, ErrorBody>) -> MessageReply {

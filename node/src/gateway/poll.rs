@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use orc_actors::{ConnectError, Delivery, expression::fill_secrets};
 use orc_client::wire::{
     Poll, Polled, codes,
-    session::{CancelOrder, MessageOrder, TaskOrder},
+    session::{CancelOrder, DurableOrder, MessageOrder, TaskOrder},
 };
-use orc_domain::{Command, Failure, Rejection, StepDef, StepKind, TaskId, Token};
+use orc_domain::{Command, Failure, QueuedMessage, Rejection, StepDef, StepKind, TaskId, Token};
 
 use super::{
     Gateway,
@@ -68,6 +68,7 @@ impl Gateway {
             tasks: polled.tasks.iter().filter_map(|delivery| self.task_order(delivery)).collect(),
             messages: polled.messages.iter().map(message_order).collect(),
             cancels: polled.cancels.iter().map(cancel_order).collect(),
+            durable: polled.durable.iter().filter_map(|message| durable_order(message)).collect(),
         }
     }
 
@@ -125,4 +126,18 @@ pub fn message_order(message: &orc_actors::Message) -> MessageOrder {
         payload: render::one_line(&message.payload),
         reply_before: message.reply_before.0,
     }
+}
+
+/// A durable message as the component hears of it; none if it is not with a component.
+pub fn durable_order(message: &QueuedMessage) -> Option<DurableOrder> {
+    let delivery = message.delivery.as_ref()?;
+    Some(DurableOrder {
+        message_id: message.id.to_string(),
+        message_type: message.kind.to_string(),
+        payload: render::one_line(&message.payload),
+        number: message.number,
+        token: delivery.token.0,
+        round: delivery.round,
+        delivery: message.deliveries,
+    })
 }

@@ -267,6 +267,24 @@ impl From<Rejection> for Refusal {
             }
             Rejection::ScheduleOfFile { workflow, .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
                 .hint(format!("change the file's `triggers` and apply it: PUT /api/v1/workflows/{workflow}")),
+            Rejection::SnapshotUnknown { .. } => {
+                Refusal::not_found(detail).hint("GET /api/v1/state/snapshots lists those that there are")
+            }
+            Rejection::SnapshotNameTaken { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("take another name, or delete the snapshot first"),
+            Rejection::MessageUnknown { .. } => Refusal::not_found(detail).hint(
+                "a message leaves its queue when it is acknowledged or given up: GET /api/v1/messages/dead",
+            ),
+            Rejection::StaleDelivery { .. } => Refusal::new(codes::STALE_ATTEMPT, detail)
+                .hint("it was delivered again since: acknowledge with the token of the last delivery"),
+            Rejection::MessageExists { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
+            Rejection::MessageNotDead { .. } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint("GET /api/v1/messages/dead lists those that are"),
+            Rejection::QueueFull { .. } => Refusal::new(codes::QUEUE_FULL, detail)
+                .hint("it has room again when the component acknowledges messages (components.maxQueueSize)")
+                .retry_after(Duration::from_secs(1)),
+            Rejection::SwitchedOff { ref setting } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("switch it on: orc cluster config --set {setting}=true")),
             Rejection::PlanNotAwaited { .. } | Rejection::EventNotAwaited { .. } => {
                 Refusal::new(codes::INVALID_TRANSITION, detail)
             }

@@ -7,10 +7,10 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, approvals, attempts, batches, call::Call, calls, cluster, components, config, events, explain,
-    family, hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered, runs,
-    runs_start, schedules, session, state, state_write, steps, system, tasks, tasks_backlog, tasks_create,
-    tasks_dead, validate, watch, workflow_versions, workflows,
+    Gateway, approvals, attempts, batches, call::Call, calls, cluster, components, config, durable, events,
+    explain, family, hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered,
+    runs, runs_start, schedules, session, snapshots, state, state_kept, state_write, steps, system, tasks,
+    tasks_backlog, tasks_create, tasks_dead, validate, watch, workflow_versions, workflows,
 };
 
 /// An asynchronous handler.
@@ -91,10 +91,25 @@ pub static ROUTES: &[Route] = routes! {
     paths::COMPONENT_POLL => POST poll::poll;
     paths::COMPONENT_HEARTBEAT => POST poll::heartbeat;
     paths::COMPONENT_DRAIN => POST components::drain;
-    paths::COMPONENT_MESSAGES => POST messages::send;
+    paths::COMPONENT_MESSAGES => GET durable::queue, POST messages::send;
     paths::COMPONENTS_BROADCAST => POST messages::broadcast;
     paths::MESSAGE_REPLY => POST messages::reply;
+    paths::MESSAGE => GET durable::get;
+    paths::MESSAGE_ACK => POST durable::acknowledge;
+    paths::MESSAGE_NACK => POST durable::give_back;
+    paths::MESSAGES_DEAD => GET durable::list_dead;
+    paths::MESSAGES_DEAD_REQUEUE => POST durable::requeue;
+    paths::MESSAGES_DEAD_DROP => POST durable::drop_dead;
     paths::STATE_KEYS => GET state::list;
+    paths::STATE_TXN => POST state_kept::transact;
+    paths::STATE_EXPORT => GET state_kept::export;
+    paths::STATE_RESTORE => POST state_kept::restore;
+    paths::STATE_DIFF => GET state_kept::diff;
+    paths::SNAPSHOTS => GET snapshots::list, POST snapshots::create;
+    paths::SNAPSHOT => GET snapshots::get, DELETE snapshots::delete;
+    paths::SNAPSHOT_KEYS => GET snapshots::keys;
+    paths::SNAPSHOT_DIFF => GET snapshots::diff;
+    paths::SNAPSHOT_RESTORE => POST snapshots::restore;
     paths::STATE_KEY => GET state::get, PUT state_write::set, DELETE state_write::delete;
     paths::STATE_VERSIONS => GET state::versions;
     STATE_VERSION => GET state::version;

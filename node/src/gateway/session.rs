@@ -26,7 +26,7 @@ use super::{
     listen::Slot,
     logs_take::Intake,
     messages::component_reply,
-    poll::{cancel_order, message_order},
+    poll::{cancel_order, durable_order, message_order},
     problem::Refusal,
     reply::{Answered, Reply},
     session_results::Results,
@@ -167,7 +167,7 @@ fn of_hello(id: ComponentId, hello: Hello) -> Result<RegisterComponent, Refusal>
         capabilities: hello.capabilities,
         labels: hello.labels,
         slots: Some(hello.slots),
-        ttl: None,
+        ttl: hello.ttl,
     };
     registration(id, body)
 }
@@ -210,6 +210,8 @@ impl Reader {
                     tracing::debug!(component = %self.link.component(), "a reply came too late");
                 }
             }
+            ComponentMessage::Ack(ack) => self.results.acknowledge(ack).await,
+            ComponentMessage::Nack(nack) => self.results.give_back(nack).await,
             ComponentMessage::Drain(_) => {
                 let (link, answers) = (self.link.clone(), self.answers.clone());
                 tokio::spawn(async move { drain(&link, &answers).await });
@@ -306,7 +308,11 @@ fn size(frame: &[NodeMessage]) -> usize {
         if let NodeMessage::Task(order) = message {
             return order.payload.get().len();
         }
-        if let NodeMessage::Message(order) = message { order.payload.get().len() } else { 0 }
+        match message {
+            NodeMessage::Message(order) => order.payload.get().len(),
+            NodeMessage::Durable(order) => order.payload.get().len(),
+            _ => 0,
+        }
     };
     frame.iter().map(|message| 256 + payload(message)).sum()
 }
@@ -317,6 +323,7 @@ fn told(gateway: &Gateway, order: Order) -> Option<NodeMessage> {
         Order::Task(delivery) => NodeMessage::Task(gateway.task_order(&delivery)?),
         Order::Cancel(cancel) => NodeMessage::Cancel(cancel_order(&cancel)),
         Order::Message(message) => NodeMessage::Message(message_order(&message)),
+        Order::Durable(message) => NodeMessage::Durable(durable_order(&message)?),
         Order::Bye(why) => NodeMessage::Bye(Bye {
             reason: match why {
                 Goodbye::Superseded => ByeReason::Superseded,

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use orc_client::wire::{
     codes,
-    session::{Accepted, Complete, Fail, NodeMessage, Refused, RetryResult},
+    session::{Accepted, Ack, Complete, Fail, Nack, NodeMessage, Refused, RetryResult, Settled},
 };
-use orc_domain::{Command, Outcome, TaskId, Token, Unavailable};
+use orc_domain::{Command, MessageCommand, MessageId, Outcome, Rejection, TaskId, Token, Unavailable};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Gateway, attempts::failure, json::nests_too_deep, problem::Refusal, tasks_create::PAYLOAD_MAX};
@@ -70,6 +70,41 @@ impl Results {
             retry_after: retry_after.map(Duration::from_millis),
         })
         .await;
+    }
+
+    /// Takes the acknowledgement of a durable message.
+    pub async fn acknowledge(&self, ack: Ack) {
+        let Ack { message_id, token } = ack;
+        let command = |message| MessageCommand::Acknowledge { message, token: Token(token) };
+        self.settle(Settled { message_id, token, stale: false }, command).await;
+    }
+
+    /// Takes a durable message back.
+    pub async fn give_back(&self, nack: Nack) {
+        let Nack { message_id, token, error, retry_after } = nack;
+        let why = failure(&error.code, &self.gateway.secrets.redact(&error.message));
+        let retry_after = retry_after.map(Duration::from_millis);
+        let command =
+            |message| MessageCommand::Return { message, token: Token(token), failure: why, retry_after };
+        self.settle(Settled { message_id, token, stale: false }, command).await;
+    }
+
+    /// Proposes until somebody decides it or the session is over: the component need not ask again.
+    async fn settle(&self, named: Settled, command: impl FnOnce(MessageId) -> MessageCommand) {
+        let stale = Settled { stale: true, ..named.clone() };
+        let Ok(message) = named.message_id.parse() else { return self.tell(stale.into()).await };
+        let Ok(place) = self.places.clone().acquire_owned().await else { return };
+        let (gateway, answers, command) = (self.gateway.clone(), self.answers.clone(), command(message));
+        tokio::spawn(async move {
+            let Ok(proposer) = gateway.hands().map(|hands| hands.proposer.clone()) else { return };
+            let outcome = proposer.decide(Command::Message(command), || !answers.is_closed()).await;
+            let Some(outcome) = outcome else { return };
+            // One that is in no queue any more was acknowledged, perhaps by this call, or given up.
+            let is_stale = matches!(outcome.result, Err(Rejection::StaleDelivery { .. }));
+            // The session may be over: what is not acknowledged comes again.
+            let _ = answers.send(if is_stale { stale } else { named }.into()).await;
+            drop(place);
+        });
     }
 
     /// Waits for a place, proposes, and lets the answer come when it comes.

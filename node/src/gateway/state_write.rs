@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use orc_client::wire::{SetState, StateDeleted, StateEntry, codes, headers};
-use orc_domain::{Answer, Command, Expect, Json};
+use orc_client::wire::{self, SetState, StateDeleted, StateEntry, codes, headers};
+use orc_domain::{Answer, Command, Expect, Json, KeyWrite};
 use warp::http::header;
 
 use super::{
@@ -20,10 +20,23 @@ pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
     let key = call.state_key()?;
     let expect = call.condition()?;
     let body: SetState = call.json()?;
-    let command = Command::SetState { key: key.clone(), value: Some(Json::from(body.value.get())), expect };
+    let value = Some(Json::from(body.value.get()));
+    let command = match body.ttl {
+        None => Command::SetState { key: key.clone(), value, expect },
+        Some(ttl) => {
+            let write = KeyWrite { ttl: Some(ttl.into()), ..KeyWrite::new(key.clone(), value, expect) };
+            Command::Transact(Box::new(write.into()))
+        }
+    };
     let accepted = gateway.command(&call, command).await.map_err(|refusal| compared(refusal, expect))?;
-    let Answer::Key { version } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
-    let entry = StateEntry { key: key.to_string(), value: body.value, version, rev: accepted.rev };
+    let version = match &accepted.answer {
+        Answer::Key { version } => *version,
+        Answer::Keys(versions) if versions.len() == 1 => versions[0],
+        answer => return Err(unexpected(answer)),
+    };
+    let expires_at = body.ttl.map(|ttl| wire::Timestamp(gateway.cluster.now().0 + ttl.0));
+    let entry =
+        StateEntry { key: key.to_string(), value: body.value, version, rev: accepted.rev, expires_at };
     let reply = Reply::json(&entry).header(header::ETAG, &headers::entity_tag(version));
     Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
 }

@@ -60,8 +60,7 @@ pub async fn wait(gateway: Arc<Gateway>, call: Call) -> Answered {
 
 /// `GET /tasks`: newest first, unless asked otherwise.
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
-    let mut query: TasksQuery = call.query()?;
-    query.run_id = query.run_id.or(call.shared_parameter("run")?);
+    let query: TasksQuery = call.query()?;
     let run = query.run_id.as_deref().map(str::parse::<RunId>).transpose();
     let run = run.map_err(|error| Refusal::bad_request(format!("in the query: {error}")))?;
     let parameters = Parameters::from(&query);

@@ -76,9 +76,13 @@ impl Waiters {
             | Event::ComponentConnected { .. }
             | Event::SessionEnded { .. }
             | Event::ComponentDisconnected { .. }
-            | Event::ComponentDraining { .. }
+            | Event::ComponentDraining(..)
+            | Event::DrainTimedOut(_)
             | Event::ComponentDeregistered { .. }
-            | Event::StateChanged { .. }
+            | Event::StateChanged(_)
+            | Event::Snapshot(_)
+            | Event::Message(_)
+            | Event::Trouble(_)
             | Event::FanStarted { .. }
             | Event::ItemEnded { .. }
             | Event::ItemsCollected { .. }

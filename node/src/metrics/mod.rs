@@ -194,7 +194,7 @@ impl Metrics {
         if let Event::AttemptFailed { retry_at: Some(_), .. } = event {
             self.attempts_failed.inc();
         }
-        if let Event::StateChanged { .. } = event {
+        if let Event::StateChanged(_) = event {
             self.state_writes.inc();
         }
     }

@@ -157,7 +157,7 @@ impl Cluster {
         self.replica.ask(node, request).await
     }
 
-    fn reader(&self) -> &StateReader {
+    pub(super) fn reader(&self) -> &StateReader {
         self.replica.reader()
     }
 

@@ -5,9 +5,11 @@ mod catalog;
 mod cluster;
 mod error;
 mod founding;
+mod kept;
 mod parts;
 mod retention;
 mod seams;
+mod snapshots;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -173,6 +175,7 @@ impl Node {
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
+        helpers.push(tokio::spawn(snapshots::make(gateway.cluster.clone(), handles.proposer.clone())));
         helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
         Ok(Node { gateway, handles, address, http, helpers })
     }

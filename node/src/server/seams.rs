@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
-    NodeId, Outcome, Proposal, Run, RunId, Schedule, ScheduleId, State, StateKey, Task, TaskId, Text,
-    Timestamp, Unavailable, outstanding,
+    NodeId, Outcome, Proposal, QueuedMessage, Run, RunId, Schedule, ScheduleId, State, StateKey, Task,
+    TaskId, Text, Timestamp, Unavailable, outstanding,
 };
 use orc_raft::replica::Replica;
 use tokio::sync::{broadcast, watch};
@@ -104,6 +104,10 @@ impl ReplicatedState for Seams {
 
     fn component(&self, id: &ComponentId) -> Option<Arc<Component>> {
         self.replica.reader().component(id)
+    }
+
+    fn messages(&self, component: &ComponentId, limit: usize) -> Vec<Arc<QueuedMessage>> {
+        self.replica.reader().messages(component, 0, limit)
     }
 
     fn components(&self) -> Vec<Arc<Component>> {

@@ -11,6 +11,7 @@ mod fans;
 mod follows;
 mod hands;
 mod hooks;
+mod kept;
 mod lists;
 mod logs;
 mod node;

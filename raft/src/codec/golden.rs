@@ -2,14 +2,15 @@
 //! Variants of enums are added at the end only, so the last ones are here too.
 //! `ORC_WRITE_GOLDEN=1 cargo test -p orc-raft golden` writes the file anew, before the first release.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use orc_domain::{
-    Answer, AnswerRecord, CacheEvent, CacheKey, ClusterConfig, Command, CreateRun, DeadSelection, DeadTask,
-    DefinitionId, DeleteEnded, Event, Expect, Followed, Idempotency, IdempotencyKey, Json, KeyRecord, Meta,
-    Missed, NoStart, Origin, Priority, Proposal, Recorded, ScheduleEvent, SessionId, SkipCause,
-    SkippedStarts, StartedBy, Step, TaskId, Timestamp, Token, Turn, VersionRecord, Workflow, WorkflowEvent,
-    WorkflowVersion,
+    Answer, AnswerRecord, CacheEvent, CacheKey, ChangeOrigin, ClusterConfig, Command, CreateRun, DeadMessage,
+    DeadMessages, DeadSelection, DeadTask, DefinitionId, DeleteEnded, Event, Expect, Followed, Idempotency,
+    IdempotencyKey, Json, KeyWrite, MessageCommand, MessageEvent, Meta, Missed, NewMessage, NewSnapshot,
+    NoStart, Origin, Priority, Proposal, Recorded, RestoreSnapshot, SavedKey, ScheduleEvent, SessionId,
+    SkipCause, SkippedStarts, SnapshotEvent, StartedBy, Step, TaskId, Timestamp, Token, Transaction,
+    TroubleEvent, Turn, VersionRecord, Workflow, WorkflowEvent, WorkflowVersion,
 };
 use uuid::Uuid;
 
@@ -38,7 +39,7 @@ fn events() -> EventRow {
     let events = [
         Event::DefinitionAdded(Arc::new(definition())),
         Event::RunStarted { run: id(1) },
-        Event::StateChanged { key: key(), old: None, value: Some(Json::null()), version: 1, version_min: 1 },
+        Event::StateChanged(change()),
         Event::Configured(Box::default()),
         Event::RunsDeleted { runs: vec![id(1)], fans: vec![(id(1), 2, 3)] },
         Event::TasksDeleted(vec![TaskId::Single(Uuid::from_u128(5))]),
@@ -56,6 +57,12 @@ fn events() -> EventRow {
         Event::Cache(CacheEvent::Kept { run: id(1), step: 2, key: CacheKey([3; 16]) }),
         Event::EventAwaited { run: id(1), step: 2, kind: "a.*".into() },
         Event::Workflow(WorkflowEvent::StartsSkipped(skipped())),
+        Event::Snapshot(SnapshotEvent::Created(snapshot())),
+        Event::Snapshot(SnapshotEvent::Deleted { snapshot: snapshot().id, number: 3, overflow: true }),
+        Event::Message(MessageEvent::Queued(Box::new(message()))),
+        Event::Message(MessageEvent::Dropped { messages: vec![message().id], overflow: false }),
+        Event::Trouble(trouble()),
+        Event::Trouble(TroubleEvent::HealthChecked(health())),
     ];
     let record = |(seq, event)| Arc::new(Recorded { seq, rev: 300, at: Timestamp(4), event });
     EventRow((1..).zip(events).map(record).collect())
@@ -119,6 +126,33 @@ fn proposals() -> Vec<Proposal> {
         Command::CreateRun(Box::new(after)),
         Command::GiveEvent { run: id(1), step: 2, seq: 300, event: Ok(Json::null()) },
         Command::FollowEvents { upto: Followed { seq: 300, rev: 9 }, skipped: vec![skipped()] },
+        Command::Transact(Box::new(Transaction {
+            compare: vec![(key(), Expect::Absent)],
+            writes: vec![KeyWrite {
+                ttl: Some(Duration::from_secs(1)),
+                restores: Some(300),
+                ..KeyWrite::new(key(), Some(Json::null()), Expect::Any)
+            }],
+        })),
+        Command::CreateSnapshot(Box::new(NewSnapshot {
+            id: snapshot().id,
+            name: Some("n".into()),
+            metadata: Json::from("{}"),
+            automatic: true,
+        })),
+        Command::RestoreSnapshot(Box::new(RestoreSnapshot {
+            snapshot: snapshot().id,
+            prefix: Some("a.".into()),
+            keep_new: true,
+        })),
+        Command::Message(MessageCommand::Send(vec![NewMessage {
+            id: message().id,
+            component: "c".parse().unwrap(),
+            kind: "note".into(),
+            payload: Json::null(),
+        }])),
+        Command::Message(MessageCommand::Drop(DeadMessages::All)),
+        Command::Report(Box::new(trouble())),
     ];
     commands.map(Proposal::from).into()
 }
@@ -141,7 +175,7 @@ fn position() -> Position {
     position
 }
 
-fn record(payload: Payload) -> LogRecord {
+fn log_record(payload: Payload) -> LogRecord {
     let entry = LogEntry { log_id: place(300), payload };
     let record = LogRecord::from(&entry);
     assert_eq!(LogEntry::from(record.clone()), entry);
@@ -164,13 +198,15 @@ fn forms() -> Vec<(&'static str, String)> {
         stuck: Arc::new(["w".into()].into()),
         dead_overflowed: 9,
         followed: Followed { seq: 4, rev: 3 },
+        messages_sent: 300,
+        snapshots_made: 7,
+        health: Some(Arc::new(health())),
     };
     let dead =
         DeadTask { task: TaskId::Single(Uuid::from_u128(6)), action: "train".into(), at: Timestamp(2) };
     let json = Json::from("[1]");
-    let version = VersionRecord { version: 2, value: Some(json.clone()), rev: 7, at: Timestamp(8) };
-    let record_of_key =
-        KeyRecord { key: key(), value: Some(json), version: 2, version_min: 1, rev: 7, at: Timestamp(8) };
+    let origin = ChangeOrigin::Version(1);
+    let version = VersionRecord { version: 2, value: Some(json), rev: 7, at: Timestamp(8), origin };
     let file = ManifestFile { name: "000001.sst".into(), size: 9, checksum: 10 };
     let workflow = Workflow {
         name: "flow".parse().unwrap(),
@@ -186,9 +222,9 @@ fn forms() -> Vec<(&'static str, String)> {
     let vote = Vote::new_committed(4, 2);
     assert_eq!(Vote::from(VoteRow::from(&vote)), vote);
     vec![
-        ("log record, blank", stored(&record(Payload::Blank))),
-        ("log record, batch", stored(&record(Payload::Normal(batch)))),
-        ("log record, membership", stored(&record(Payload::Membership(membership())))),
+        ("log record, blank", stored(&log_record(Payload::Blank))),
+        ("log record, batch", stored(&log_record(Payload::Normal(batch)))),
+        ("log record, membership", stored(&log_record(Payload::Membership(membership())))),
         ("vote", stored(&VoteRow::from(&vote))),
         ("owner", stored(&Owner(Uuid::from_u128(6)))),
         ("place", stored(&Place::from(place(7)))),
@@ -197,7 +233,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("run", stored(&run())),
         ("task", stored(&task())),
         ("component", stored(&component())),
-        ("key", stored(&record_of_key)),
+        ("key", stored(&record())),
         ("version", stored(&version)),
         ("definition", stored(&definition())),
         ("fan", stored(&fan())),
@@ -205,6 +241,10 @@ fn forms() -> Vec<(&'static str, String)> {
         ("workflow version", stored(&workflow_version)),
         ("schedule", stored(&schedule())),
         ("output", stored(&output())),
+        ("snapshot", stored(&snapshot())),
+        ("saved", stored(&SavedKey { key: key(), record: Some(record()) })),
+        ("message", stored(&message())),
+        ("dead message", stored(&DeadMessage { message: message(), failure: failure(), at: Timestamp(9) })),
         ("events", stored(&events())),
         ("answers", stored(&answers())),
         ("dead", stored(&dead)),

@@ -9,6 +9,7 @@ use rocksdb::{
 };
 use uuid::Uuid;
 
+use super::torn;
 use crate::{
     codec::{self, Corrupt, Kind, LogRecord, Owner, Place, Stored, VoteRow, Why},
     error::{ReadError, StartError},
@@ -58,9 +59,25 @@ pub struct Writes<'a> {
     buffer: Vec<u8>,
 }
 
+/// Refuses a log that would be cut at a record whose length is damaged.
+fn check_lengths(path: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::File { path: path.to_owned(), source };
+    let files = std::fs::read_dir(path).map_err(failed)?;
+    for file in files {
+        let file = file.map_err(failed)?.path();
+        if file.extension().is_some_and(|extension| extension == "log")
+            && let Some(at) = torn::damaged_length(&file).map_err(failed)?
+        {
+            return Err(StartError::LogLength { path: file, at });
+        }
+    }
+    Ok(())
+}
+
 impl LogDisk {
     /// Opens the database of a data folder of this incarnation; with `may_create` a new one is fine.
     pub fn open(path: &Path, incarnation: Uuid, may_create: bool) -> Result<LogDisk, StartError> {
+        check_lengths(path)?;
         let families = ["default", FACTS].map(|name| ColumnFamilyDescriptor::new(name, family_options()));
         let db = DB::open_cf_descriptors(&log_options(), path, families)
             .map_err(|source| open_error(source, path, |path, source| StartError::Log { path, source }))?;

@@ -4,6 +4,7 @@
 mod company;
 mod disk;
 mod tail;
+mod torn;
 mod writer;
 
 use std::{fmt::Debug, ops::RangeBounds, path::Path, sync::Arc, time::Duration};

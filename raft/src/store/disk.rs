@@ -82,6 +82,10 @@ impl StateDisk {
         self.restore(&mut state.workflows, keys::WORKFLOWS, &mut hashes)?;
         self.restore(&mut state.schedules, keys::SCHEDULES, &mut hashes)?;
         self.restore(&mut state.outputs, keys::OUTPUTS, &mut hashes)?;
+        self.restore(&mut state.snapshots, keys::SNAPSHOTS, &mut hashes)?;
+        self.restore(&mut state.saved, keys::SAVED, &mut hashes)?;
+        self.restore(&mut state.messages, keys::MESSAGES, &mut hashes)?;
+        self.restore(&mut state.dead_messages, keys::DEAD_MESSAGES, &mut hashes)?;
         self.each(keys::ANSWERS, |_, value| {
             let AnswerRow(records) = codec::decode(value)?;
             records.into_iter().for_each(|record| state.restore_answer(record));

@@ -4,9 +4,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orc_domain::{
-    AnswerRecord, CacheKey, CachedOutput, Change, Component, ComponentId, DeadTask, Definition, DefinitionId,
-    FanChunk, FanKey, KeyRecord, Meta, Recorded, Run, RunId, Schedule, ScheduleId, State, StateKey, Task,
-    TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    AnswerRecord, CacheKey, CachedOutput, Change, Component, ComponentId, DeadMessage, DeadTask, Definition,
+    DefinitionId, FanChunk, FanKey, KeyRecord, MessageId, MessagePlace, Meta, QueuedMessage, Recorded, Run,
+    RunId, SavedKey, SavedPlace, Schedule, ScheduleId, Snapshot, State, StateKey, Task, TaskId,
+    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use rocksdb::WriteBatch;
 
@@ -41,6 +42,10 @@ pub struct Changes {
     pub workflow_versions: Vec<Change<(WorkflowName, u64), WorkflowVersion>>,
     pub schedules: Vec<Change<ScheduleId, Schedule>>,
     pub outputs: Vec<Change<CacheKey, CachedOutput>>,
+    pub snapshots: Vec<Change<u64, Snapshot>>,
+    pub saved: Vec<Change<SavedPlace, SavedKey>>,
+    pub messages: Vec<Change<MessagePlace, QueuedMessage>>,
+    pub dead_messages: Vec<Change<MessageId, DeadMessage>>,
     pub events: Vec<Arc<Recorded>>,
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
@@ -65,6 +70,10 @@ impl Changes {
             workflow_versions: state.workflow_versions.drain(),
             schedules: state.schedules.drain(),
             outputs: state.outputs.drain(),
+            snapshots: state.snapshots.drain(),
+            saved: state.saved.drain(),
+            messages: state.messages.drain(),
+            dead_messages: state.dead_messages.drain(),
             events: std::mem::take(&mut state.journal.events),
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
@@ -139,6 +148,10 @@ impl Encoder {
         self.table(disk, &mut batch, keys::WORKFLOW_VERSIONS, &changes.workflow_versions)?;
         self.table(disk, &mut batch, keys::SCHEDULES, &changes.schedules)?;
         self.table(disk, &mut batch, keys::OUTPUTS, &changes.outputs)?;
+        self.table(disk, &mut batch, keys::SNAPSHOTS, &changes.snapshots)?;
+        self.table(disk, &mut batch, keys::SAVED, &changes.saved)?;
+        self.table(disk, &mut batch, keys::MESSAGES, &changes.messages)?;
+        self.table(disk, &mut batch, keys::DEAD_MESSAGES, &changes.dead_messages)?;
         self.key.clear();
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);

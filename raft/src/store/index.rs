@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, hash::Hasher};
 
 use orc_domain::{
-    CachedOutput, Component, DeadTask, Definition, Facet, FanChunk, KeyRecord, Listed, Run, RunId, Schedule,
-    Task, TaskId, Timestamp, VersionRecord, Workflow, WorkflowVersion,
+    CachedOutput, Component, DeadMessage, DeadTask, Definition, Facet, FanChunk, KeyRecord, Listed,
+    QueuedMessage, Run, RunId, SavedKey, Schedule, Snapshot, Task, TaskId, Timestamp, VersionRecord,
+    Workflow, WorkflowVersion,
 };
 use rocksdb::{DB, WriteBatch};
 use siphasher::sip::SipHasher13;
@@ -70,6 +71,10 @@ impl Indexed for Definition {}
 impl Indexed for FanChunk {}
 impl Indexed for DeadTask {}
 impl Indexed for CachedOutput {}
+impl Indexed for Snapshot {}
+impl Indexed for SavedKey {}
+impl Indexed for QueuedMessage {}
+impl Indexed for DeadMessage {}
 impl Indexed for Workflow {}
 impl Indexed for WorkflowVersion {}
 impl Indexed for Schedule {}

@@ -2,7 +2,8 @@
 //! Knows nothing of values.
 
 use orc_domain::{
-    CacheKey, ComponentId, DefinitionId, FanKey, RunId, ScheduleId, StateKey, TaskId, WorkflowName,
+    CacheKey, ComponentId, DefinitionId, FanKey, MessageId, RunId, SavedPlace, ScheduleId, StateKey, TaskId,
+    WorkflowName,
 };
 use uuid::Uuid;
 
@@ -75,6 +76,15 @@ pub const WORKFLOW_VERSIONS: Rows = Rows { live: b'n', archive: b'N', index: Non
 pub const SCHEDULES: Rows = Rows { live: b's', archive: b'S', index: None };
 /// Outputs kept for later runs.
 pub const OUTPUTS: Rows = Rows { live: b'o', archive: b'O', index: None };
+
+/// Named snapshots of the state keys.
+pub const SNAPSHOTS: Rows = Rows { live: b'p', archive: b'P', index: None };
+/// State keys as they were when a snapshot was made.
+pub const SAVED: Rows = Rows { live: b'q', archive: b'Q', index: None };
+/// Durable messages.
+pub const MESSAGES: Rows = Rows { live: b'm', archive: b'M', index: None };
+/// Durable messages that were given up.
+pub const DEAD_MESSAGES: Rows = Rows { live: b'y', archive: b'Y', index: None };
 
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
@@ -220,7 +230,51 @@ macro_rules! version_keys {
     };
 }
 
-version_keys!(StateKey, WorkflowName);
+version_keys!(StateKey, WorkflowName, ComponentId);
+
+impl RowKey for u64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    fn spread(&self) -> usize {
+        usize::from(self.to_be_bytes()[7])
+    }
+}
+
+impl RowKey for SavedPlace {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+        out.extend_from_slice(self.1.as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (number, key) = bytes.split_first_chunk::<8>()?;
+        Some((u64::from_be_bytes(*number), text_of(key)?.into()))
+    }
+
+    fn spread(&self) -> usize {
+        text_spread(&self.1)
+    }
+}
+
+impl RowKey for MessageId {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        uuid_of(bytes).map(MessageId)
+    }
+
+    fn spread(&self) -> usize {
+        uuid_spread(&self.0)
+    }
+}
 
 impl RowKey for CacheKey {
     fn write(&self, out: &mut Vec<u8>) {
@@ -304,6 +358,8 @@ mod tests {
             (key("b"), 0),
         ]);
         check(&[key("a"), key("a.b"), key("b")]);
+        let saved: [SavedPlace; 4] = [(1, "z".into()), (2, "".into()), (2, "a".into()), (256, "a".into())];
+        check(&saved);
         check(&[(RunId(id(1)), 1, 255), (RunId(id(1)), 1, 256), (RunId(id(1)), 2, 0), (RunId(id(2)), 0, 0)]);
         assert_eq!(events_seq(&events_key(7)), Some(7));
         assert!(answers_key(7, 1) < answers_key(8, 0));

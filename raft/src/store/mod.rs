@@ -2,6 +2,7 @@
 //! Knows nothing of elections or of other nodes. [`open`] is the only way in.
 
 mod apply;
+mod cut;
 mod disk;
 mod drain;
 mod encoder;
@@ -35,6 +36,7 @@ use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 pub use self::{
+    cut::{KeyDifference, Keys},
     drain::Drainer,
     events::{EventPage, EventsError},
     index::Group,

@@ -4,9 +4,9 @@
 use std::{ops::Bound, sync::Arc};
 
 use orc_domain::{
-    ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk, FanKey, KeyRecord,
-    Listed, Recorded, Run, RunId, Schedule, ScheduleId, StateKey, Task, TaskId, VersionRecord, Workflow,
-    WorkflowName, WorkflowVersion,
+    ClusterConfig, Component, ComponentId, DeadMessage, DeadTask, Definition, DefinitionId, FanChunk, FanKey,
+    KeyRecord, Listed, MessageId, QueuedMessage, Recorded, Run, RunId, Schedule, ScheduleId, Snapshot,
+    SnapshotId, StateKey, Task, TaskId, VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 
 use super::{
@@ -110,6 +110,49 @@ impl StateReader {
     /// At most `limit` schedules by name, after `after`.
     pub fn schedules(&self, after: Option<&ScheduleId>, limit: usize) -> Vec<Arc<Schedule>> {
         rows_after(&self.view().schedules, after, limit)
+    }
+
+    /// A named snapshot.
+    pub fn snapshot(&self, id: SnapshotId) -> Option<Arc<Snapshot>> {
+        self.snapshots().into_iter().find(|snapshot| snapshot.id == id)
+    }
+
+    /// Every named snapshot, the oldest first.
+    pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        let all = self.view().snapshots.first(Bound::Unbounded, usize::MAX);
+        all.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// At most `limit` durable messages in the queue of a component, in order, from a number on.
+    pub fn messages(&self, component: &ComponentId, from: u64, limit: usize) -> Vec<Arc<QueuedMessage>> {
+        let lower = Bound::Included((component.clone(), from));
+        let upper = Bound::Included((component.clone(), u64::MAX));
+        let rows = self.view().messages.search(&(lower, upper), true, limit, &|_| true);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// A durable message that is in a queue.
+    pub fn message(&self, id: MessageId) -> Option<Arc<QueuedMessage>> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let found = self.view().messages.search(&all, true, 1, &|message: &QueuedMessage| message.id == id);
+        found.into_iter().next().map(|(_, row)| row)
+    }
+
+    /// A durable message that was given up.
+    pub fn dead_message(&self, id: MessageId) -> Option<Arc<DeadMessage>> {
+        self.view().dead_messages.get(&id)
+    }
+
+    /// At most `limit` durable messages that were given up and pass the filter, the newest first, before `before`.
+    pub fn dead_messages(
+        &self,
+        before: Option<MessageId>,
+        limit: usize,
+        filter: impl Fn(&DeadMessage) -> bool,
+    ) -> Vec<Arc<DeadMessage>> {
+        let upper = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.view().dead_messages.search(&(Bound::Unbounded, upper), false, limit, &filter);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     /// The cluster's settings.
@@ -307,7 +350,7 @@ impl StateReader {
         self.blocking(read).await?
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Core, &StateDisk) -> T + Send + 'static,
     ) -> Result<T, ReadError> {

@@ -8,9 +8,10 @@ use std::{
 };
 
 use orc_domain::{
-    CacheKey, CachedOutput, Change, Component, ComponentId, DeadTask, Definition, DefinitionId, FanChunk,
-    FanKey, KeyRecord, Listed, Row, Run, RunId, Schedule, ScheduleId, State, StateKey, Table, Task, TaskId,
-    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    CacheKey, CachedOutput, Change, Component, ComponentId, DeadMessage, DeadTask, Definition, DefinitionId,
+    FanChunk, FanKey, KeyRecord, Listed, MessageId, MessagePlace, QueuedMessage, Row, Run, RunId, Schedule,
+    ScheduleId, Snapshot, State, StateKey, Table, Task, TaskId, VersionRecord, Workflow, WorkflowName,
+    WorkflowVersion,
 };
 use parking_lot::RwLock;
 
@@ -272,6 +273,12 @@ pub struct View {
     pub schedules: Shards<ScheduleId, Schedule>,
     /// Outputs kept for later runs.
     pub outputs: Shards<CacheKey, CachedOutput>,
+    /// Named snapshots of the state keys.
+    pub snapshots: Shards<u64, Snapshot>,
+    /// Durable messages.
+    pub messages: Shards<MessagePlace, QueuedMessage>,
+    /// Durable messages that were given up.
+    pub dead_messages: Shards<MessageId, DeadMessage>,
 }
 
 impl View {
@@ -289,6 +296,10 @@ impl View {
         self.workflow_versions.set(state.workflow_versions.take_fresh());
         self.schedules.set(state.schedules.take_fresh());
         self.outputs.set(state.outputs.take_fresh());
+        self.snapshots.set(state.snapshots.take_fresh());
+        state.saved.take_fresh(); // read on the disk, where it is one with the keys
+        self.messages.set(state.messages.take_fresh());
+        self.dead_messages.set(state.dead_messages.take_fresh());
     }
 
     /// Shows another state altogether.
@@ -307,6 +318,9 @@ impl View {
         self.workflow_versions.replace(&state.workflow_versions);
         self.schedules.replace(&state.schedules);
         self.outputs.replace(&state.outputs);
+        self.snapshots.replace(&state.snapshots);
+        self.messages.replace(&state.messages);
+        self.dead_messages.replace(&state.dead_messages);
     }
 }
 

@@ -150,6 +150,7 @@ fn register() -> Command {
         capabilities: vec!["train".into()],
         labels: Default::default(),
         slots: 3,
+        ttl: None,
     }))
 }
 

@@ -92,5 +92,6 @@ pub(crate) fn component(id: &str, slots: u32) -> RegisterComponent {
         capabilities: vec!["echo".into()],
         labels: Default::default(),
         slots,
+        ttl: None,
     }
 }

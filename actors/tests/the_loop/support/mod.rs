@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use orc_actors::{CoordinatorHandle, Handles, Options, Orchestrator, Order, Peers, SessionHandle};
-use orc_domain::{Command, HeldAttempt, Json, NodeId, Outcome, Rejection, TaskId, Token, Unavailable};
+use orc_domain::{
+    Command, HeldAttempt, Json, MessageCommand, NodeId, Outcome, Rejection, TaskId, Token, Unavailable,
+};
 use parking_lot::RwLock;
 
 pub(crate) use build::{component, component_id, condition, definition, run_of, single_task, task_step};
@@ -122,6 +124,11 @@ pub(crate) fn echo(cluster: &Cluster, mut session: SessionHandle) -> tokio::task
                 }
                 Order::Message(message) => {
                     let _ = link.reply(message.id, Ok(message.payload));
+                }
+                Order::Durable(message) => {
+                    let token = message.delivery.as_ref().expect("it was delivered").token;
+                    let done = MessageCommand::Acknowledge { message: message.id, token };
+                    let _ = proposer.propose(Command::Message(done)).await;
                 }
                 Order::Cancel(_) | Order::Bye(_) => {}
             }

@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use orc_actors::{Effects, Events, Leadership, ReplicatedState};
 use orc_domain::{
     ChildStart, ClusterConfig, Command, Component, ComponentId, Definition, DefinitionId, Effect, Entry,
-    Event, Failure, Json, NodeId, Outcome, Proposal, Recorded, Run, RunId, Schedule, ScheduleId, State,
-    StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
+    Event, Failure, Json, NodeId, Outcome, Proposal, QueuedMessage, Recorded, Run, RunId, Schedule,
+    ScheduleId, State, StateKey, Task, TaskId, Text, Timestamp, Unavailable, apply, outstanding,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -218,6 +218,12 @@ impl ReplicatedState for View {
         let faults = self.world.faults.fetch_update(Ordering::AcqRel, Ordering::Acquire, fault);
         assert!(faults.is_err(), "a fault that the test asked for");
         self.world.state.lock().components.share(id)
+    }
+
+    fn messages(&self, component: &ComponentId, limit: usize) -> Vec<Arc<QueuedMessage>> {
+        let state = self.world.state.lock();
+        let of_it = (component.clone(), 0)..=(component.clone(), u64::MAX);
+        state.messages.range(of_it).take(limit).filter_map(|(place, _)| state.messages.share(place)).collect()
     }
 
     fn components(&self) -> Vec<Arc<Component>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{ErrorBody, LogStream, Raw, raw_null};
+use crate::wire::{ErrorBody, LogStream, Millis, Raw, raw_null};
 
 /// An attempt, named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Hello {
     /// The attempts it has from an earlier session; those of its attempts that are not listed are lost.
     #[serde(default)]
     pub held: Vec<AttemptRef>,
+    /// Without a connection it is forgotten after so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Millis>,
 }
 
 /// The session is in the replicated state.
@@ -123,6 +126,67 @@ pub struct MessageOrder {
     /// Nobody waits for the reply after this, in milliseconds since 1970.
     #[serde(default)]
     pub reply_before: u64,
+}
+
+/// Take a durable message: it comes again, in its place, until it is acknowledged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DurableOrder {
+    /// The message's id.
+    pub message_id: String,
+    /// What kind of message it is.
+    pub message_type: String,
+    /// What the handler gets.
+    #[serde(default = "raw_null")]
+    pub payload: Raw,
+    /// Its place: messages of a component come in the order of these.
+    pub number: u64,
+    /// The delivery, for the acknowledgement.
+    pub token: u64,
+    /// Once one message went back, what else came in its round is void and comes again in a later round.
+    #[serde(default)]
+    pub round: u64,
+    /// Which delivery it is, from 1.
+    #[serde(default)]
+    pub delivery: u32,
+}
+
+/// A durable message is done with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ack {
+    /// The message.
+    pub message_id: String,
+    /// The delivery.
+    pub token: u64,
+}
+
+/// A durable message could not be dealt with: it comes again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nack {
+    /// The message.
+    pub message_id: String,
+    /// The delivery.
+    pub token: u64,
+    /// Why.
+    pub error: ErrorBody,
+    /// Not again for so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+/// What became of an `ack` or `nack`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settled {
+    /// The message.
+    pub message_id: String,
+    /// The delivery.
+    pub token: u64,
+    /// It counts for nothing: the message was delivered again since, or left its queue.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 /// A result is in the replicated state.

@@ -87,6 +87,10 @@ tagged_messages! {
         "cancel" => Cancel(CancelOrder),
         /// Answer a message with `reply`.
         "message" => Message(MessageOrder),
+        /// Take a durable message, then answer `ack` or `nack`.
+        "durable" => Durable(DurableOrder),
+        /// What became of an `ack` or `nack`.
+        "settled" => Settled(Settled),
         /// A result is in the replicated state.
         "accepted" => Accepted(Accepted),
         /// A result counts for nothing; forget the attempt.
@@ -111,6 +115,10 @@ tagged_messages! {
         "heartbeat" => Heartbeat(Heartbeat),
         /// The answer to a message.
         "reply" => Reply(Reply),
+        /// A durable message is done with.
+        "ack" => Ack(Ack),
+        /// A durable message could not be dealt with.
+        "nack" => Nack(Nack),
         /// No new tasks, please.
         "drain" => Drain(Drain),
         /// Lines that an attempt logged.

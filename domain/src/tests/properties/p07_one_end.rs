@@ -20,6 +20,8 @@ impl Property for OneEnd {
                     self.ended.remove(&run);
                     self.open.insert(run);
                 }
+                // It tells of the end and changes nothing.
+                Event::Trouble(_) => {}
                 _ if self.ended.contains(&run) => {
                     return Err(format!("after the end of {run}: {:?}", recorded.event));
                 }

@@ -26,7 +26,8 @@ pub fn view(component: &Component, running: u32) -> ComponentView {
 
 fn status(status: ComponentStatus) -> wire::ComponentStatus {
     match status {
-        ComponentStatus::Disconnected | ComponentStatus::Lost => wire::ComponentStatus::Disconnected,
+        ComponentStatus::Disconnected => wire::ComponentStatus::Disconnected,
+        ComponentStatus::Lost => wire::ComponentStatus::Lost,
         ComponentStatus::Connected => wire::ComponentStatus::Connected,
         ComponentStatus::Draining => wire::ComponentStatus::Draining,
     }

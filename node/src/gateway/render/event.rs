@@ -7,7 +7,7 @@ use orc_domain::{
     RunStatus, SessionEnd, Skip, StepIx, StepOutcome, Task, TaskId, Timestamp,
 };
 
-use super::{data::Data, event_family, event_kept, labels, time};
+use super::{data::Data, event_family, event_kept, event_sent, labels, time};
 use crate::config::cluster_config_to_json;
 
 /// The names that facts leave out: a step's id within its run, and the run's workflow.
@@ -75,9 +75,13 @@ pub fn kind(event: &Event) -> &str {
         Event::ComponentConnected { .. } => "component.connected",
         Event::SessionEnded { end, .. } => session_ended(*end),
         Event::ComponentDisconnected { .. } => "component.disconnected",
-        Event::ComponentDraining { .. } => "component.draining",
+        Event::ComponentDraining(..) => "component.draining",
+        Event::DrainTimedOut(_) => "component.drainTimedOut",
         Event::ComponentDeregistered { .. } => "component.deregistered",
-        Event::StateChanged { .. } => "state.changed",
+        Event::StateChanged(_) => "state.changed",
+        Event::Snapshot(event) => event_sent::snapshot_kind(event),
+        Event::Message(event) => event_sent::message_kind(event),
+        Event::Trouble(event) => event_sent::trouble_kind(event),
         Event::Configured(_) => "cluster.configured",
         Event::RunsDeleted { .. } => "workflow.deleted",
         Event::TasksDeleted { .. } => "task.deleted",
@@ -157,12 +161,15 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
             })
         }
         Event::ComponentDisconnected(component)
-        | Event::ComponentDraining(component)
+        | Event::DrainTimedOut(component)
         | Event::ComponentDeregistered(component) => of_component(component),
-        Event::StateChanged { key, old, value, version, .. } => Told(key.to_string(), {
-            let data = Data::default().text("key", key).with("version", *version);
-            data.carry("oldValue", old.as_ref()).carry("newValue", value.as_ref())
-        }),
+        Event::ComponentDraining(component, until) => {
+            of_component(component).and(|data| data.maybe("until", until.map(|at| time(at).to_string())))
+        }
+        Event::StateChanged(change) => event_sent::tell_change(change),
+        Event::Snapshot(event) => event_sent::tell_snapshot(event),
+        Event::Message(event) => event_sent::tell_message(event),
+        Event::Trouble(event) => event_sent::tell_trouble(event, names),
         Event::FanStarted { .. }
         | Event::ItemEnded { .. }
         | Event::ItemsCollected { .. }
@@ -213,7 +220,7 @@ pub(super) fn of_step((run, step): (RunId, StepIx), names: &dyn Names) -> Told {
     Told(run.to_string(), data)
 }
 
-fn of_task(task: TaskId, names: &dyn Names) -> Told {
+pub(super) fn of_task(task: TaskId, names: &dyn Names) -> Told {
     let data = Data::default().text("taskId", task);
     let data = match task.step() {
         Some((run, step)) => data.text("runId", run).maybe("stepId", names.step(run, step)),
@@ -222,7 +229,7 @@ fn of_task(task: TaskId, names: &dyn Names) -> Told {
     Told(task.to_string(), data)
 }
 
-fn of_component(component: &orc_domain::ComponentId) -> Told {
+pub(super) fn of_component(component: &orc_domain::ComponentId) -> Told {
     Told(component.to_string(), Data::default().text("componentId", component))
 }
 
@@ -232,7 +239,7 @@ fn deleted<I: ToString>(name: &'static str, ids: &[I]) -> Told {
     Told(ids.first().cloned().unwrap_or_default(), Data::default().with(name, ids))
 }
 
-fn of_cluster() -> Told {
+pub(super) fn of_cluster() -> Told {
     Told("cluster".to_owned(), Data::default())
 }
 

@@ -19,7 +19,7 @@ impl Gateway {
     /// The names of kept workflows whose runs led to an event, the first one first.
     pub(super) async fn chain(&self, recorded: &Recorded) -> Result<Vec<String>, Stop> {
         let run = match recorded.event.run() {
-            None if matches!(recorded.event, Event::StateChanged { .. }) => self.writer(recorded).await?,
+            None if matches!(recorded.event, Event::StateChanged(_)) => self.writer(recorded).await?,
             run => run,
         };
         match run {
@@ -62,7 +62,7 @@ impl Gateway {
             Err(EventsError::Read(error)) => return Err(error.into()),
         };
         for event in page.events.iter().rev().take_while(|event| event.rev == changed.rev) {
-            if matches!(event.event, Event::StateChanged { .. }) {
+            if matches!(event.event, Event::StateChanged(_)) {
                 continue;
             }
             let Event::StepStarted { run, step, .. } = &event.event else { break };

@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use orc_domain::{
-    Assignment, Attempt, Cache, CacheKey, CachedOutput, Component, Conclusion, Concurrency, Definition,
-    DefinitionId, Earlier, EventWait, Failure, Fan, FanChunk, FanItem, Group, Handlers, Handling, Item, Job,
-    Json, KeptItems, Labels, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority, Repeat, Retry,
-    Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId, Started, StartedBy, Step,
-    StepCache, StepDef, StepKind, StepOutcome, Task, TaskId, TaskStatus, Timestamp, Token, Work, WorkflowRef,
+    Assignment, Attempt, Cache, CacheKey, CachedOutput, ChangeOrigin, Component, Concerned, Conclusion,
+    Concurrency, Definition, DefinitionId, Earlier, EventWait, Failure, Fan, FanChunk, FanItem, Group,
+    Handlers, Handling, HealthReport, Item, Job, Json, KeptItems, KeyChange, KeyRecord, Labels,
+    MessageDelivery, MessageId, NodeId, OnConflict, OnFalse, Origin, Overlap, Parent, Priority,
+    QueuedMessage, Repeat, Retry, Role, Run, RunId, RunStatus, Schedule, ScheduleSpec, Session, SessionId,
+    Snapshot, SnapshotId, Started, StartedBy, Step, StepCache, StepDef, StepKind, StepOutcome, Task, TaskId,
+    TaskStatus, Timestamp, Token, TroubleEvent, Work, WorkflowRef,
 };
 use uuid::Uuid;
 
@@ -231,6 +233,71 @@ pub(super) fn fan() -> FanChunk {
     }
 }
 
+pub(super) fn record() -> KeyRecord {
+    KeyRecord {
+        key: key(),
+        value: Some(Json::null()),
+        version: 300,
+        version_min: 2,
+        rev: 5,
+        at: Timestamp(1),
+        expires_at: Some(Timestamp(2)),
+    }
+}
+
+pub(super) fn change() -> KeyChange {
+    let origin = ChangeOrigin::Snapshot(snapshot().id);
+    let (old, value) = (None, Some(Json::null()));
+    KeyChange { key: key(), old, value, version: 1, version_min: 1, expires_at: Some(Timestamp(2)), origin }
+}
+
+pub(super) fn snapshot() -> Snapshot {
+    Snapshot {
+        id: SnapshotId(Uuid::from_u128(9)),
+        number: 3,
+        name: Some("n".into()),
+        metadata: Json::from("{}"),
+        automatic: false,
+        rev: 300,
+        at: Timestamp(1),
+        keys: 7,
+    }
+}
+
+pub(super) fn failure() -> Failure {
+    Failure::new("BAD", "it broke")
+}
+
+pub(super) fn message() -> QueuedMessage {
+    QueuedMessage {
+        id: MessageId(Uuid::from_u128(9)),
+        component: "c".parse().unwrap(),
+        number: 300,
+        kind: "note".into(),
+        payload: Json::null(),
+        sent_at: Timestamp(1),
+        deliveries: 2,
+        delivery: Some(MessageDelivery {
+            session: SessionId(Uuid::from_u128(8)),
+            token: Token(9),
+            round: 300,
+            deadline: Some(Timestamp(3)),
+        }),
+        retry_at: Some(Timestamp(4)),
+        failure: Some(failure()),
+    }
+}
+
+pub(super) fn trouble() -> TroubleEvent {
+    let concerned =
+        Concerned { run: Some(id(1)), task: Some(task().id), component: Some("c".parse().unwrap()) };
+    TroubleEvent::Raised { code: "TASK_FAILED".into(), message: "why".into(), concerned, count: 2 }
+}
+
+pub(super) fn health() -> HealthReport {
+    HealthReport { node: NodeId(3), unhealthy: vec!["disk".into()], measured: Json::from("{}") }
+}
+
 pub(super) fn component() -> Component {
     Component {
         id: "worker-1".parse().unwrap(),
@@ -242,11 +309,15 @@ pub(super) fn component() -> Component {
         slots: 2,
         registered_at: Timestamp(1),
         draining: false,
+        drain_until: Some(Timestamp(9)),
         session: Some(Session {
             id: SessionId(Uuid::from_u128(8)),
             node: NodeId(3),
             connected_at: Timestamp(2),
             lost_until: None,
         }),
+        ttl: Some(Duration::from_secs(9)),
+        idle_since: Some(Timestamp(9)),
+        rounds: 3,
     }
 }
