@@ -2,6 +2,7 @@
 //! The only file that names bincode; knows nothing of where the bytes go. A stored struct is frozen per version:
 //! to change one, raise its version and decode the old form in [`Stored::decode_version`].
 
+mod backup;
 mod batch;
 #[cfg(test)]
 mod golden;
@@ -13,6 +14,7 @@ use orc_domain::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use backup::{BackupEnd, BackupManifest, BackupPart};
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
 pub use mirror::{AnswerRow, EventRow, LogRecord, Manifest, ManifestFile, Owner, Place, Position, VoteRow};
 
@@ -62,6 +64,10 @@ pub enum Kind {
     Schedule = 20,
     /// An output kept for later runs.
     Output = 21,
+    /// What a backup begins with.
+    Backup = 22,
+    /// What a backup ends with.
+    BackupEnd = 23,
 }
 
 /// Why stored bytes cannot be read.
@@ -141,11 +147,12 @@ stored! {
     Component => Component, KeyRecord => Key, VersionRecord => Version, Definition => Definition, EventRow => Events,
     AnswerRow => Answers, Manifest => Manifest, Owner => Owner, FanChunk => Fan, DeadTask => Dead,
     Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
-    CachedOutput => Output,
+    CachedOutput => Output, BackupManifest => Backup, BackupEnd => BackupEnd,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();
-const HEADER: usize = 10;
+/// The length of an envelope without what is in it.
+pub(crate) const HEADER: usize = 10;
 const CHECKED: usize = 6;
 
 struct Appender<'a>(&'a mut Vec<u8>);
@@ -175,6 +182,11 @@ pub fn encode_into<T: Stored>(value: &T, out: &mut Vec<u8>) {
     out[2..CHECKED].copy_from_slice(&length.to_be_bytes());
     let checksum = checksum(out);
     out[CHECKED..HEADER].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// How many bytes follow the beginning of an envelope.
+pub(crate) fn length_after(header: &[u8; HEADER]) -> u32 {
+    u32::from_be_bytes([header[2], header[3], header[4], header[5]])
 }
 
 /// The value of a stored form.

@@ -76,6 +76,22 @@ pub const SCHEDULES: Rows = Rows { live: b's', archive: b'S', index: None };
 /// Outputs kept for later runs.
 pub const OUTPUTS: Rows = Rows { live: b'o', archive: b'O', index: None };
 
+/// Every table.
+pub const TABLES: [Rows; 12] = [
+    RUNS,
+    TASKS,
+    COMPONENTS,
+    KEYS,
+    VERSIONS,
+    DEFINITIONS,
+    DEAD,
+    FANS,
+    WORKFLOWS,
+    WORKFLOW_VERSIONS,
+    SCHEDULES,
+    OUTPUTS,
+];
+
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
     /// Appends its form on the disk.

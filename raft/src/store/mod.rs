@@ -2,6 +2,7 @@
 //! Knows nothing of elections or of other nodes. [`open`] is the only way in.
 
 mod apply;
+mod copy;
 mod disk;
 mod drain;
 mod encoder;
@@ -32,8 +33,12 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+pub(crate) use self::{
+    copy::{AdoptError, StateCopy, adopt},
+    folders::Folders,
+};
 pub use self::{
     drain::Drainer,
     events::{EventPage, EventsError},
@@ -57,6 +62,8 @@ struct Core {
     disk: Arc<RwLock<Arc<disk::StateDisk>>>,
     jobs: Option<mpsc::Sender<apply::Job>>,
     orders: Option<SyncSender<drain::Order>>,
+    /// Copies that may be there at once.
+    copies: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
 }
 
