@@ -78,7 +78,7 @@ pub enum BackupError {
     },
     /// What is in the way would be lost.
     #[error(
-        "the data folder {data} is not empty, it has `{found}` in it: a backup is restored into a new folder only; \
+        "the data folder {data} is not empty, it has {found} in it: a backup is restored into a new folder only; \
          choose another --data-dir, or delete what is there if nobody needs it"
     )]
     NotEmpty {

@@ -68,7 +68,10 @@ fn must_be_empty(data: &Path) -> Result<(), BackupError> {
     match entries.next() {
         None => Ok(()),
         Some(entry) => {
-            let found = entry.map_err(file(data))?.file_name().to_string_lossy().into_owned();
+            let mut found = entry.map_err(file(data))?.file_name().to_string_lossy().into_owned();
+            if found == UNFINISHED {
+                found.push_str(", which a restore left that was cut short");
+            }
             Err(BackupError::NotEmpty { data: data.to_owned(), found })
         }
     }
