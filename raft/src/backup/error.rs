@@ -65,13 +65,13 @@ pub enum BackupError {
     },
     /// Its form or its rows are not known here.
     #[error(
-        "{path} was made by orc {version}, and this is {OWN}, which cannot read it: restore it with `orc` {version} or newer"
+        "{path} was made by {maker}, and this is orc {OWN}, which cannot read it: restore it with that version or a newer one"
     )]
     TooNew {
         /// The file.
         path: PathBuf,
-        /// Who made it.
-        version: String,
+        /// Which program made it.
+        maker: String,
         /// What cannot be read.
         #[source]
         source: Corrupt,
@@ -126,21 +126,19 @@ impl BackupError {
     }
 
     /// Bytes that fit their checksum and are not known come from a newer program.
-    pub(super) fn corrupt(path: &Path, at: &str, version: &str, source: Corrupt) -> BackupError {
+    pub(super) fn corrupt(path: &Path, at: &str, maker: &str, source: Corrupt) -> BackupError {
         match source.why {
             Why::Version(_) | Why::Body(_) => {
-                BackupError::TooNew { path: path.to_owned(), version: version.to_owned(), source }
+                BackupError::TooNew { path: path.to_owned(), maker: maker.to_owned(), source }
             }
             _ => BackupError::damaged(path, at),
         }
     }
 
-    pub(super) fn rows(path: &Path, version: &str, error: ReadError) -> BackupError {
+    pub(super) fn rows(path: &Path, maker: &str, error: ReadError) -> BackupError {
         match error {
             ReadError::Disk(source) => BackupError::Database { path: path.to_owned(), source },
-            ReadError::Corrupt(source) => {
-                BackupError::corrupt(path, "the rows of its state", version, source)
-            }
+            ReadError::Corrupt(source) => BackupError::corrupt(path, "the rows of its state", maker, source),
             ReadError::Stopped => BackupError::Stopped,
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct Source {
 /// Reads a whole file and checks every checksum; blocks.
 pub fn verify(path: &Path) -> Result<BackupManifest, BackupError> {
     let mut source = Source::open(path)?;
-    source.take_files(|_| Ok(io::sink()))?;
+    source.take_files(|_| Ok((io::sink(), PathBuf::new())))?;
     Ok(source.manifest)
 }
 
@@ -42,8 +42,7 @@ impl Source {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(wrap()(error)),
             Ok(()) | Err(_) => return Err(BackupError::Foreign { path: path.to_owned() }),
         }
-        let (manifest, length) =
-            envelope::<BackupManifest>(&mut input, path, "its manifest", "a newer version")?;
+        let (manifest, length) = envelope::<BackupManifest>(&mut input, path, "its manifest", "a newer orc")?;
         check(path, &manifest)?;
         let files = manifest.files.iter().try_fold(0u64, |sum, part| sum.checked_add(part.size));
         let around = MAGIC.len() as u64 + length + end_length(manifest.files.len());
@@ -69,25 +68,25 @@ impl Source {
     /// Copies each file to where `open` wants it, then compares the checksums.
     pub(super) fn take_files<W: Write>(
         &mut self,
-        mut open: impl FnMut(&BackupPart) -> Result<W, BackupError>,
+        mut open: impl FnMut(&BackupPart) -> Result<(W, PathBuf), BackupError>,
     ) -> Result<(), BackupError> {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut found = Vec::new();
         for part in &self.manifest.files {
-            let mut out = open(part)?;
+            let (mut out, to) = open(part)?;
             let (mut left, mut checksum) = (part.size, 0);
             while left > 0 {
                 let length = usize::try_from(left).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
                 let piece = &mut buffer[..length];
                 self.input.read_exact(piece).map_err(file(&self.path))?;
                 checksum = crc32c::crc32c_append(checksum, piece);
-                out.write_all(piece).map_err(file(&part.name))?;
+                out.write_all(piece).map_err(file(&to))?;
                 left -= length as u64;
             }
             found.push(checksum.to_be_bytes());
         }
-        let version = &self.manifest.version;
-        let (BackupEnd { checksums }, _) = envelope(&mut self.input, &self.path, "its end", version)?;
+        let maker = self.manifest.maker();
+        let (BackupEnd { checksums }, _) = envelope(&mut self.input, &self.path, "its end", &maker)?;
         if checksums.len() != found.len() {
             return Err(BackupError::damaged(&self.path, "its end"));
         }
@@ -106,7 +105,7 @@ fn check(path: &Path, manifest: &BackupManifest) -> Result<(), BackupError> {
     if manifest.format != crate::identity::FORMAT {
         let version = codec::Why::Version(u8::try_from(manifest.format).unwrap_or(u8::MAX));
         let source = codec::Corrupt { what: codec::Kind::Backup, why: version };
-        return Err(BackupError::corrupt(path, "its manifest", &manifest.version, source));
+        return Err(BackupError::corrupt(path, "its manifest", &manifest.maker(), source));
     }
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let is_plain = |name: &str| !name.starts_with('.') && !name.is_empty() && name.bytes().all(legal);
@@ -117,12 +116,12 @@ fn check(path: &Path, manifest: &BackupManifest) -> Result<(), BackupError> {
     Err(BackupError::damaged(path, "its manifest, which has wrong names of files"))
 }
 
-/// A value in its envelope, and how long that was. `version` is who made it, if that is known.
+/// A value in its envelope, and how long that was.
 fn envelope<T: Stored>(
     input: &mut impl Read,
     path: &Path,
     at: &str,
-    version: &str,
+    maker: &str,
 ) -> Result<(T, u64), BackupError> {
     let short = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof => BackupError::damaged(path, format!("{at}, which is cut off")),
@@ -139,6 +138,6 @@ fn envelope<T: Stored>(
     if read as u64 != u64::from(length) {
         return Err(short(io::ErrorKind::UnexpectedEof.into()));
     }
-    let value = codec::decode(&bytes).map_err(|error| BackupError::corrupt(path, at, version, error))?;
+    let value = codec::decode(&bytes).map_err(|error| BackupError::corrupt(path, at, maker, error))?;
     Ok((value, bytes.len() as u64))
 }

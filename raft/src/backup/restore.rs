@@ -86,8 +86,8 @@ fn build(mut source: Source, path: &Path, data: &Path, node_id: u64) -> Result<R
     source.take_files(|part| {
         let path = state.join(&part.name);
         let made = File::create_new(&path).map_err(file(&path))?;
-        files.push(path);
-        Ok(made)
+        files.push(path.clone());
+        Ok((made, path))
     })?;
     for path in files {
         File::open(&path).and_then(|file| file.sync_all()).map_err(file(path))?;
@@ -97,7 +97,7 @@ fn build(mut source: Source, path: &Path, data: &Path, node_id: u64) -> Result<R
     let member = Member { incarnation: identity.incarnation, ..Member::default() };
     adopt(&folders, &state, &manifest, (node_id, member)).map_err(|error| match error {
         AdoptError::Database(source) => BackupError::Database { path: path.to_owned(), source },
-        AdoptError::Rows(error) => BackupError::rows(path, &manifest.version, error),
+        AdoptError::Rows(error) => BackupError::rows(path, &manifest.maker(), error),
         AdoptError::Folder(error) => BackupError::Folder(error),
     })?;
     let log_folder = folders.log();

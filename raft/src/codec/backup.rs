@@ -68,6 +68,11 @@ impl BackupManifest {
         self.applied.index
     }
 
+    /// The program that made it.
+    pub fn maker(&self) -> String {
+        format!("orc {}", self.version)
+    }
+
     /// Whether a database stands where this says.
     pub fn describes(&self, position: &Position) -> bool {
         position.applied() == Some(self.applied()) && position.hash == self.state_hash
