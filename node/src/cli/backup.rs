@@ -15,7 +15,7 @@ use orc_raft::backup::{self, BackupManifest};
 use serde::Serialize;
 use tokio::{fs::File, io::AsyncWriteExt};
 
-use super::{Failure, Global, Out, cluster::confirm, connect::interrupted};
+use super::{Failure, Global, Out, cluster::confirm, connect::interrupted, output::note};
 
 /// What is backed up into which file.
 #[derive(Debug, Args)]
@@ -102,7 +102,10 @@ pub(super) async fn backup(
     }
     let manifest = tokio::select! {
         written = write(global, out, cluster, args) => written?,
-        () = interrupted() => return Err(Failure::Interrupted),
+        () = interrupted() => {
+            note("interrupted: no file was written");
+            return Err(Failure::Interrupted);
+        }
     };
     let bytes = file.metadata().map_err(|error| Failure::file(file, &error))?.len();
     let told = Told::of(&manifest);
