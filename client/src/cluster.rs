@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::http::Call;
 use crate::wire::{AddNode, ClusterStatus, Membership, SnapshotMade, paths};
-use crate::{Client, Error};
+use crate::{Backup, Client, Error};
 
 /// Calls about the cluster: [`Client::cluster`]. To ask one certain node, make a client that knows only that one.
 #[derive(Clone, Debug)]
@@ -74,5 +74,22 @@ impl Cluster {
     /// As every call: [`Error`].
     pub async fn snapshot(&self) -> Result<SnapshotMade, Error> {
         self.client.call(Call::mutation(Method::POST, paths::CLUSTER_SNAPSHOT)).await
+    }
+
+    /// Begins a backup of the state, with all that was acknowledged before the call: a file that `orc cluster restore`
+    /// takes. It is streamed, over a connection of its own.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn backup(&self) -> Result<Backup, Error> {
+        Backup::begin(&self.client, paths::CLUSTER_BACKUP).await
+    }
+
+    /// As [`Cluster::backup`], with what the asked node has, whether or not anybody leads.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn backup_stale(&self) -> Result<Backup, Error> {
+        Backup::begin(&self.client, &format!("{}?consistency=stale", paths::CLUSTER_BACKUP)).await
     }
 }

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod backoff;
+mod backup;
 mod batches;
 mod channel;
 mod client;
@@ -28,6 +29,7 @@ pub mod worker;
 mod workflows;
 
 pub use approvals::Approvals;
+pub use backup::Backup;
 pub use batches::Batches;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;

@@ -2,6 +2,7 @@
 //! The only file that names bincode; knows nothing of where the bytes go. A stored struct is frozen per version:
 //! to change one, raise its version and decode the old form in [`Stored::decode_version`].
 
+mod backup;
 mod batch;
 #[cfg(test)]
 mod golden;
@@ -13,6 +14,7 @@ use orc_domain::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use backup::{BackupEnd, BackupManifest, BackupPart};
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
 pub use mirror::{AnswerRow, EventRow, LogRecord, Manifest, ManifestFile, Owner, Place, Position, VoteRow};
 
@@ -70,6 +72,10 @@ pub enum Kind {
     Message = 24,
     /// A durable message that was given up.
     DeadMessage = 25,
+    /// What a backup begins with.
+    Backup = 26,
+    /// What a backup ends with.
+    BackupEnd = 27,
 }
 
 /// Why stored bytes cannot be read.
@@ -151,10 +157,12 @@ stored! {
     Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
     CachedOutput => Output, Snapshot => Snapshot, SavedKey => Saved, QueuedMessage => Message,
     DeadMessage => DeadMessage,
+    BackupManifest => Backup, BackupEnd => BackupEnd,
 }
 
 const CONFIG: bincode::config::Configuration = bincode::config::standard();
-const HEADER: usize = 10;
+/// The length of an envelope without what is in it.
+pub(crate) const HEADER: usize = 10;
 const CHECKED: usize = 6;
 
 struct Appender<'a>(&'a mut Vec<u8>);
@@ -184,6 +192,11 @@ pub fn encode_into<T: Stored>(value: &T, out: &mut Vec<u8>) {
     out[2..CHECKED].copy_from_slice(&length.to_be_bytes());
     let checksum = checksum(out);
     out[CHECKED..HEADER].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// How many bytes follow the beginning of an envelope.
+pub(crate) fn length_after(header: &[u8; HEADER]) -> u32 {
+    u32::from_be_bytes([header[2], header[3], header[4], header[5]])
 }
 
 /// The value of a stored form.

@@ -13,7 +13,8 @@ use crate::{
 
 /// The format of the whole data folder.
 pub const FORMAT: u32 = 1;
-const FILE: &str = "identity.toml";
+/// The name of the file.
+pub(crate) const FILE: &str = "identity.toml";
 
 /// Whose data folder this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

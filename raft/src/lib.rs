@@ -1,6 +1,7 @@
 //! Consensus and disk: openraft over RocksDB, the transport between nodes, snapshots and membership.
 //! Knows nothing of workflows: it calls `domain::apply` and stores rows.
 
+pub mod backup;
 pub mod batcher;
 pub mod clock;
 pub mod codec;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "storage_suite/backups.rs"]
+mod backups;
 #[path = "storage_suite/crashes.rs"]
 mod crashes;
 #[path = "storage_suite/node.rs"]

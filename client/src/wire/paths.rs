@@ -202,6 +202,8 @@ pub const CLUSTER_PROMOTE: &str = "/api/v1/cluster/nodes/{id}/promote";
 pub const CLUSTER_CONFIG: &str = "/api/v1/cluster/config";
 /// `POST`: the node that is asked makes a snapshot of its state.
 pub const CLUSTER_SNAPSHOT: &str = "/api/v1/cluster/snapshot";
+/// `GET` the state of the asked node as one file.
+pub const CLUSTER_BACKUP: &str = "/api/v1/cluster/backup";
 /// `GET` the seed's `getStatus()`.
 pub const STATUS: &str = "/api/v1/status";
 

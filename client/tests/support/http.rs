@@ -16,6 +16,8 @@ pub enum Act {
     Answer(u16, &'static str, String),
     /// Answers with a body that ends when the connection does.
     Stream(String),
+    /// Begins an answer with these header lines and drops the connection amid its body.
+    Cut(&'static str, String),
     /// Reads the request and drops the connection.
     Drop,
 }
@@ -88,6 +90,11 @@ async fn serve(
                 let answer = format!(
                     "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}"
                 );
+                stream.write_all(answer.as_bytes()).await.ok()?;
+                return None;
+            }
+            Act::Cut(headers, body) => {
+                let answer = format!("HTTP/1.1 200 X\r\n{headers}\r\n{body}");
                 stream.write_all(answer.as_bytes()).await.ok()?;
                 return None;
             }

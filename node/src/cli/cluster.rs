@@ -1,4 +1,4 @@
-//! `orc cluster`: shows the nodes, changes who is a member, asks for snapshots, shows and changes the settings.
+//! `orc cluster`: shows the nodes, changes who is a member, asks for snapshots and backups, shows and changes the settings.
 //! Knows nothing of consensus beyond the words of its answers.
 
 use std::{
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, Global, Out,
+    backup::{self, BackupArgs, RestoreArgs},
     connect::{client, in_time},
     output::{Column, column, note, wide},
     style, values,
@@ -58,6 +59,16 @@ pub enum ClusterCommand {
     /// Lets a node make a snapshot of its state
     #[command(after_help = "Example:\n  orc cluster snapshot --addr http://127.0.0.1:7421")]
     Snapshot,
+    /// Writes the state of a node into a file
+    #[command(
+        after_help = "Examples:\n  orc cluster backup orc.backup\n  orc cluster backup orc.backup --stale --addr http://127.0.0.1:7421"
+    )]
+    Backup(BackupArgs),
+    /// Makes the data folder of a new cluster from a backup; no node takes part
+    #[command(
+        after_help = "Example:\n  orc cluster restore orc.backup --data-dir /var/lib/orc-new\n  orc server --node-id 1 --data-dir /var/lib/orc-new"
+    )]
+    Restore(RestoreArgs),
     /// Shows the cluster's settings, or changes those of a JSON file
     #[command(
         after_help = "Examples:\n  orc cluster config\n  orc cluster config --set maxConcurrentTasks=200 --set state.maxVersions=20\n  echo '{\"maxConcurrentTasks\": 200}' | orc cluster config -"
@@ -87,6 +98,10 @@ const COLUMNS: [Column<ClusterNode>; 11] = [
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, command: ClusterCommand) -> Result<(), Failure> {
+    if let ClusterCommand::Restore(args) = &command {
+        // No cluster takes part, and half of it is of no use to anybody.
+        return backup::restore(out, args).await;
+    }
     let client = client(global)?;
     if matches!(command, ClusterCommand::Status { watch: true }) {
         return in_time(global, watch(out, || frame(client.clone(), out.clone()))).await;
@@ -94,10 +109,10 @@ pub(super) async fn run(global: &Global, out: &Out, command: ClusterCommand) -> 
     if let ClusterCommand::Remove { id } = &command {
         confirm(global, &format!("Remove {id} for good? Its number cannot be used again."))?;
     }
-    in_time(global, once(out, &client, command)).await
+    in_time(global, once(global, out, &client, command)).await
 }
 
-async fn once(out: &Out, client: &Client, command: ClusterCommand) -> Result<(), Failure> {
+async fn once(global: &Global, out: &Out, client: &Client, command: ClusterCommand) -> Result<(), Failure> {
     let cluster = client.cluster();
     match command {
         ClusterCommand::Status { .. } => {
@@ -116,6 +131,8 @@ async fn once(out: &Out, client: &Client, command: ClusterCommand) -> Result<(),
                 format!("A snapshot at log index {}", made.snapshot)
             })
         }
+        ClusterCommand::Backup(args) => backup::backup(global, out, &cluster, &args).await,
+        ClusterCommand::Restore(args) => backup::restore(out, &args).await,
         ClusterCommand::Config { file: None, settings } if settings.is_empty() => {
             out.document(&cluster.config().await?)
         }

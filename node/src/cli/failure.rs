@@ -4,6 +4,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use orc_client::{Error, WorkerError, wire::Problem};
+use orc_raft::backup::BackupError;
 
 use super::{
     output::{Format, note},
@@ -44,6 +45,9 @@ pub enum Failure {
     /// A node ended.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A backup is no good, or there is no place for what is in it.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The reader of stdout went away.
     #[error("stdout is closed")]
     ReaderGone,
@@ -73,6 +77,7 @@ impl Failure {
             Failure::Timeout(_) => 124,
             Failure::Interrupted => 130,
             Failure::Server(error) => return ExitCode::from(error.exit_code()),
+            Failure::Backup(error) => return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1)),
             Failure::ReaderGone => 0,
             Failure::NotReady(_) | Failure::Worker(_) | Failure::Unexpected(_) => 1,
         })
@@ -89,6 +94,7 @@ impl Failure {
             Failure::NotReady(message) => headline("NOT_READY", message),
             Failure::Worker(_) => headline("WORKER", &with_sources(self)),
             Failure::Server(_) => headline("SERVER", &with_sources(self)),
+            Failure::Backup(_) => headline("BACKUP", &with_sources(self)),
             Failure::Unexpected(message) => headline("UNEXPECTED", message),
         }
     }

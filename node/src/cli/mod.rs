@@ -2,6 +2,7 @@
 //! Knows the cluster only through `orc_client`; `orc server` and `orc dev` hand over to their own modules.
 
 mod approval;
+mod backup;
 mod batch;
 mod bench;
 mod cluster;

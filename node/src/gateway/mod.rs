@@ -4,6 +4,7 @@
 mod access;
 mod approvals;
 mod attempts;
+mod backup;
 mod batches;
 mod batches_work;
 mod body;

@@ -7,10 +7,10 @@ use orc_client::wire::paths;
 use warp::http::Method;
 
 use super::{
-    Gateway, approvals, attempts, batches, call::Call, calls, cluster, components, config, durable, events,
-    explain, family, hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats, reply::Answered,
-    runs, runs_start, schedules, session, snapshots, state, state_kept, state_write, steps, system, tasks,
-    tasks_backlog, tasks_create, tasks_dead, validate, watch, workflow_versions, workflows,
+    Gateway, approvals, attempts, backup, batches, call::Call, calls, cluster, components, config, durable,
+    events, explain, family, hooks, logs, logs_stream, logs_take, messages, nodes, poll, repeats,
+    reply::Answered, runs, runs_start, schedules, session, snapshots, state, state_kept, state_write, steps,
+    system, tasks, tasks_backlog, tasks_create, tasks_dead, validate, watch, workflow_versions, workflows,
 };
 
 /// An asynchronous handler.
@@ -122,6 +122,7 @@ pub static ROUTES: &[Route] = routes! {
     paths::CLUSTER_PROMOTE => POST nodes::promote;
     paths::CLUSTER_CONFIG => GET config::get, PUT config::put;
     paths::CLUSTER_SNAPSHOT => POST cluster::snapshot;
+    paths::CLUSTER_BACKUP => GET backup::backup;
     WORKFLOWS_VALIDATE => POST validate::validate;
     paths::WORKFLOWS => GET workflows::list, POST workflows::apply;
     paths::WORKFLOW => GET workflows::get, PUT workflows::put, DELETE workflows::delete;

@@ -1,6 +1,7 @@
 //! The gateway as its callers meet it: one real node on loopback, asked over HTTP and WebSocket.
 //! Knows nothing of what is inside the node; every wait has a condition and a bound.
 
+mod backups;
 mod bodies;
 mod calls;
 mod choices;

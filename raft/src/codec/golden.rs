@@ -182,6 +182,14 @@ fn log_record(payload: Payload) -> LogRecord {
     record
 }
 
+fn backup() -> BackupManifest {
+    let mut backup = BackupManifest::new(Uuid::from_u128(9), 2, 70_000, &position()).unwrap();
+    assert!(backup.describes(&position()));
+    backup.version = "0.1.0".into();
+    backup.files = vec![BackupPart { name: "000001.sst".into(), size: 300 }];
+    backup
+}
+
 fn forms() -> Vec<(&'static str, String)> {
     let encoded: Vec<_> = proposals().iter().map(encode_proposal).collect();
     let batch = Batch::pack(Timestamp(70_000), &encoded).unwrap();
@@ -249,6 +257,8 @@ fn forms() -> Vec<(&'static str, String)> {
         ("answers", stored(&answers())),
         ("dead", stored(&dead)),
         ("manifest", stored(&Manifest::new("snap-1".into(), &position(), vec![file]))),
+        ("backup", stored(&backup())),
+        ("backup end", stored(&BackupEnd { checksums: vec![[1, 2, 3, 4], [251; 4]] })),
     ]
 }
 

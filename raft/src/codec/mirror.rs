@@ -151,6 +151,13 @@ impl Position {
         StoredMembership::new(self.membership_at.map(LogId::from), self.members.clone().into())
     }
 
+    /// The same rows as the beginning of another cluster, which has one member.
+    pub fn found_with(&mut self, node: u64, member: Member) {
+        self.membership_at = self.applied;
+        self.members = Members { configs: vec![[node].into()], nodes: [(node, member)].into() };
+        self.installed = self.applied.map(|place| place.index);
+    }
+
     /// Moves on.
     pub fn advance(&mut self, applied: Option<LogId>, membership: &StoredMembership) {
         self.applied = applied.map(Place::from);

@@ -94,6 +94,15 @@ impl LogDisk {
         }
     }
 
+    /// A new log in the data folder of this incarnation that goes on after a record, under a later vote than that record's.
+    pub fn begin_after(path: &Path, incarnation: Uuid, after: LogId, node: u64) -> Result<(), StartError> {
+        let disk = LogDisk::open(path, incarnation, true)?;
+        let mut writes = disk.writes();
+        writes.purge(after);
+        writes.vote(&Vote::new(after.leader_id.term + 1, node));
+        writes.sync().map_err(|source| disk.damaged(source))
+    }
+
     fn damaged(&self, source: rocksdb::Error) -> StartError {
         open_error(source, self.db.path(), |path, source| StartError::Log { path, source })
     }

@@ -102,6 +102,11 @@ impl OpenedLog {
     }
 }
 
+/// Makes a new log that goes on after a record, where a restored state stands.
+pub(crate) fn begin_after(path: &Path, incarnation: Uuid, after: LogId, node: u64) -> Result<(), StartError> {
+    LogDisk::begin_after(path, incarnation, after, node)
+}
+
 /// A leader may have sent records that a crash took from its own disk: it must not go on in its term and send others of the
 /// same numbers. It has a vote then, and no leadership.
 fn as_found(node: u64, vote: Vote) -> Vote {

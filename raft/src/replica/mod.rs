@@ -1,6 +1,7 @@
 //! The crate's face: a node of the cluster, started, asked and stopped through one cheap handle.
 //! Knows nothing of what proposals ask for, nor of HTTP.
 
+mod backup;
 mod core;
 mod handover;
 mod join;

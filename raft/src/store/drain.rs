@@ -38,8 +38,8 @@ pub enum Order {
     Drain(oneshot::Sender<Position>),
     /// Write what changed and make it durable.
     Sync(oneshot::Sender<Position>),
-    /// Write what changed and copy the database into a new folder.
-    Checkpoint(PathBuf, oneshot::Sender<Position>),
+    /// Write what changed and copy the database into a new folder. A copy that fails is for whoever wants it to judge.
+    Checkpoint(PathBuf, oneshot::Sender<Result<Position, rocksdb::Error>>),
     /// Go on with another database and state: a snapshot's.
     Replace(Box<(Arc<StateDisk>, Loaded)>, oneshot::Sender<()>),
 }
@@ -106,10 +106,11 @@ impl Worker {
                 let disk = self.disk.read().clone();
                 let made =
                     Checkpoint::new(&disk.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder));
-                self.written(made)?;
-                // A checkpoint flushes memory to synced tables first.
-                self.durable();
-                let _ = done.send(self.encoder.position().clone());
+                if made.is_ok() {
+                    // A checkpoint flushes memory to synced tables first.
+                    self.durable();
+                }
+                let _ = done.send(made.map(|()| self.encoder.position().clone()));
             }
             Order::Replace(other, done) => {
                 let (disk, loaded) = *other;

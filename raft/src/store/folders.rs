@@ -15,6 +15,7 @@ const POINTER: &str = "CURRENT-STATE";
 const STATE: &str = "state-";
 const UNFINISHED: &str = "tmp-";
 const INCOMING: &str = "incoming-";
+const BACKUP: &str = "backup-";
 
 /// The folders of a group.
 #[derive(Debug, Clone)]
@@ -49,6 +50,11 @@ impl Folders {
     /// Where a snapshot is received.
     pub fn incoming(&self) -> PathBuf {
         self.snapshots().join(format!("{INCOMING}{}", Uuid::new_v4().simple()))
+    }
+
+    /// Where the state is copied for a backup.
+    pub fn backup(&self) -> PathBuf {
+        self.group.join(format!("{BACKUP}{}", Uuid::new_v4().simple()))
     }
 
     /// Whether a snapshot was received here.
@@ -91,7 +97,8 @@ impl Folders {
     pub fn clean(&self, current: Option<&Path>) -> io::Result<()> {
         for name in names(&self.group)? {
             let folder = self.group.join(&name);
-            if number_of(&name).is_some() && Some(folder.as_path()) != current {
+            let is_old = number_of(&name).is_some() && Some(folder.as_path()) != current;
+            if is_old || name.starts_with(BACKUP) {
                 remove_folder(&folder)?;
             }
         }

@@ -86,6 +86,26 @@ pub const MESSAGES: Rows = Rows { live: b'm', archive: b'M', index: None };
 /// Durable messages that were given up.
 pub const DEAD_MESSAGES: Rows = Rows { live: b'y', archive: b'Y', index: None };
 
+/// Every table.
+pub const TABLES: [Rows; 16] = [
+    RUNS,
+    TASKS,
+    COMPONENTS,
+    KEYS,
+    VERSIONS,
+    DEFINITIONS,
+    DEAD,
+    FANS,
+    WORKFLOWS,
+    WORKFLOW_VERSIONS,
+    SCHEDULES,
+    OUTPUTS,
+    SNAPSHOTS,
+    SAVED,
+    MESSAGES,
+    DEAD_MESSAGES,
+];
+
 /// The key of a row within its table.
 pub trait RowKey: Ord + Clone + Send + Sync + 'static {
     /// Appends its form on the disk.

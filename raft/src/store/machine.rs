@@ -121,7 +121,7 @@ impl SnapshotBuilder {
         let (snapshots, folder) = (self.snapshots.clone(), self.snapshots.unfinished());
         let drainer = Drainer::new(self.core.clone());
         let checkpoint = drainer.order(|done| Order::Checkpoint(folder.clone(), done)).await;
-        let position = checkpoint.ok_or(SnapshotError::Stopped)?;
+        let position = checkpoint.ok_or(SnapshotError::Stopped)?.map_err(SnapshotError::Database)?;
         blocking(move || snapshots.finish(&folder, &position)).await
     }
 }

@@ -2,6 +2,7 @@
 //! Knows nothing of elections or of other nodes. [`open`] is the only way in.
 
 mod apply;
+mod copy;
 mod cut;
 mod disk;
 mod drain;
@@ -33,8 +34,12 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+pub(crate) use self::{
+    copy::{AdoptError, StateCopy, adopt},
+    folders::Folders,
+};
 pub use self::{
     cut::{KeyDifference, Keys},
     drain::Drainer,
@@ -59,6 +64,8 @@ struct Core {
     disk: Arc<RwLock<Arc<disk::StateDisk>>>,
     jobs: Option<mpsc::Sender<apply::Job>>,
     orders: Option<SyncSender<drain::Order>>,
+    /// Copies that may be there at once.
+    copies: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
 }
 

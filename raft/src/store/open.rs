@@ -8,11 +8,13 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
     Core, GROUP, StateMachine, StateReader,
     apply::{Applier, Standing},
+    copy::COPIES_MAX,
     disk::{Loaded, StateDisk},
     drain::{Drainer, Worker},
     files::{create_folder, start_error},
@@ -132,6 +134,7 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
         disk,
         jobs: Some(jobs),
         orders: Some(orders),
+        copies: Arc::new(Semaphore::new(COPIES_MAX)),
         threads: vec![drain_thread, apply_thread],
     })
 }

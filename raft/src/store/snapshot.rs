@@ -63,6 +63,11 @@ impl Snapshots {
         self.folders.unfinished()
     }
 
+    /// Where to copy the state for a backup, which is no snapshot.
+    pub fn backup_folder(&self) -> PathBuf {
+        self.folders.backup()
+    }
+
     /// A new folder to receive one.
     pub fn receive(&self) -> Result<SnapshotFolder, SnapshotError> {
         let path = self.folders.incoming();

@@ -1,6 +1,7 @@
 //! Nodes on loopback with real disks: elections, forwarding, snapshots, membership, restarts.
 //! Knows nothing of processes and power cuts; `tests/` of the workspace has those.
 
+mod backup;
 mod harness;
 
 use std::{

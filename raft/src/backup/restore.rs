@@ -1,0 +1,117 @@
+//! From a backup file to the data folder of a node that is a new cluster by itself. Offline: no node runs meanwhile.
+//! Everything is built and checked in a folder within the data folder, and then renamed: the identity last, without
+//! which no node starts. Knows nothing of the members that join later; they get the state by Raft's own snapshot.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use super::{BackupError, BackupManifest, error::file, read::Source};
+use crate::{
+    identity::{FILE, Identity},
+    log,
+    store::{
+        AdoptError, Folders, GROUP, adopt,
+        files::{create_folder, remove_folder, sync_folder},
+    },
+    types::Member,
+};
+
+/// Where the new data is until it is whole.
+const UNFINISHED: &str = "restoring";
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// The new cluster.
+    pub cluster_id: Uuid,
+    /// Its only member.
+    pub node_id: u64,
+    /// What the backup said of itself.
+    pub manifest: BackupManifest,
+}
+
+/// Makes the data folder of a new cluster, of which this node is the only member, with the state of a backup; blocks. The
+/// folder is new or empty, and after a failure it is as before.
+pub fn restore(path: &Path, data: &Path, node_id: u64) -> Result<Restored, BackupError> {
+    let source = Source::open(path)?;
+    must_be_empty(data)?;
+    let is_new = !data.exists();
+    create_folder(data).map_err(file(data))?;
+    let unfinished = data.join(UNFINISHED);
+    // Whoever comes second fails here.
+    fs::create_dir(&unfinished).map_err(file(&unfinished))?;
+    let built = build(source, path, &unfinished, node_id).and_then(|restored| {
+        put_in_place(&unfinished, data)?;
+        Ok(restored)
+    });
+    if built.is_err() {
+        // What cannot be removed is told by the next try.
+        let _ = remove_folder(&unfinished);
+        if is_new {
+            let _ = fs::remove_dir(data);
+        }
+    }
+    built
+}
+
+fn must_be_empty(data: &Path) -> Result<(), BackupError> {
+    let mut entries = match fs::read_dir(data) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(file(data)(error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(entry) => {
+            let mut found = entry.map_err(file(data))?.file_name().to_string_lossy().into_owned();
+            if found == UNFINISHED {
+                found.push_str(", which a restore left that was cut short");
+            }
+            Err(BackupError::NotEmpty { data: data.to_owned(), found })
+        }
+    }
+}
+
+fn build(mut source: Source, path: &Path, data: &Path, node_id: u64) -> Result<Restored, BackupError> {
+    let identity = Identity::open(data, node_id, None).map_err(BackupError::Folder)?;
+    let folders = Folders::new(data.join(GROUP)).map_err(BackupError::Folder)?;
+    let state = folders.next().map_err(file(data))?;
+    create_folder(&state).map_err(file(&state))?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    source.take_files(|part| {
+        let path = state.join(&part.name);
+        let made = File::create_new(&path).map_err(file(&path))?;
+        files.push(path.clone());
+        Ok((made, path))
+    })?;
+    for path in files {
+        File::open(&path).and_then(|file| file.sync_all()).map_err(file(path))?;
+    }
+    let manifest = source.manifest().clone();
+    // Its addresses are told to the cluster when it starts.
+    let member = Member { incarnation: identity.incarnation, ..Member::default() };
+    adopt(&folders, &state, &manifest, (node_id, member)).map_err(|error| match error {
+        AdoptError::Database(source) => BackupError::Database { path: path.to_owned(), source },
+        AdoptError::Rows(error) => BackupError::rows(path, &manifest.maker(), error),
+        AdoptError::Folder(error) => BackupError::Folder(error),
+    })?;
+    let log_folder = folders.log();
+    create_folder(&log_folder).map_err(file(&log_folder))?;
+    log::begin_after(&log_folder, identity.incarnation, manifest.applied(), node_id)
+        .map_err(BackupError::Folder)?;
+    sync_folder(&log_folder).map_err(file(log_folder))?;
+    Ok(Restored { cluster_id: identity.cluster_id, node_id, manifest })
+}
+
+fn put_in_place(unfinished: &Path, data: &Path) -> Result<(), BackupError> {
+    for name in [GROUP, FILE] {
+        let place = data.join(name);
+        fs::rename(unfinished.join(name), &place).and_then(|()| sync_folder(data)).map_err(file(place))?;
+    }
+    remove_folder(unfinished).and_then(|()| sync_folder(data)).map_err(file(unfinished))
+}
