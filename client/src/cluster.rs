@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::http::Call;
 use crate::wire::{AddNode, ClusterStatus, Membership, SnapshotMade, paths};
-use crate::{Backup, Client, Error};
+use crate::{Client, Download, Error};
 
 /// Calls about the cluster: [`Client::cluster`]. To ask one certain node, make a client that knows only that one.
 #[derive(Clone, Debug)]
@@ -81,15 +81,15 @@ impl Cluster {
     ///
     /// # Errors
     /// As every call: [`Error`].
-    pub async fn backup(&self) -> Result<Backup, Error> {
-        Backup::begin(&self.client, paths::CLUSTER_BACKUP).await
+    pub async fn backup(&self) -> Result<Download, Error> {
+        Download::begin(&self.client, paths::CLUSTER_BACKUP).await
     }
 
     /// As [`Cluster::backup`], with what the asked node has, whether or not anybody leads.
     ///
     /// # Errors
     /// As every call: [`Error`].
-    pub async fn backup_stale(&self) -> Result<Backup, Error> {
-        Backup::begin(&self.client, &format!("{}?consistency=stale", paths::CLUSTER_BACKUP)).await
+    pub async fn backup_stale(&self) -> Result<Download, Error> {
+        Download::begin(&self.client, &format!("{}?consistency=stale", paths::CLUSTER_BACKUP)).await
     }
 }

@@ -3,12 +3,12 @@
 
 mod approvals;
 mod backoff;
-mod backup;
 mod batches;
 mod channel;
 mod client;
 mod cluster;
 mod components;
+mod download;
 mod error;
 mod events;
 mod family;
@@ -29,11 +29,11 @@ pub mod worker;
 mod workflows;
 
 pub use approvals::Approvals;
-pub use backup::Backup;
 pub use batches::Batches;
 pub use client::{Client, ClientBuilder};
 pub use cluster::Cluster;
 pub use components::{Components, Send as SendMessage};
+pub use download::Download;
 pub use error::{Error, TransportError};
 pub use events::{EventStream, Events};
 pub use logs::LogFollower;

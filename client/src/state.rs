@@ -16,11 +16,11 @@ use crate::http::Call;
 use crate::run_wait::BoxedCall;
 use crate::snapshots::Snapshots;
 use crate::wire::{
-    self, Event, KeysQuery, Page, SetState, StateChanged, StateDeleted, StateDiff, StateEntry,
+    self, Event, ExportQuery, KeysQuery, Page, SetState, StateChanged, StateDeleted, StateDiff, StateEntry,
     StateTransaction, StateVersion, StateVersions, StateWritten, VersionsDiffQuery, WatchQuery, codes,
     headers, paths,
 };
-use crate::{Client, Error};
+use crate::{Client, Download, Error};
 
 /// Calls about state keys: [`Client::state`].
 #[derive(Clone, Debug)]
@@ -63,6 +63,14 @@ impl State {
     pub async fn diff(&self, key: &str, from: u64, to: u64) -> Result<StateDiff, Error> {
         let query = VersionsDiffQuery { from, to };
         self.client.call(Call::get(paths::fill(paths::STATE_DIFF, key)).query(&query)).await
+    }
+
+    /// Every key that has a value, now or when a snapshot was made: a line of JSON each, all of one log index.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn export(&self, query: &ExportQuery) -> Result<Download, Error> {
+        Download::begin(&self.client, &format!("{}{}", paths::STATE_EXPORT, wire::write_query(query))).await
     }
 
     /// Named snapshots of all keys.

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use futures::StreamExt;
 use orc_client::{Workflow, wire::LogsQuery};
 use orc_tests::{
-    Cluster, Load, Options, Probe, counted_once, equal_hashes, every_run_completed, started_once,
-    three_echo_steps,
+    Cluster, DurableLoad, Load, Options, Probe, counted_once, equal_hashes, every_run_completed,
+    started_once, three_echo_steps,
 };
 use serde_json::json;
 use tokio::time::{Instant, timeout};
@@ -45,6 +45,22 @@ async fn the_leader_is_killed_under_load_and_nothing_is_lost() -> Result<()> {
     every_run_completed(&client, &report.accepted, Duration::from_secs(60)).await?;
     counted_once(&client, &report.accepted, 3).await?;
     equal_hashes(&client, 3, Duration::from_secs(30)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn durable_messages_come_once_and_in_order_though_the_leader_is_killed() -> Result<()> {
+    let mut cluster = Cluster::start("durable", 3, Options::default()).await?;
+    let load = DurableLoad::start(cluster.client()?, cluster.client()?, 16, 250).await?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while load.handled() < 1_000 {
+        ensure!(Instant::now() < deadline, "{} handled", load.handled());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let leader = cluster.leader().await?;
+    cluster.kill_node(leader)?;
+    let report = load.finish(Duration::from_secs(60)).await?;
+    ensure!(report.sent == 4_000, "{report:?}");
     Ok(())
 }
 

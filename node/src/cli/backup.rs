@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use orc_client::{Backup, Cluster, wire::Timestamp};
+use orc_client::{Cluster, Download, wire::Timestamp};
 use orc_domain::NodeId;
 use orc_raft::backup::{self, BackupManifest};
 use serde::Serialize;
@@ -150,7 +150,7 @@ async fn write(
 }
 
 /// How far it is, redrawn in place on a terminal.
-fn bar(global: &Global, backup: &Backup) -> ProgressBar {
+fn bar(global: &Global, backup: &Download) -> ProgressBar {
     if global.quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

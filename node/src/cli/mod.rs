@@ -26,6 +26,7 @@ mod runs;
 mod schedule;
 mod server;
 mod state;
+mod state_carry;
 mod state_snapshot;
 mod status;
 mod style;

@@ -1,19 +1,20 @@
 //! `orc state`: reads, writes and watches state keys.
 //! Knows nothing of how versions are kept.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use orc_client::{
     Client,
-    wire::{KeysQuery, StateEntry, StateVersion, StateVersions},
+    wire::{ExportQuery, KeysQuery, StateEntry, StateVersion, StateVersions},
 };
 
 use super::{
     Failure, Global, Out,
     connect::{client, in_time, interrupted},
     output::{Column, column},
+    state_carry as carry,
     state_snapshot::{self as snapshots, SnapshotCommand},
     values,
 };
@@ -76,6 +77,25 @@ pub enum StateCommand {
         from: u64,
         /// The newer version
         to: u64,
+    },
+    /// Writes every key with its value, a line of JSON each, all of one moment
+    #[command(
+        after_help = "Examples:\n  orc state export > keys.jsonl\n  orc state export app. --snapshot before-update"
+    )]
+    Export {
+        /// Only keys that begin so
+        prefix: Option<String>,
+        /// As they were in this snapshot
+        #[arg(long)]
+        snapshot: Option<String>,
+    },
+    /// Sets the keys of an export
+    #[command(
+        after_help = "Examples:\n  orc state import keys.jsonl\n  orc state export --addr OTHER | orc state import -"
+    )]
+    Import {
+        /// Lines of JSON with `key` and `value`; - is stdin
+        file: PathBuf,
     },
     /// Named snapshots of all keys
     #[command(subcommand)]
@@ -194,6 +214,10 @@ async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), F
                 false => diff.diff.trim_end().to_owned(),
             })
         }
+        StateCommand::Export { prefix, snapshot } => {
+            carry::export(client, ExportQuery { prefix, snapshot }).await
+        }
+        StateCommand::Import { file } => carry::import(out, client, &file).await,
         StateCommand::Watch { .. } | StateCommand::Snapshot(_) => unreachable!("they were told apart before"),
     }
 }

@@ -1,6 +1,7 @@
 //! One node from start to end: replica, HTTP, actors, readiness; then the same in reverse.
 //! Knows the order and the deadlines; every part does its own work.
 
+mod backups;
 mod catalog;
 mod cluster;
 mod error;
@@ -175,6 +176,8 @@ impl Node {
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
+        let folder = config.data_dir.join("backups");
+        helpers.push(tokio::spawn(backups::make(gateway.cluster.clone(), folder)));
         helpers.push(tokio::spawn(snapshots::make(gateway.cluster.clone(), handles.proposer.clone())));
         helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
         Ok(Node { gateway, handles, address, http, helpers })

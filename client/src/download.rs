@@ -1,4 +1,4 @@
-//! A backup as it comes from a node: pieces of one file, of which the length is known from the beginning.
+//! A file as it comes from a node in pieces: a backup, whose length is known from the beginning, or an export.
 //! Knows nothing of what is in it; whoever keeps it checks it.
 
 use std::time::Duration;
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node that sends nothing for so long is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// A backup on its way; dropped, it is given up.
-pub struct Backup {
+/// A file on its way; dropped, it is given up.
+pub struct Download {
     node: String,
     rev: u64,
     size: u64,
@@ -30,7 +30,7 @@ pub struct Backup {
     body: BoxStream<'static, reqwest::Result<Bytes>>,
 }
 
-impl Backup {
+impl Download {
     /// Asks node after node until one begins to send.
     pub(crate) async fn begin(client: &Client, target: &str) -> Result<Self, Error> {
         let give_up = Instant::now() + client.timeout();
@@ -38,7 +38,7 @@ impl Backup {
         let (mut position, mut attempts) = (client.preferred(), 0);
         loop {
             let failure = match Self::ask(client, position, target).await {
-                Ok(backup) => return Ok(backup),
+                Ok(download) => return Ok(download),
                 Err(failure) => failure,
             };
             attempts += 1;
@@ -68,7 +68,7 @@ impl Backup {
         let number = |name| number(response.headers(), name);
         let (rev, size) = (number(headers::ORC_INDEX), number(reqwest::header::CONTENT_LENGTH.as_str()));
         let (rev, size) = (rev.unwrap_or(0), size.unwrap_or(0));
-        Ok(Backup { node, rev, size, received: 0, body: response.bytes_stream().boxed() })
+        Ok(Download { node, rev, size, received: 0, body: response.bytes_stream().boxed() })
     }
 
     /// The log index that it stands for.
@@ -110,9 +110,9 @@ impl Backup {
     /// Writes all of it, and returns how many bytes that were.
     ///
     /// # Errors
-    /// As [`Backup::next_piece`]; [`Error::Usage`] if the writer fails.
+    /// As [`Download::next_piece`]; [`Error::Usage`] if the writer fails.
     pub async fn write_to(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<u64, Error> {
-        let failed = |error: std::io::Error| Error::Usage(format!("the backup cannot be written: {error}"));
+        let failed = |error: std::io::Error| Error::Usage(format!("the file cannot be written: {error}"));
         while let Some(piece) = self.next_piece().await? {
             writer.write_all(&piece).await.map_err(failed)?;
         }

@@ -1,0 +1,91 @@
+//! Backups on the interval that the cluster's configuration sets: each node writes its own, and keeps the newest ones.
+//! Knows nothing of what a backup holds.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use orc_raft::replica::Replica;
+use tokio::{fs, time::sleep};
+
+use super::Cluster;
+
+/// Between looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// After one that failed.
+const PAUSE: Duration = Duration::from_secs(60);
+const ENDING: &str = "backup";
+
+/// Writes one into `folder` whenever the newest there is older than the interval, for as long as the node runs.
+pub async fn make(cluster: Cluster, folder: PathBuf) {
+    loop {
+        sleep(INTERVAL).await;
+        let config = cluster.config();
+        if !config.switches.backups {
+            continue;
+        }
+        let kept = config.backups_kept as usize;
+        let made = match is_due(&folder, config.backup_interval).await {
+            Ok(false) => Ok(()),
+            Ok(true) => back_up(cluster.replica(), &folder, kept).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            tracing::error!(folder = %folder.display(), %error, "no backup is made on the interval");
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+async fn is_due(folder: &Path, interval: Duration) -> io::Result<bool> {
+    let Some(newest) = backups(folder).await?.pop() else { return Ok(true) };
+    let age = SystemTime::now().duration_since(fs::metadata(newest).await?.modified()?);
+    Ok(age.is_ok_and(|age| age >= interval))
+}
+
+async fn back_up(replica: &Replica, folder: &Path, kept: usize) -> io::Result<()> {
+    fs::create_dir_all(folder).await?;
+    let (path, manifest) = replica.backup_into(folder).await.map_err(io::Error::other)?;
+    tracing::info!(path = %path.display(), rev = manifest.rev(), "backed up");
+    let all = backups(folder).await?;
+    for old in &all[..all.len().saturating_sub(kept)] {
+        fs::remove_file(old).await?;
+    }
+    Ok(())
+}
+
+/// The oldest first: their names sort by log index.
+async fn backups(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries = match fs::read_dir(folder).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == ENDING) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_backup_is_due_when_there_is_none_or_the_newest_is_old() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let none = folder.path().join("none");
+        assert!(is_due(&none, Duration::from_secs(60)).await.expect("it can be read"));
+        std::fs::write(folder.path().join("orc-a-01.backup"), "").expect("written");
+        std::fs::write(folder.path().join("other"), "").expect("written");
+        assert!(!is_due(folder.path(), Duration::from_secs(60)).await.expect("it can be read"));
+        assert!(is_due(folder.path(), Duration::ZERO).await.expect("it can be read"));
+    }
+}
