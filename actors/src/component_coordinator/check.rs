@@ -12,6 +12,7 @@ use orc_domain::{
 
 use super::{
     desk::Desk,
+    heartbeats::lost_after,
     order::{Goodbye, Order},
     session::{Kind, Session},
 };
@@ -33,7 +34,7 @@ impl Desk {
     /// Ends a session that was not heard for too long.
     fn is_silent(self: &Arc<Self>, session: &Arc<Session>, config: &ClusterConfig) -> bool {
         let limit = match session.kind {
-            Kind::Stream => config.heartbeat_interval * 2,
+            Kind::Stream => lost_after(config),
             Kind::Poll => config.component_timeout,
         };
         let silent_for = session.silent_for();

@@ -73,6 +73,7 @@ use tokio::sync::watch as tokio_watch;
 
 use crate::{
     config::Secrets,
+    health::Report,
     logs::LogStore,
     metrics::Metrics,
     server::{Catalog, Cluster},
@@ -115,6 +116,8 @@ pub struct Hands {
     pub state_manager: StateManagerHandle,
     /// Says how the actors are.
     pub health: HealthHandle,
+    /// The latest health checks of this node.
+    pub reports: tokio_watch::Receiver<Arc<Report>>,
 }
 
 /// Where the node stands in its life.
@@ -198,6 +201,11 @@ impl Gateway {
     /// What the actors have to do, once they have started.
     pub fn work(&self) -> Option<NodeStatus> {
         self.hands.get().map(|hands| hands.health.status())
+    }
+
+    /// What the latest health checks found; nothing before the first ones.
+    pub fn health(&self) -> Arc<Report> {
+        self.hands.get().map(|hands| hands.reports.borrow().clone()).unwrap_or_default()
     }
 
     /// The actors, once they have started.

@@ -2,6 +2,7 @@
 //! Knows the order and the deadlines; every part does its own work.
 
 mod catalog;
+mod census;
 mod cluster;
 mod error;
 mod founding;
@@ -21,12 +22,14 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use catalog::{Catalog, CatalogError, Stored};
-pub use cluster::{Census, Cluster};
+pub use census::{Census, Queued};
+pub use cluster::Cluster;
 pub use error::ServerError;
 
 use crate::{
     config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, follow_triggers, listen, starting},
+    health::Monitor,
     logs::{self, LogStore},
     metrics::Metrics,
 };
@@ -125,6 +128,7 @@ fn announce(config: &ServerConfig, node: &Node) {
 struct Node {
     gateway: Arc<Gateway>,
     handles: Handles,
+    monitor: Arc<Monitor>,
     address: SocketAddr,
     http: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
@@ -158,23 +162,23 @@ impl Node {
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
         let seams = Seams::new(replica, gateway.catalog.clone());
-        let options = Options {
-            health_check_interval: config.health_check_interval,
-            ..Options::new(tokio::runtime::Handle::current())
-        };
+        let options = Options::new(tokio::runtime::Handle::current());
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
         seams.answer_with(handles.coordinator.clone(), logs);
+        let monitor = Monitor::new(config, gateway.cluster.clone(), handles.health.clone());
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),
             coordinator: handles.coordinator.clone(),
             state_manager: handles.state_manager.clone(),
             health: handles.health.clone(),
+            reports: monitor.reports(),
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
         helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
-        Ok(Node { gateway, handles, address, http, helpers })
+        helpers.push(tokio::spawn(monitor.clone().run()));
+        Ok(Node { gateway, handles, monitor, address, http, helpers })
     }
 
     /// Waits until the node has caught up, sets up a cluster that it founds, and lets callers in.
@@ -187,6 +191,7 @@ impl Node {
         if config.start == Start::Bootstrap {
             founding::configure(&self.gateway.cluster, &self.handles.proposer, &config.cluster).await?;
         }
+        self.monitor.check().await;
         self.gateway.enter(Phase::Ready);
         info!(node = %config.node_id, "ready");
         Ok(())

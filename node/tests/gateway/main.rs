@@ -10,6 +10,7 @@ mod examples;
 mod fans;
 mod follows;
 mod hands;
+mod health;
 mod hooks;
 mod lists;
 mod logs;
