@@ -68,7 +68,7 @@ use std::{
 };
 
 use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, StateManagerHandle};
-use orc_domain::Unavailable;
+use orc_domain::{ComponentId, Unavailable};
 use tokio::sync::watch as tokio_watch;
 
 use crate::{
@@ -201,6 +201,11 @@ impl Gateway {
     /// What the actors have to do, once they have started.
     pub fn work(&self) -> Option<NodeStatus> {
         self.hands.get().map(|hands| hands.health.status())
+    }
+
+    /// Messages without a reply of each component connected here.
+    pub fn message_queues(&self) -> Vec<(ComponentId, usize)> {
+        self.hands.get().map(|hands| hands.coordinator.message_queues()).unwrap_or_default()
     }
 
     /// What the latest health checks found; nothing before the first ones.

@@ -12,7 +12,7 @@ mod seams;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use orc_actors::{Handles, Options, Orchestrator};
+use orc_actors::{Handles, Options, Orchestrator, ReplyListener};
 use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
 use tokio::{
     net::TcpListener,
@@ -22,7 +22,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use catalog::{Catalog, CatalogError, Stored};
-pub use census::{Census, Queued};
+pub use census::Census;
 pub use cluster::Cluster;
 pub use error::ServerError;
 
@@ -144,7 +144,7 @@ impl Node {
     ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
         let cluster = Cluster::new(replica.clone());
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(config.data_dir.clone()));
         let limits = BodyLimits {
             length_max: config.limits.body,
             total_max: config.limits.body_timeout,
@@ -158,11 +158,13 @@ impl Node {
         };
         let helpers = vec![
             tokio::spawn(follow_events(gateway.clone(), gateway.cluster.events())),
-            tokio::spawn(metrics.follow_leadership(replica.leadership())),
+            tokio::spawn(metrics.clone().follow_leadership(replica.leadership())),
+            tokio::spawn(metrics.clone().follow_events(gateway.cluster.clone(), gateway.cluster.events())),
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
         let seams = Seams::new(replica, gateway.catalog.clone());
-        let options = Options::new(tokio::runtime::Handle::current());
+        let replied = ReplyListener::new(move |component, took| metrics.replied(component, took));
+        let options = Options { replied, ..Options::new(tokio::runtime::Handle::current()) };
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
         seams.answer_with(handles.coordinator.clone(), logs);
