@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use crate::node::{Answer, server, shared, start, until};
 
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "applyLag",
     "componentCoordinator",
     "diskLatency",
     "diskSpace",
     "heartbeats",
     "leader",
+    "nodes",
     "proposer",
     "stateManager",
     "taskScheduler",
