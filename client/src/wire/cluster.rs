@@ -125,6 +125,9 @@ pub struct SystemStatus {
     pub components: StatusComponents,
     /// The latest health checks of the node that answers.
     pub health: HealthStatus,
+    /// The settings `enable…` of the cluster's configuration that are off.
+    #[serde(default)]
+    pub disabled: Vec<String>,
     /// The cluster in short; its fields are those of [`ClusterStatus`].
     pub cluster: Value,
 }

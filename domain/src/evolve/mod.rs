@@ -108,6 +108,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         // What happened is all there is to know of it.
         Event::ApprovalDecided { .. }
         | Event::Emitted { .. }
+        | Event::Posted(..)
         | Event::Workflow(WorkflowEvent::StartsSkipped(_)) => {}
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());

@@ -211,23 +211,24 @@ pub(super) fn emit(reader: &mut Reader<'_>, node: &Node) -> StepKind {
 
 fn event_type(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
     let text = reader.text(node, "`type`")?;
+    own_event_type(text).map_err(|message| reader.report.at(node, code::BAD_VALUE, message)).ok()
+}
+
+/// The type of an event of a user's own, or why it is none.
+pub fn own_event_type(text: &str) -> Result<Text, String> {
     let legal_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     let legal = text.len() <= EVENT_TYPE_MAX
         && text.split('.').all(|part| !part.is_empty() && part.bytes().all(legal_byte));
     if !legal {
-        let message = format!(
+        return Err(format!(
             "an event's type is made of letters, digits, `_` and `-` with dots between, at most {EVENT_TYPE_MAX} bytes"
-        );
-        reader.report.at(node, code::BAD_VALUE, message);
-        return None;
+        ));
     }
     let first = text.split('.').next().unwrap_or(text);
     if BUILT_IN.contains(&first) {
-        let message = format!("`{text}` looks like a built-in event: begin with another word than `{first}`");
-        reader.report.at(node, code::BAD_VALUE, message);
-        return None;
+        return Err(format!("`{text}` looks like a built-in event: begin with another word than `{first}`"));
     }
-    Some(Text::from(text))
+    Ok(Text::from(text))
 }
 
 /// Reads a step that asks a coding agent.

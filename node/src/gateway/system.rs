@@ -17,7 +17,10 @@ use super::{
     render,
     reply::{Answered, Reply},
 };
-use crate::health::{self, Check, Report};
+use crate::{
+    config::switched_off,
+    health::{self, Check, Report},
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -117,6 +120,7 @@ pub async fn status(gateway: Arc<Gateway>, call: Call) -> Answered {
             },
         },
         health: show_health(&report),
+        disabled: switched_off(&gateway.cluster.config()),
         cluster,
     }))
 }

@@ -81,6 +81,7 @@ impl Waiters {
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged(_)
             | Event::Snapshot(_)
+            | Event::Posted(..)
             | Event::Message(_)
             | Event::Trouble(_)
             | Event::FanStarted { .. }

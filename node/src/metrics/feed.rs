@@ -126,6 +126,7 @@ pub(super) fn hear(recorded: &Recorded, tracker: &mut Tracker, rows: &impl Rows,
         | Event::TasksDeleted { .. }
         | Event::EventAwaited { .. }
         | Event::Snapshot(_)
+        | Event::Posted(..)
         | Event::Message(_)
         | Event::Trouble(_)
         | Event::Workflow(_)
