@@ -52,7 +52,7 @@ pub enum Answer {
     /// State keys were written, to these versions, in the order asked.
     Keys(Vec<u64>),
     /// Durable messages are in their queues, in the order asked.
-    Messages(Vec<MessageId>),
+    Messages(Vec<(MessageId, ComponentId)>),
     /// A snapshot was made.
     Snapshot(SnapshotId),
 }

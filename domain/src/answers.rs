@@ -69,7 +69,7 @@ fn weight(record: &AnswerRecord) -> usize {
             | Answer::Snapshot(_)
             | Answer::Version { .. } => 0,
             Answer::Tasks(tasks) => TASK * (tasks.len() + 1),
-            Answer::Messages(messages) => 16 * (messages.len() + 1),
+            Answer::Messages(messages) => 2 * TASK * (messages.len() + 1),
             Answer::Keys(versions) => 8 * (versions.len() + 1),
             Answer::Session { component, .. } => TASK + component.as_str().len(),
         }

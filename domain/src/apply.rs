@@ -181,7 +181,7 @@ fn answer(
         }
         Command::CreateSnapshot(new) => Answer::Snapshot(new.id),
         Command::Message(MessageCommand::Send(new)) => {
-            Answer::Messages(new.iter().map(|message| message.id).collect())
+            Answer::Messages(new.iter().map(|message| (message.id, message.component.clone())).collect())
         }
         Command::RestoreSnapshot(_)
         | Command::DropDeadTasks { .. }

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) enum FollowUp {
     /// Start every step of a run that can start.
     StartSteps(RunId),
+    /// The same of every run: what held steps back may be over.
+    StartEverything,
     /// A step ended: start or skip what follows it, end the run if it was the last.
     AfterStep(RunId, StepIx),
     /// End or cancel every open step of a run.
@@ -97,9 +99,10 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
             FollowUp::LoseAttempts { component: component.clone(), held: Vec::new() },
             FollowUp::ReturnMessages(component.clone()),
         ],
-        Event::TaskDeadLettered { .. }
-        | Event::Configured(_)
-        | Event::Message(MessageEvent::DeadLettered { .. }) => vec![FollowUp::TrimDead],
+        Event::Configured(_) => vec![FollowUp::TrimDead, FollowUp::StartEverything],
+        Event::TaskDeadLettered { .. } | Event::Message(MessageEvent::DeadLettered { .. }) => {
+            vec![FollowUp::TrimDead]
+        }
         Event::RunEnded {
             run,
             parent: None,

@@ -116,9 +116,20 @@ impl Desk {
                 self.dismiss(session, Goodbye::Superseded);
             }
             (Some(row), _) if session.is_confirmed() && !is_here => self.reconnect(session, row.draining),
-            (Some(row), _) if is_here && row.draining && delivered.is_empty() => self.finish_drained(session),
+            (Some(row), _)
+                if is_here && row.draining && delivered.is_empty() && !self.has_durable(session) =>
+            {
+                self.finish_drained(session);
+            }
             (None | Some(_), _) => {}
         }
+    }
+
+    /// Whether a durable message is with this session.
+    fn has_durable(&self, session: &Session) -> bool {
+        let first = self.state.messages(&session.component, 1);
+        let delivery = first.first().and_then(|message| message.delivery.as_ref());
+        delivery.is_some_and(|delivery| delivery.session == session.id)
     }
 
     /// Says goodbye to a drained component, unless an attempt of it is only now on its way to this session.

@@ -109,7 +109,18 @@ impl Desk {
             *seat = None;
             *seat = Some(self.sit_down(component).await?);
         }
-        Ok(collect(&mut seat, max, deadline).await)
+        Ok(self.without_void(component, collect(&mut seat, max, deadline).await))
+    }
+
+    /// Leaves out durable messages that went back since they were given: they come again.
+    fn without_void(&self, component: &ComponentId, mut polled: Polled) -> Polled {
+        if !polled.durable.is_empty() {
+            let token = |message: &QueuedMessage| message.delivery.as_ref().map(|delivery| delivery.token);
+            let queue = self.state.messages(component, QueuedMessage::WINDOW);
+            let current: Vec<_> = queue.iter().filter_map(|message| token(message)).collect();
+            polled.durable.retain(|message| token(message).is_some_and(|token| current.contains(&token)));
+        }
+        polled
     }
 
     /// Polls a session that is here already, for another node.
@@ -126,7 +137,7 @@ impl Desk {
         if !is_alive {
             return None;
         }
-        Some(collect(&mut seat, max, deadline).await)
+        Some(self.without_void(component, collect(&mut seat, max, deadline).await))
     }
 
     async fn sit_down(self: &Arc<Self>, component: &ComponentId) -> Result<SessionHandle, ConnectError> {

@@ -59,6 +59,11 @@ impl Durable {
         self.void = None;
     }
 
+    /// Whether messages are being handled or wait for it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy || !self.waiting.is_empty()
+    }
+
     /// Takes a message; what is said at once is returned.
     pub(super) fn take(&mut self, order: DurableOrder) -> Vec<ComponentMessage> {
         if self.void.is_some_and(|void| order.round <= void) {

@@ -77,7 +77,7 @@ impl Runtime {
             while let Ok(ended) = self.ended.1.try_recv() {
                 self.held.end(&ended.task_id, ended.token, ended.line);
             }
-            if self.drain_until.is_some() && self.held.is_empty() {
+            if self.drain_until.is_some() && self.held.is_empty() && !self.durable.is_busy() {
                 return Ok(());
             }
             // After each round over all nodes there is a pause.
@@ -146,7 +146,7 @@ impl Runtime {
         let (mut heard, mut emptied) = (Instant::now(), None);
         loop {
             self.fill_outbox();
-            let drained = self.drain_until.is_some() && self.held.is_empty();
+            let drained = self.drain_until.is_some() && self.held.is_empty() && !self.durable.is_busy();
             emptied = if drained { emptied.or_else(|| Some(Instant::now() + BYE_TIMEOUT)) } else { None };
             tokio::select! {
                 messages = incoming.read() => {

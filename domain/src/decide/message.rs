@@ -1,7 +1,12 @@
 //! Decisions about durable messages: queue, deliver, acknowledge, give back, give up.
 //! Knows nothing of sockets.
 
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
 use core::time::Duration;
 
 use super::Decided;
@@ -16,6 +21,9 @@ use crate::{
     state::State,
 };
 
+/// The longest pause that a component may ask for: all that is behind waits with it.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
 pub(super) fn decide(state: &State, command: &MessageCommand) -> Decided {
     match command {
         MessageCommand::Send(messages) => send(state, messages),
@@ -25,7 +33,7 @@ pub(super) fn decide(state: &State, command: &MessageCommand) -> Decided {
         }
         MessageCommand::Return { message, token, failure, retry_after } => {
             let known = current(state, *message, *token)?;
-            let pause = retry_after.unwrap_or(state.config().redelivery_delay);
+            let pause = retry_after.map_or(state.config().redelivery_delay, |pause| pause.min(PAUSE_MAX));
             Ok(failed(state, known, failure, Some(pause)))
         }
         MessageCommand::Requeue(which) => requeue(state, which),
@@ -122,7 +130,7 @@ pub(crate) fn deliver(state: &State) -> Option<Event> {
 
 /// A delivery failed: it is tried again after a pause, or given up. What was delivered behind it is delivered again.
 fn failed(state: &State, message: &QueuedMessage, failure: &Failure, pause: Option<Duration>) -> Vec<Event> {
-    let is_over = message.deliveries >= state.config().deliveries_max || !state.config().switches.recovery;
+    let is_over = message.deliveries >= state.config().deliveries_max;
     let retry_at = pause.filter(|pause| !pause.is_zero()).map(|pause| state.meta.now + pause);
     let mut events = one(match is_over {
         true => given_up(message, failure.clone()),
@@ -184,7 +192,7 @@ fn selected(state: &State, which: &DeadMessages) -> Result<Vec<MessageId>, Rejec
     Ok(match which {
         DeadMessages::Messages(ids) => match ids.iter().find(|id| !dead.contains(id)) {
             Some(absent) => return Err(Rejection::MessageNotDead { message: *absent }),
-            None => ids.clone(),
+            None => ids.iter().copied().collect::<BTreeSet<MessageId>>().into_iter().collect(),
         },
         DeadMessages::Component(component) => {
             dead.iter().filter(|(_, row)| row.message.component == *component).map(|(id, _)| *id).collect()
@@ -193,18 +201,24 @@ fn selected(state: &State, which: &DeadMessages) -> Result<Vec<MessageId>, Rejec
     })
 }
 
-/// Back at the end of their queues, as if they were new.
+/// Back at the end of their queues, as if they were new. Of those that nobody named, those that have no room or whose component
+/// is gone stay where they are.
 fn requeue(state: &State, which: &DeadMessages) -> Decided {
     let mut events = Vec::new();
-    let mut joined: Vec<&ComponentId> = Vec::new();
-    for (place, id) in selected(state, which)?.iter().enumerate() {
-        let dead = &state.dead_messages.get(id).expect("it was just selected").message;
-        has_room(state, &dead.component, joined.iter().filter(|other| **other == &dead.component).count())?;
-        joined.push(&dead.component);
-        events.push(Event::Message(MessageEvent::Requeued(*id)));
-        let number = state.meta.messages_sent + 1 + place as u64;
+    let mut joined: BTreeMap<&ComponentId, usize> = BTreeMap::new();
+    let mut number = state.meta.messages_sent;
+    for id in selected(state, which)? {
+        let dead = &state.dead_messages.get(&id).expect("it was just selected").message;
+        let before = joined.entry(&dead.component).or_default();
+        match has_room(state, &dead.component, *before) {
+            Ok(()) => *before += 1,
+            Err(rejection) if matches!(which, DeadMessages::Messages(_)) => return Err(rejection),
+            Err(_) => continue,
+        }
+        number += 1;
+        events.push(Event::Message(MessageEvent::Requeued(id)));
         let content = (dead.kind.clone(), dead.payload.clone(), dead.sent_at);
-        events.push(queued(blank(*id, &dead.component, number, content)));
+        events.push(queued(blank(id, &dead.component, number, content)));
     }
     Ok(events)
 }
@@ -212,7 +226,12 @@ fn requeue(state: &State, which: &DeadMessages) -> Decided {
 /// The oldest leave a list that is too long.
 pub(super) fn trim(state: &State) -> Vec<Event> {
     let over = state.dead_messages.len().saturating_sub(state.config().messages_dead_max as usize);
-    dropped(state.dead_messages.iter().take(over).map(|(id, _)| *id).collect(), true)
+    if over == 0 {
+        return Vec::new();
+    }
+    let mut oldest: Vec<_> = state.dead_messages.iter().map(|(id, row)| (row.at, *id)).collect();
+    oldest.sort_unstable();
+    dropped(oldest.into_iter().take(over).map(|(_, id)| id).collect(), true)
 }
 
 fn dropped(messages: Vec<MessageId>, overflow: bool) -> Vec<Event> {

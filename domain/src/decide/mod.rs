@@ -115,6 +115,9 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
 pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
     match follow_up {
         FollowUp::StartSteps(run) => step::start_all(state, *run),
+        FollowUp::StartEverything => {
+            state.runs.iter().flat_map(|(run, _)| step::start_all(state, *run)).collect()
+        }
         FollowUp::AfterStep(run, step) => step::after(state, *run, *step),
         FollowUp::WindDown(run) => step::wind_down(state, *run),
         FollowUp::FeedItems(run, step) => child::feed(state, *run, *step),

@@ -23,12 +23,18 @@ struct Queue {
     with_component: BTreeSet<u64>,
     /// Of those that wait: they pause, and so does what is behind them.
     pausing: BTreeSet<u64>,
+    /// Those of which a delivery failed: nothing is delivered behind one of them, so that it can fail again alone.
+    suspect: BTreeSet<u64>,
 }
 
 impl Queue {
     fn next(&self) -> Option<u64> {
         let first = self.waiting.first().filter(|first| !self.pausing.contains(first))?;
-        (self.with_component.len() < QueuedMessage::WINDOW).then_some(*first)
+        let window = match self.suspect.first() {
+            Some(suspect) if self.with_component.contains(suspect) => 0,
+            Some(_) | None => QueuedMessage::WINDOW,
+        };
+        (self.with_component.len() < window).then_some(*first)
     }
 }
 
@@ -43,6 +49,9 @@ impl Messages {
         if message.retry_at.is_some() {
             queue.pausing.insert(message.number);
         }
+        if message.failure.is_some() {
+            queue.suspect.insert(message.number);
+        }
         self.check(&message.component, component);
     }
 
@@ -52,6 +61,7 @@ impl Messages {
             queue.waiting.remove(&message.number);
             queue.with_component.remove(&message.number);
             queue.pausing.remove(&message.number);
+            queue.suspect.remove(&message.number);
             if queue.waiting.is_empty() && queue.with_component.is_empty() {
                 self.queues.remove(&message.component);
             }
@@ -61,7 +71,7 @@ impl Messages {
 
     /// Looks whether a component, as it is now, can be given its next message.
     pub(super) fn check(&mut self, id: &ComponentId, component: Option<&Component>) {
-        let connected = component.is_some_and(|component| component.live_session().is_some());
+        let connected = component.is_some_and(|row| row.live_session().is_some() && !row.draining);
         if connected && self.queues.get(id).is_some_and(|queue| queue.next().is_some()) {
             self.ready.insert(id.clone());
         } else {

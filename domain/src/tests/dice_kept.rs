@@ -59,7 +59,7 @@ pub(super) fn random_message(dice: &mut Dice, state: &State, next: u128) -> Comm
     let component: ComponentId =
         dice.pick(&[ANN, BOB, BOB, "cid", "nobody"]).expect("it is not empty").parse().expect("a legal name");
     Command::Message(match dice.roll(12) {
-        0 => MessageCommand::Requeue(DeadMessages::Messages(vec![one])),
+        0 => MessageCommand::Requeue(DeadMessages::Messages(vec![one, one])),
         1 => MessageCommand::Requeue(DeadMessages::Component(component)),
         2 => MessageCommand::Drop(DeadMessages::Messages(vec![one])),
         _ => MessageCommand::Send(

@@ -78,17 +78,12 @@ fn what_is_given_back_comes_again_in_its_place_after_a_pause() {
     cluster.pass(Duration::from_millis(999));
     assert_eq!(cluster.with_ids(), [1]);
     cluster.pass(Duration::from_millis(1));
-    assert_eq!(cluster.with_ids(), [1, 2, 3]);
-    let deliveries = |id: u128| {
-        let row =
-            cluster.state.messages.iter().find(|(_, row)| row.id.0.as_u128() == id).expect("it is there");
-        row.1.deliveries
-    };
-    assert_eq!(
-        (deliveries(1), deliveries(2), deliveries(3)),
-        (1, 2, 1),
-        "only the one that failed is counted"
-    );
+    let again = cluster.with();
+    assert_eq!(cluster.with_ids(), [1, 2], "what failed comes again alone");
+    cluster.acknowledge(2, again[1].1).expect("it is with the component");
+    assert_eq!(cluster.with_ids(), [1, 3]);
+    let deliveries: Vec<u32> = cluster.state.messages.iter().map(|(_, row)| row.deliveries).collect();
+    assert_eq!(deliveries, [1, 1], "only the one that failed is counted");
 }
 
 #[test]
@@ -115,7 +110,7 @@ fn a_new_session_gets_what_the_old_one_had() {
     let before = cluster.with();
     cluster.connect(ANN, 1, vec![]);
     let after = cluster.with();
-    assert_eq!(cluster.with_ids(), [1, 2]);
+    assert_eq!(cluster.with_ids(), [1]);
     assert!(before[0].1 < after[0].1);
     assert!(matches!(cluster.acknowledge(1, before[0].1), Err(Rejection::StaleDelivery { .. })));
     for _ in 0..4 {
@@ -160,4 +155,52 @@ fn a_queue_is_bounded_and_a_component_that_leaves_loses_nothing_silently() {
     ));
     cluster.configure(|config| config.switches.message_queues = false);
     assert!(matches!(cluster.refused(send(9..=9)), Rejection::SwitchedOff { .. }));
+}
+
+#[test]
+fn a_message_is_requeued_once_and_those_without_room_stay_on_the_list() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 1, vec![]);
+    cluster.ok(registration(BOB, 1));
+    cluster.ok(send(1..=2));
+    let bob = |id| NewMessage { component: BOB.parse().expect("a legal name"), ..message(id) };
+    cluster.ok(Command::Message(MessageCommand::Send(vec![bob(3)])));
+    cluster.ok(Command::DeregisterComponent { component: ann() });
+    cluster.ok(Command::DeregisterComponent { component: BOB.parse().expect("a legal name") });
+    assert_eq!(cluster.dead().len(), 3);
+    cluster.ok(registration(ANN, 1));
+    let all = MessageCommand::Requeue(DeadMessages::All);
+    assert_eq!(cluster.ok(Command::Message(all)), Answer::Count(2), "the one whose component is gone stays");
+    assert_eq!(cluster.dead(), [(3, "COMPONENT_DEREGISTERED")]);
+    cluster.ok(registration(BOB, 1));
+    let twice = vec![MessageId(Uuid::from_u128(3)); 2];
+    let twice = MessageCommand::Requeue(DeadMessages::Messages(twice));
+    assert_eq!(cluster.ok(Command::Message(twice)), Answer::Count(1));
+    assert_eq!(cluster.state.messages.len(), 3);
+}
+
+#[test]
+fn what_failed_is_delivered_again_alone() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 1, vec![]);
+    cluster.ok(send(1..=3));
+    let with = cluster.with();
+    cluster.give_back(1, with[0].1);
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(cluster.with_ids(), [1], "the others would only go back with it");
+    let again = cluster.with()[0];
+    cluster.acknowledge(again.0, again.1).expect("it is with the component");
+    assert_eq!(cluster.with_ids(), [2, 3]);
+}
+
+#[test]
+fn a_component_that_drains_gets_no_more_messages() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 1, vec![]);
+    cluster.ok(send(1..=1));
+    cluster.ok(Command::DrainComponent { component: ann(), within: None });
+    cluster.ok(send(2..=2));
+    assert_eq!(cluster.with_ids(), [1]);
+    cluster.connect(ANN, 1, vec![]);
+    assert_eq!(cluster.with_ids(), [1], "a new connection ends it; the first may be what broke the old one");
 }

@@ -143,11 +143,17 @@ impl Models {
             assert!(queue.is_sorted_by_key(|(_, token)| token.is_none()), "of {component}: {queue:?}");
             let with = queue.iter().filter(|(_, token)| token.is_some()).count();
             assert!(with <= QueuedMessage::WINDOW);
-            let connected = state.components.get(component).is_some_and(|row| row.live_session().is_some());
+            let connected = state
+                .components
+                .get(component)
+                .is_some_and(|row| row.live_session().is_some() && !row.draining);
             let next = state.messages.iter().map(|(_, message)| message);
             let next = next.filter(|message| message.component == *component).find(|m| m.delivery.is_none());
             let pauses = next.is_some_and(|message| message.retry_at.is_some());
-            let waits = next.is_some() && connected && !pauses && with < QueuedMessage::WINDOW;
+            let alone = state.messages.iter().map(|(_, message)| message).any(|message| {
+                message.component == *component && message.delivery.is_some() && message.failure.is_some()
+            });
+            let waits = next.is_some() && connected && !pauses && !alone && with < QueuedMessage::WINDOW;
             assert!(!waits, "a message waits for {component} without a reason");
         }
     }

@@ -328,3 +328,17 @@ fn outputs_are_evaluated_before_the_run_ends() {
     assert_eq!(cluster.run(1).outputs, Some("{\"x\":1}".into()));
     assert_eq!(cluster.event_names().iter().filter(|name| *name == "RunEnded").count(), 1);
 }
+
+#[test]
+fn steps_run_one_at_a_time_where_nothing_runs_at_once_and_go_on_when_that_ends() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 4, vec![]);
+    cluster.configure(|config| config.switches.parallel_steps = false);
+    cluster
+        .start_run(1, vec![step("a", &[], does("a")), step("b", &[], does("a")), step("c", &[], does("a"))]);
+    assert_eq!(cluster.steps(1), ["running", "pending", "pending"]);
+    cluster.complete(step_task(1, 0), "1");
+    assert_eq!(cluster.steps(1), ["completed", "running", "pending"]);
+    cluster.configure(|config| config.switches.parallel_steps = true);
+    assert_eq!(cluster.steps(1), ["completed", "running", "running"]);
+}

@@ -96,7 +96,14 @@ async fn list(out: &Out, client: &Client, args: TailArgs, limit: u32) -> Result<
     if let Some(since) = since {
         events = events.since(since);
     }
-    let mut page = events.list(limit).await?;
+    let mut page = events.clone().list(limit).await?;
+    // A time says where to begin to look, not where the first event is.
+    while let Some(last) = page.items.last().map(|event| event.seq)
+        && page.items.iter().all(|event| event.at.0 < not_before)
+    {
+        events = events.since(last);
+        page = events.clone().list(limit).await?;
+    }
     page.items.retain(|event| event.at.0 >= not_before);
     if out.is_structured() {
         return out.document(&page);

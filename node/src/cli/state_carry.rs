@@ -5,12 +5,12 @@ use std::{io::BufRead, path::Path};
 
 use orc_client::{
     Client,
-    wire::{ExportQuery, Raw, StateOp, StateOperation, StateTransaction},
+    wire::{ExportQuery, Raw, StateOp, StateOperation, StateTransaction, Timestamp},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Failure, Out, output::note};
+use super::{Failure, Out, output::note, values};
 
 /// Keys, and about how many bytes, that one call writes.
 const KEYS_MAX: usize = 500;
@@ -18,9 +18,12 @@ const BYTES_MAX: usize = 512 * 1024;
 
 /// What counts of a line.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
     key: String,
     value: Raw,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
 }
 
 /// `orc state export`
@@ -49,13 +52,18 @@ pub(super) async fn import(out: &Out, client: &Client, file: &Path) -> Result<()
         };
         let text = line.map_err(|error| wrong(&error))?;
         let line: Line = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-        bytes += text.len();
-        ops.push(StateOperation { op: StateOp::Set, key: line.key, value: Some(line.value), ttl: None });
-        if ops.len() == KEYS_MAX || bytes > BYTES_MAX {
+        let left = line.expires_at.map(|at| at.0.saturating_sub(values::now_ms()));
+        if left == Some(0) {
+            continue; // its time is over
+        }
+        if !ops.is_empty() && (ops.len() == KEYS_MAX || bytes + text.len() > BYTES_MAX) {
             written += write(client, &mut ops).await?;
             bytes = 0;
             note(&format!("{written} keys"));
         }
+        bytes += text.len();
+        let ttl = left.map(|left| std::time::Duration::from_millis(left).into());
+        ops.push(StateOperation { op: StateOp::Set, key: line.key, value: Some(line.value), ttl });
     }
     written += write(client, &mut ops).await?;
     out.item(&json!({ "written": written }), &written.to_string(), || format!("{written} keys are set"))

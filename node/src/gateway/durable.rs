@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use orc_client::wire::{
     AckMessage, BroadcastAccepted, MessageAccepted, MessagesMoved, MessagesQuery, NackMessage,
-    SelectDeadMessages, paths,
+    SelectDeadMessages, codes, paths,
 };
 use orc_domain::{
     Answer, BadId, Command, ComponentId, DeadMessage, DeadMessages, Json, MessageCommand, MessageId,
@@ -25,6 +25,8 @@ use super::{
     reply::{Answered, Reply},
 };
 
+/// What a durable broadcast may put into the log at once.
+const BROADCAST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Messages that one call may name.
 const IDS_MAX: usize = 1_000;
 
@@ -47,6 +49,12 @@ pub async fn send(
 pub async fn broadcast(gateway: &Gateway, call: &Call, (kind, payload): (Text, Json)) -> Answered {
     gateway.fresh(call).await?;
     let to = gateway.cluster.components();
+    if to.len() * (payload.as_str().len() + 128) > BROADCAST_BYTES_MAX {
+        let detail =
+            format!("{} components times this payload are more than {BROADCAST_BYTES_MAX} bytes", to.len());
+        let refusal = Refusal::new(codes::PAYLOAD_TOO_LARGE, detail);
+        return Err(refusal.hint("send a reference to the data, or send to single components"));
+    }
     let new = to.iter().map(|row| NewMessage {
         id: MessageId(Uuid::now_v7()),
         component: row.id.clone(),
@@ -177,11 +185,10 @@ impl Gateway {
         call: &Call,
         new: Vec<NewMessage>,
     ) -> Result<(Accepted, Vec<MessageAccepted>), Refusal> {
-        let to: Vec<ComponentId> = new.iter().map(|new| new.component.clone()).collect();
         let accepted = self.command(call, Command::Message(MessageCommand::Send(new))).await?;
-        let Answer::Messages(ids) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
+        let Answer::Messages(sent) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
         let rev = accepted.rev;
-        let sent = ids.iter().zip(to).map(|(id, component)| MessageAccepted {
+        let sent = sent.iter().map(|(id, component)| MessageAccepted {
             message_id: id.to_string(),
             component_id: component.to_string(),
             rev,

@@ -27,6 +27,7 @@ use super::{
 const METADATA_MAX: usize = 16 * 1024;
 /// Changes that a dry run shows.
 const SHOWN_MAX: usize = 500;
+const SHOWN_BYTES_MAX: usize = 1024 * 1024;
 
 /// `POST /state/snapshots`
 pub async fn create(gateway: Arc<Gateway>, call: Call) -> Answered {
@@ -82,7 +83,7 @@ pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
 
 /// `DELETE /state/snapshots/{id}`
 pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
-    let snapshot = gateway.named_snapshot(&call).await?.id;
+    let snapshot = gateway.meant_snapshot(&call).await?;
     let accepted = gateway.command(&call, Command::DeleteSnapshot { snapshot }).await?;
     Ok(Reply::nothing().rev(accepted.rev).replayed(accepted.replayed))
 }
@@ -131,35 +132,16 @@ pub async fn diff(gateway: Arc<Gateway>, call: Call) -> Answered {
 /// `POST /state/snapshots/{id}/restore`
 pub async fn restore(gateway: Arc<Gateway>, call: Call) -> Answered {
     let body: Body = call.json_or_default()?;
-    let snapshot = gateway.named_snapshot(&call).await?;
-    let snapshot_id = snapshot.id.to_string();
     if body.dry_run {
-        let prefix = body.prefix.clone().unwrap_or_default();
-        let wanted = Keys { prefix, after: None };
-        let found = gateway.cluster.key_differences((snapshot.number, None), wanted, usize::MAX).await?;
-        gateway.still_there(&snapshot)?;
-        let back = found.iter().filter(|found| found.before.is_some() || !body.keep_new);
-        // What a restore does is the difference the other way round.
-        let back = back.map(|found| KeyDifference {
-            key: found.key.clone(),
-            before: found.after.clone(),
-            after: found.before.clone(),
-        });
-        let back: Vec<KeyDifference> = back.collect();
-        let changes =
-            paging::within_bytes(back.iter().take(SHOWN_MAX).map(render::snapshot::difference), |change| {
-                let value =
-                    |at: &Option<orc_client::wire::KeyAt>| at.as_ref().map_or(0, |at| at.value.get().len());
-                value(&change.before) + value(&change.after)
-            });
-        let keys = back.len() as u64;
-        return Ok(Reply::json(&SnapshotRestored { snapshot_id, dry_run: true, keys, rev: None, changes }));
+        let snapshot = gateway.named_snapshot(&call).await?;
+        return gateway.would_restore(&snapshot, &body).await;
     }
+    let snapshot = gateway.meant_snapshot(&call).await?;
     let prefix = body.prefix.map(Text::from);
-    let restore = RestoreSnapshot { snapshot: snapshot.id, prefix, keep_new: body.keep_new };
+    let restore = RestoreSnapshot { snapshot, prefix, keep_new: body.keep_new };
     let accepted = gateway.command(&call, Command::RestoreSnapshot(Box::new(restore))).await?;
     let Answer::Count(count) = accepted.answer else { return Err(unexpected(&accepted.answer)) };
-    let (keys, rev) = (count.into(), Some(accepted.rev));
+    let (keys, rev, snapshot_id) = (count.into(), Some(accepted.rev), snapshot.to_string());
     let reply =
         Reply::json(&SnapshotRestored { snapshot_id, dry_run: false, keys, rev, changes: Vec::new() });
     Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
@@ -176,6 +158,50 @@ impl Gateway {
         let name = call.param("id")?;
         self.fresh(call).await?;
         self.find_snapshot(&name)
+    }
+
+    /// The id of the snapshot that the path names. A repeated call that was answered before need not find it any more.
+    async fn meant_snapshot(&self, call: &Call) -> Result<SnapshotId, Refusal> {
+        if let Ok(id) = call.param("id")?.parse() {
+            return Ok(id);
+        }
+        match (self.named_snapshot(call).await, call.idempotency()?) {
+            (Err(_), Some(idempotency)) if self.cluster.was_answered(idempotency).await? => {
+                Ok(SnapshotId(Uuid::nil()))
+            }
+            (found, _) => Ok(found?.id),
+        }
+    }
+
+    /// What a restore would change.
+    async fn would_restore(&self, snapshot: &Snapshot, body: &Body) -> Answered {
+        let wanted = Keys { prefix: body.prefix.clone().unwrap_or_default(), after: None };
+        let now = self.cluster.now();
+        let (mut keys, mut changes, mut bytes) = (0, Vec::new(), 0);
+        let keep_new = body.keep_new;
+        let count = move |found: KeyDifference| {
+            let lives = |row: &KeyRecord| row.expires_at.is_none_or(|at| at > now);
+            // What a restore does is the difference the other way round.
+            let (before, after) = (found.after, found.before.filter(lives));
+            if (before.is_none() && after.is_none()) || (after.is_none() && keep_new) {
+                return None;
+            }
+            Some(KeyDifference { key: found.key, before, after })
+        };
+        let found = self.cluster.key_differences((snapshot.number, None), wanted, usize::MAX).await?;
+        self.still_there(snapshot)?;
+        for change in found.into_iter().filter_map(count) {
+            keys += 1;
+            let size = |row: &Option<KeyRecord>| {
+                row.as_ref().and_then(|row| row.value.as_ref()).map_or(0, |json| json.as_str().len())
+            };
+            bytes += size(&change.before) + size(&change.after);
+            if changes.len() < SHOWN_MAX && bytes < SHOWN_BYTES_MAX {
+                changes.push(render::snapshot::difference(&change));
+            }
+        }
+        let snapshot_id = snapshot.id.to_string();
+        Ok(Reply::json(&SnapshotRestored { snapshot_id, dry_run: true, keys, rev: None, changes }))
     }
 
     /// A snapshot by its id or its name.

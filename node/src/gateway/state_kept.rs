@@ -1,12 +1,12 @@
 //! State keys over time: transactions, earlier versions brought back or compared, all keys at one index.
 //! Knows nothing of snapshots beyond their number.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use orc_client::wire::{
-    ExportQuery, StateCondition, StateDiff, StateOp, StateOperation, StateTransaction, StateWritten,
-    VersionsDiffQuery, headers,
+    ExportQuery, Millis, StateCondition, StateDiff, StateEntry, StateOp, StateOperation, StateTransaction,
+    StateWritten, VersionsDiffQuery, headers,
 };
 use orc_domain::{
     Answer, BadId, Command, Expect, Json, KeyRecord, KeyWrite, StateKey, Transaction, VersionRecord,
@@ -14,7 +14,7 @@ use orc_domain::{
 use orc_raft::store::Keys;
 use serde_json::Value;
 use similar::TextDiff;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use warp::{Reply as _, http::header};
 
 use super::{
@@ -22,13 +22,17 @@ use super::{
     access::unexpected,
     call::Call,
     problem::Refusal,
-    render::state::entry,
+    render::{self, state::entry},
     reply::{Answered, Reply},
 };
 
 /// Bytes of one piece of an export, and pieces that may wait for the reader.
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 4;
+/// The longest time to live of a value.
+const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// A reader of an export that takes nothing for this long is cut.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `POST /state/txn`
 pub async fn transact(gateway: Arc<Gateway>, call: Call) -> Answered {
@@ -71,11 +75,21 @@ fn write(at: &str, op: &StateOperation) -> Result<KeyWrite, Refusal> {
     let plain = KeyWrite::new(key(at, &op.key)?, None, Expect::Any);
     match (op.op, &op.value, op.ttl) {
         (StateOp::Set, Some(value), ttl) => {
-            Ok(KeyWrite { value: Some(Json::from(value.get())), ttl: ttl.map(Into::into), ..plain })
+            let ttl = ttl.map(|ttl| checked_ttl(&format!("{at}/ttl"), ttl)).transpose()?;
+            Ok(KeyWrite { value: Some(Json::from(value.get())), ttl, ..plain })
         }
         (StateOp::Set, None, _) => Err(Refusal::invalid(format!("{at}/value"), "`set` needs a `value`")),
         (StateOp::Delete, None, None) => Ok(plain),
         (StateOp::Delete, ..) => Err(Refusal::invalid(at, "`delete` has neither `value` nor `ttl`")),
+    }
+}
+
+/// A time to live within reason.
+pub fn checked_ttl(pointer: &str, ttl: Millis) -> Result<Duration, Refusal> {
+    let ttl = Duration::from(ttl);
+    match ttl <= TTL_MAX {
+        true => Ok(ttl),
+        false => Err(Refusal::invalid(pointer, "a time to live is at most ten years")),
     }
 }
 
@@ -84,16 +98,28 @@ pub async fn restore(gateway: Arc<Gateway>, call: Call) -> Answered {
     let (key, number) = (call.state_key()?, number(&call)?);
     let expect = call.condition()?;
     gateway.fresh(&call).await?;
-    let kept = gateway.kept_version(&key, number).await?;
-    let Some(value) = kept.value.clone() else {
+    let kept = gateway.kept_version(&key, number).await;
+    let was_answered = match call.idempotency()? {
+        Some(idempotency) => gateway.cluster.was_answered(idempotency).await?,
+        None => false,
+    };
+    // A repeated call that was answered before need not find the version any more.
+    let value = match kept {
+        Err(_) if was_answered => Some(Json::null()),
+        kept => kept?.value.clone(),
+    };
+    let Some(value) = value else {
         let refusal = Refusal::invalid("", format!("version {number} of {key} is a delete, it has no value"));
         return Err(refusal.hint("delete the key, or restore the version before it"));
     };
     let write = KeyWrite { restores: Some(number), ..KeyWrite::new(key.clone(), Some(value), expect) };
     let accepted = gateway.command(&call, Command::Transact(Box::new(write.into()))).await?;
+    let Answer::Keys(versions) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
+    let made = versions.first().copied().unwrap_or_default();
     gateway.cluster.wait_applied(accepted.rev).await?;
-    let now = gateway.cluster.key(&key).and_then(|record| entry(&record));
-    let shown = now.ok_or_else(|| Refusal::not_found(format!("{key} was deleted since")))?;
+    let written = gateway.kept_version(&key, made).await?;
+    let value = render::raw(written.value.as_ref().unwrap_or(&Json::null()));
+    let shown = StateEntry { key: key.to_string(), value, version: made, rev: written.rev, expires_at: None };
     let reply = Reply::json(&shown).header(header::ETAG, &headers::entity_tag(shown.version));
     Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
 }
@@ -132,13 +158,17 @@ pub async fn export(gateway: Arc<Gateway>, call: Call) -> Answered {
     let (pieces, mut body) = mpsc::channel::<Result<Bytes, std::io::Error>>(PIECES_MAX);
     let number = snapshot.as_ref().map(|snapshot| snapshot.number);
     tokio::spawn(async move {
-        let (lines, mut piece) = (pieces.clone(), BytesMut::new());
+        let (lines, mut piece, runtime) = (pieces.clone(), BytesMut::new(), Handle::current());
         let written = gateway.cluster.each_key(number, wanted, move |row| {
+            // A reader that takes nothing is given up: the view of the database must not stay open for it.
+            let send = |piece: &mut BytesMut| {
+                runtime.block_on(lines.send_timeout(Ok(piece.split().freeze()), PATIENCE)).is_ok()
+            };
             match row {
                 Some(row) => line(&mut piece, &row),
-                None => return lines.blocking_send(Ok(piece.split().freeze())).is_ok(),
+                None => return send(&mut piece),
             }
-            piece.len() < PIECE_BYTES || lines.blocking_send(Ok(piece.split().freeze())).is_ok()
+            piece.len() < PIECE_BYTES || send(&mut piece)
         });
         let broken = match (written.await, &snapshot) {
             (Err(error), _) => Some(error.to_string()),

@@ -13,6 +13,7 @@ use super::{
     call::Call,
     problem::Refusal,
     reply::{Answered, Reply},
+    state_kept::checked_ttl,
 };
 
 /// `PUT /state/keys/{key}`
@@ -24,7 +25,8 @@ pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
     let command = match body.ttl {
         None => Command::SetState { key: key.clone(), value, expect },
         Some(ttl) => {
-            let write = KeyWrite { ttl: Some(ttl.into()), ..KeyWrite::new(key.clone(), value, expect) };
+            let ttl = Some(checked_ttl("/ttl", ttl)?);
+            let write = KeyWrite { ttl, ..KeyWrite::new(key.clone(), value, expect) };
             Command::Transact(Box::new(write.into()))
         }
     };
@@ -34,7 +36,9 @@ pub async fn set(gateway: Arc<Gateway>, call: Call) -> Answered {
         Answer::Keys(versions) if versions.len() == 1 => versions[0],
         answer => return Err(unexpected(answer)),
     };
-    let expires_at = body.ttl.map(|ttl| wire::Timestamp(gateway.cluster.now().0 + ttl.0));
+    // Of a repeated call nobody knows any more when it was made.
+    let ttl = body.ttl.filter(|_| !accepted.replayed);
+    let expires_at = ttl.map(|ttl| wire::Timestamp(gateway.cluster.now().0 + ttl.0));
     let entry =
         StateEntry { key: key.to_string(), value: body.value, version, rev: accepted.rev, expires_at };
     let reply = Reply::json(&entry).header(header::ETAG, &headers::entity_tag(version));

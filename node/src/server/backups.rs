@@ -20,6 +20,7 @@ const ENDING: &str = "backup";
 
 /// Writes one into `folder` whenever the newest there is older than the interval, for as long as the node runs.
 pub async fn make(cluster: Cluster, folder: PathBuf) {
+    let own = format!("orc-{}-", cluster.replica().cluster());
     loop {
         sleep(INTERVAL).await;
         let config = cluster.config();
@@ -27,9 +28,9 @@ pub async fn make(cluster: Cluster, folder: PathBuf) {
             continue;
         }
         let kept = config.backups_kept as usize;
-        let made = match is_due(&folder, config.backup_interval).await {
+        let made = match is_due((&folder, &own), config.backup_interval).await {
             Ok(false) => Ok(()),
-            Ok(true) => back_up(cluster.replica(), &folder, kept).await,
+            Ok(true) => back_up(cluster.replica(), (&folder, &own), kept).await,
             Err(error) => Err(error),
         };
         if let Err(error) = made {
@@ -39,25 +40,26 @@ pub async fn make(cluster: Cluster, folder: PathBuf) {
     }
 }
 
-async fn is_due(folder: &Path, interval: Duration) -> io::Result<bool> {
-    let Some(newest) = backups(folder).await?.pop() else { return Ok(true) };
+/// One from the future was made before the clock was set back: it says nothing.
+async fn is_due(place: (&Path, &str), interval: Duration) -> io::Result<bool> {
+    let Some(newest) = backups(place).await?.pop() else { return Ok(true) };
     let age = SystemTime::now().duration_since(fs::metadata(newest).await?.modified()?);
-    Ok(age.is_ok_and(|age| age >= interval))
+    Ok(age.map_or(true, |age| age >= interval))
 }
 
-async fn back_up(replica: &Replica, folder: &Path, kept: usize) -> io::Result<()> {
+async fn back_up(replica: &Replica, (folder, own): (&Path, &str), kept: usize) -> io::Result<()> {
     fs::create_dir_all(folder).await?;
     let (path, manifest) = replica.backup_into(folder).await.map_err(io::Error::other)?;
     tracing::info!(path = %path.display(), rev = manifest.rev(), "backed up");
-    let all = backups(folder).await?;
+    let all = backups((folder, own)).await?;
     for old in &all[..all.len().saturating_sub(kept)] {
         fs::remove_file(old).await?;
     }
     Ok(())
 }
 
-/// The oldest first: their names sort by log index.
-async fn backups(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Those of this cluster, the oldest first: their names sort by log index.
+async fn backups((folder, own): (&Path, &str)) -> io::Result<Vec<PathBuf>> {
     let mut entries = match fs::read_dir(folder).await {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -66,7 +68,8 @@ async fn backups(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     while let Some(entry) = entries.next_entry().await? {
         let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
+        let is_own = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(own));
+        if is_own && path.extension().is_some_and(|ending| ending == ENDING) {
             found.push(path);
         }
     }
@@ -82,10 +85,14 @@ mod tests {
     async fn a_backup_is_due_when_there_is_none_or_the_newest_is_old() {
         let folder = tempfile::tempdir().expect("a folder");
         let none = folder.path().join("none");
-        assert!(is_due(&none, Duration::from_secs(60)).await.expect("it can be read"));
+        assert!(is_due((&none, "orc-a-"), Duration::from_secs(60)).await.expect("it can be read"));
         std::fs::write(folder.path().join("orc-a-01.backup"), "").expect("written");
-        std::fs::write(folder.path().join("other"), "").expect("written");
-        assert!(!is_due(folder.path(), Duration::from_secs(60)).await.expect("it can be read"));
-        assert!(is_due(folder.path(), Duration::ZERO).await.expect("it can be read"));
+        let minute = Duration::from_secs(60);
+        assert!(!is_due((folder.path(), "orc-a-"), minute).await.expect("it can be read"));
+        assert!(is_due((folder.path(), "orc-a-"), Duration::ZERO).await.expect("it can be read"));
+        assert!(
+            is_due((folder.path(), "orc-b-"), minute).await.expect("it can be read"),
+            "another cluster's"
+        );
     }
 }

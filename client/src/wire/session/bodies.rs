@@ -184,7 +184,7 @@ pub struct Settled {
     pub message_id: String,
     /// The delivery.
     pub token: u64,
-    /// It counts for nothing: the message was delivered again since, or left its queue.
+    /// It counts for nothing: the message was delivered again since.
     #[serde(default)]
     pub stale: bool,
 }

@@ -62,7 +62,7 @@ impl Gateway {
             Err(EventsError::Read(error)) => return Err(error.into()),
         };
         for event in page.events.iter().rev().take_while(|event| event.rev == changed.rev) {
-            if matches!(event.event, Event::StateChanged(_)) {
+            if matches!(event.event, Event::StateChanged(_) | Event::Snapshot(_)) {
                 continue;
             }
             let Event::StepStarted { run, step, .. } = &event.event else { break };
