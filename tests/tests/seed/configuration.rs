@@ -88,6 +88,15 @@ async fn what_cannot_be_honoured_is_refused_with_the_reason(scene: &Scene) -> Re
     Ok(())
 }
 
+/// The status is counted ten times a second at most, so it may be as old as that.
+async fn until_status(scene: &Scene, component: &str, one: (&str, u64), two: (&str, u64)) -> Result<()> {
+    until(&format!("{one:?} and {two:?} in the status"), async || {
+        let status = scene.get("/status").await?["components"][component].clone();
+        Ok((status[one.0] == one.1 && status[two.0] == two.1).then_some(()))
+    })
+    .await
+}
+
 async fn max_concurrent_workflows_holds_the_others_back(scene: &Scene) -> Result<()> {
     scene
         .with_config(json!({ "maxConcurrentWorkflows": 2 }), async {
@@ -202,7 +211,8 @@ async fn component_timeout_ends_the_session_of_a_silent_poller(scene: &Scene) ->
             scene.put("/components/poller", json!({ "capabilities": ["polled"], "slots": 1 })).await?;
             let (status, answer) = scene.post("/components/poller/poll", json!({ "wait": 0 })).await?;
             ensure!(status == 200, "{status} {answer}");
-            let connected = async || anyhow::Ok(scene.get("/components/poller").await?["status"] == "connected");
+            let connected =
+                async || anyhow::Ok(scene.get("/components/poller").await?["status"] == "connected");
             ensure!(connected().await?, "a poll is its session");
             until("the poller to be gone", async || Ok((!connected().await?).then_some(()))).await
         })

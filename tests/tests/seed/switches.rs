@@ -186,8 +186,9 @@ async fn enable_versioning_off_keeps_the_newest_only(scene: &Scene) -> Result<()
 
 async fn enable_heartbeat_off_keeps_a_silent_component(scene: &Scene) -> Result<()> {
     let stopped = scene.cluster.worker("stopped")?;
-    let is_connected =
-        async || anyhow::Ok(scene.orc.components().get("stopped").await?.status == ComponentStatus::Connected);
+    let is_connected = async || {
+        anyhow::Ok(scene.orc.components().get("stopped").await?.status == ComponentStatus::Connected)
+    };
     // The interval holds for sessions that begin with it.
     let often = json!({ "components": { "heartbeatInterval": 100, "enableHeartbeat": false } });
     scene

@@ -56,7 +56,8 @@ async fn get_status_has_the_seeds_fields_and_counts(scene: &Scene) -> Result<()>
     let run = scene.create_workflow(run).await?;
     let status = until("the task to run", async || {
         let status = scene.get("/status").await?;
-        Ok((status["components"]["taskScheduler"]["runningTasks"] == 1).then_some(status))
+        let running = &status["components"]["taskScheduler"]["runningTasks"];
+        Ok((running == 1).then_some(status))
     })
     .await?;
     let components = &status["components"];
