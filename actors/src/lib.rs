@@ -17,11 +17,11 @@ mod task_scheduler;
 mod workflow_manager;
 
 pub use component_coordinator::{
-    Cancel, ComponentCoordinator, ConnectError, CoordinatorHandle, Delivery, Goodbye, Message, MessageError,
-    MessageId, Order, Outgoing, Polled, RemoteError, Reply, SessionHandle, SessionLink,
+    Cancel, ComponentCoordinator, ConnectError, CoordinatorHandle, Delivery, Goodbye, Heartbeats, Message,
+    MessageError, MessageId, Order, Outgoing, Polled, RemoteError, Reply, SessionHandle, SessionLink,
 };
 pub use gauges::Totals;
-pub use options::Options;
+pub use options::{Options, ReplyListener};
 pub use orchestrator::{
     ActorHealth, Handles, HealthHandle, HealthReport, NodeStatus, Orchestrator, StartError,
     SystemOrchestrator,

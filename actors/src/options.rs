@@ -1,7 +1,8 @@
 //! What the actors of a node are started with: limits and intervals of this node, not of the cluster.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use orc_domain::ComponentId;
 use tokio::runtime::Handle;
 
 /// Limits and intervals of one node's actors.
@@ -23,9 +24,7 @@ pub struct Options {
     pub subscriber_events_max: usize,
     /// Subscriptions at once.
     pub subscriptions_max: usize,
-    /// Time between health checks (the seed's `healthCheckInterval`).
-    pub health_check_interval: Duration,
-    /// Time an actor has to answer one.
+    /// Time an actor has to answer a health check.
     pub health_check_deadline: Duration,
     /// Time between looks for actors that have died.
     pub watchdog_interval: Duration,
@@ -33,6 +32,37 @@ pub struct Options {
     pub session_check_interval: Duration,
     /// Time a graceful shutdown may take.
     pub shutdown_deadline: Duration,
+    /// Told how long each reply of a component connected here took.
+    pub replied: ReplyListener,
+}
+
+type Listen = dyn Fn(&ComponentId, Duration) + Send + Sync;
+
+/// Is told how long a component connected here took to reply to a message, by the task that waited for it.
+#[derive(Clone)]
+pub struct ReplyListener(Arc<Listen>);
+
+impl ReplyListener {
+    /// Calls this: keep it quick.
+    pub fn new(listen: impl Fn(&ComponentId, Duration) + Send + Sync + 'static) -> Self {
+        ReplyListener(Arc::new(listen))
+    }
+
+    pub(crate) fn tell(&self, component: &ComponentId, took: Duration) {
+        (self.0)(component, took);
+    }
+}
+
+impl Default for ReplyListener {
+    fn default() -> Self {
+        ReplyListener::new(|_, _| ())
+    }
+}
+
+impl std::fmt::Debug for ReplyListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplyListener")
+    }
 }
 
 impl Options {
@@ -47,11 +77,11 @@ impl Options {
             poll_orders_max: 1024,
             subscriber_events_max: 1024,
             subscriptions_max: 10_000,
-            health_check_interval: Duration::from_secs(30),
             health_check_deadline: Duration::from_secs(1),
             watchdog_interval: Duration::from_millis(100),
             session_check_interval: Duration::from_millis(500),
             shutdown_deadline: Duration::from_secs(10),
+            replied: ReplyListener::default(),
         }
     }
 }

@@ -7,11 +7,15 @@ use std::task::{Context, Poll};
 
 use futures::stream::{BoxStream, unfold};
 use futures::{Stream, StreamExt};
+use reqwest::Method;
+use serde::Serialize;
 
 use crate::feed::Feed;
 use crate::http::Call;
 use crate::sse::SseEvent;
-use crate::wire::{self, Event, EventPage, EventsQuery, STREAM_EVENT_RESET, StreamReset, paths};
+use crate::wire::{
+    self, Event, EventPage, EventPosted, EventsQuery, PostEvent, STREAM_EVENT_RESET, StreamReset, paths,
+};
 use crate::{Client, Error};
 
 /// Calls about events: [`Client::events`].
@@ -82,6 +86,26 @@ impl Events {
     pub async fn list(&self, limit: u32) -> Result<EventPage, Error> {
         let query = EventsQuery { types: self.types_text(), limit: Some(limit), ..self.filter.clone() };
         self.client.call(Call::get(paths::EVENTS).query(&query)).await
+    }
+
+    /// Makes an event of your own; workflows may be triggered by it. Its log index is returned.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn post<D: Serialize>(&self, kind: impl Into<String>, data: D) -> Result<u64, Error> {
+        let data = wire::raw(&data).map_err(|error| Error::no_json_form("the data", &error))?;
+        let body = PostEvent { kind: kind.into(), data: Some(data) };
+        let posted: EventPosted =
+            self.client.call(Call::mutation(Method::POST, paths::EVENTS).json(&body)?).await?;
+        Ok(posted.rev)
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    /// As every call: [`Error`]; `EVENTS_COMPACTED` when it is no longer kept.
+    pub async fn get(&self, seq: u64) -> Result<Event, Error> {
+        self.client.call(Call::get(paths::fill(paths::EVENT, &seq.to_string()))).await
     }
 
     /// The `seq` of the newest event there is.

@@ -62,6 +62,7 @@ impl Event {
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged(_)
             | Event::Snapshot(_)
+            | Event::Posted(..)
             | Event::Message(_)
             | Event::Configured(_)
             | Event::DeadTasksDropped { .. }

@@ -214,6 +214,7 @@ fn answer(
         | Command::GiveEvent { .. }
         | Command::DeleteSnapshot { .. }
         | Command::Message(_)
+        | Command::PostEvent { .. }
         | Command::Report(_)
         | Command::FollowEvents { .. } => Answer::Done,
         Command::ApplyWorkflow(apply) => version(workflow_version(&apply.name)),

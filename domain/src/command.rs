@@ -347,6 +347,13 @@ pub enum Command {
     },
     /// Durable messages.
     Message(MessageCommand),
+    /// Make an event of the caller's own.
+    PostEvent {
+        /// Its type.
+        kind: Text,
+        /// Its data, JSON.
+        data: Json,
+    },
     /// A node tells of an error outside the log, or of a health check.
     Report(Box<TroubleEvent>),
 }

@@ -275,6 +275,10 @@ pub enum StepKind {
         reads: Vec<StateKey>,
         /// The version that the one key written must have; 0: it must not exist.
         if_version: Option<u64>,
+        /// Keys deleted, where they have a value.
+        deletes: Vec<StateKey>,
+        /// A snapshot is made before anything is written: what is said about it, a JSON object.
+        snapshot: Option<Json>,
     },
     /// Sends a message to a component, or to all, and takes the reply.
     Message {

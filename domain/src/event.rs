@@ -390,6 +390,8 @@ pub enum Event {
     },
     /// A snapshot of the state keys was made, restored or deleted.
     Snapshot(SnapshotEvent),
+    /// Somebody told of an event of their own: its type and its data, JSON.
+    Posted(Text, Json),
     /// A durable message moved.
     Message(MessageEvent),
     /// An error, its recovery, or a health check.

@@ -131,6 +131,7 @@ pub(crate) fn react(event: &Event) -> Vec<FollowUp> {
         | Event::DrainTimedOut(_)
         | Event::StateChanged(_)
         | Event::Snapshot(_)
+        | Event::Posted(..)
         | Event::Message(_)
         | Event::Trouble(_)
         | Event::ItemsCollected { .. }
@@ -239,6 +240,7 @@ pub(crate) fn effects_of(state: &State, event: &Event) -> Option<Effect> {
         | Event::DrainTimedOut(_)
         | Event::StateChanged(_)
         | Event::Snapshot(_)
+        | Event::Posted(..)
         | Event::Message(_)
         | Event::Trouble(_)
         | Event::FanStarted { .. }

@@ -44,6 +44,7 @@ impl Recorded {
             | Event::ItemsCollected { output, .. }
             | Event::RunSignalled { data: output, .. }
             | Event::Emitted { data: output, .. }
+            | Event::Posted(_, output)
             | Event::ApprovalAwaited { request: output, .. }
             | Event::MessageAwaited { request: output, .. }
             | Event::TaskEnded { outcome: StepOutcome::Completed(output), .. } => output.as_str().len(),

@@ -32,7 +32,6 @@ use crate::{
     step::Work,
     table::Table,
     task::{DeadTask, Task},
-    trouble::HealthReport,
     workflow::{Workflow, WorkflowVersion},
 };
 
@@ -106,8 +105,6 @@ pub struct Meta {
     pub messages_sent: u64,
     /// Number of the last named snapshot.
     pub snapshots_made: u64,
-    /// What the last health check found.
-    pub health: Option<Arc<HealthReport>>,
 }
 
 /// Events and answers since the last drain, in order.

@@ -7,6 +7,7 @@ mod config;
 mod definition;
 mod dev;
 mod gateway;
+mod health;
 mod logs;
 mod metrics;
 mod server;

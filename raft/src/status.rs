@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use orc_domain::NodeId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -59,6 +60,17 @@ pub struct NodeStatus {
     pub peer_addr: String,
     /// Where clients reach it.
     pub http_addr: String,
+}
+
+/// How far a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The index it knows as committed; none: consensus does not answer.
+    pub committed: Option<u64>,
+    /// The index its state stands at.
+    pub applied: u64,
+    /// On the leader: records that each other member has not acknowledged.
+    pub peers_behind: BTreeMap<NodeId, u64>,
 }
 
 /// How the cluster is.

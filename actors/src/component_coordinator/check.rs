@@ -13,6 +13,7 @@ use orc_domain::{
 
 use super::{
     desk::Desk,
+    heartbeats::lost_after,
     order::{Goodbye, Order},
     session::{Kind, Session},
 };
@@ -53,7 +54,7 @@ impl Desk {
         let limit = match session.kind {
             // Without heartbeats only the end of its connection ends a session.
             Kind::Stream if !config.switches.heartbeats => return false,
-            Kind::Stream => config.heartbeat_interval * 2,
+            Kind::Stream => lost_after(config),
             Kind::Poll => config.component_timeout,
         };
         let silent_for = session.silent_for();

@@ -1,7 +1,11 @@
 //! Requests to components and their replies, across nodes without touching the log: the node of the session asks the
 //! component, any other node asks that node.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use orc_domain::{ComponentId, Json, NodeId, SessionId, Text, Unavailable};
@@ -155,8 +159,12 @@ impl Desk {
             NotTaken::Ended => disconnected(),
         })?;
         count(&self.gauges.deliveries);
+        let asked_at = Instant::now();
         match tokio::time::timeout(message.timeout, replied).await {
-            Ok(Ok(reply)) => reply.map_err(MessageError::Remote),
+            Ok(Ok(reply)) => {
+                self.options.replied.tell(component, asked_at.elapsed());
+                reply.map_err(MessageError::Remote)
+            }
             Ok(Err(_)) => Err(MessageError::ConnectionBroke { component: component.clone() }),
             Err(_) => {
                 *self.timeouts.lock().entry(component.clone()).or_default() += 1;

@@ -4,6 +4,7 @@
 mod check;
 mod connect;
 mod desk;
+mod heartbeats;
 mod messages;
 mod order;
 mod peer;
@@ -12,7 +13,7 @@ mod session;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use orc_domain::{
 pub use connect::{ConnectError, SessionHandle, SessionLink};
 pub(crate) use desk::Desk;
 use desk::Look;
+pub use heartbeats::Heartbeats;
 pub use messages::{MessageError, Outgoing, RemoteError, Reply};
 pub use order::{Cancel, Delivery, Goodbye, Message, MessageId, Order};
 pub use poll::Polled;
@@ -119,6 +121,18 @@ impl CoordinatorHandle {
     /// Messages sent from here to components connected here that have no reply.
     pub fn messages_waiting(&self) -> usize {
         self.desk.pending.lock().len()
+    }
+
+    /// The same for each component with a session here.
+    pub fn message_queues(&self) -> Vec<(ComponentId, usize)> {
+        let sessions = self.desk.sessions.lock().all();
+        let waiting = |session: &Arc<session::Session>| session.messages_waiting.load(Ordering::Acquire);
+        sessions.iter().map(|session| (session.component.clone(), waiting(session))).collect()
+    }
+
+    /// When the components connected here were last heard.
+    pub fn heartbeats(&self) -> Heartbeats {
+        self.desk.heartbeats()
     }
 }
 

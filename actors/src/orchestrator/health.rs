@@ -1,4 +1,5 @@
-//! How the actors of a node are: each is asked for a sign of life within a deadline.
+//! How the actors of a node are when somebody asks: each gives a sign of life within a deadline, and the sessions of
+//! components say when they were last heard. Knows nothing of who asks, or how often.
 
 use std::{
     sync::Arc,
@@ -6,25 +7,25 @@ use std::{
 };
 
 use actix::prelude::*;
-use orc_domain::Timestamp;
-use tokio::sync::watch;
 
 use super::SystemOrchestrator;
 use crate::{
-    component_coordinator::CoordinatorHandle,
+    component_coordinator::{CoordinatorHandle, Heartbeats},
     gauges::{Gauges, Totals},
     proposer::ProposerHandle,
     seam::{Leadership, ReplicatedState},
     supervision::{Door, NoAnswer},
 };
 
-/// How the actors of a node were at one moment.
+/// How the actors of a node and the sessions of its components were at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthReport {
-    /// When they were asked; none before the first check.
-    pub checked_at: Option<Timestamp>,
     /// Each actor.
     pub actors: Vec<ActorHealth>,
+    /// Time that each had to answer.
+    pub deadline: Duration,
+    /// The sessions connected here.
+    pub heartbeats: Heartbeats,
 }
 
 impl HealthReport {
@@ -73,28 +74,19 @@ pub(super) struct Sources {
 #[derive(Clone)]
 pub struct HealthHandle {
     door: Door<SystemOrchestrator>,
-    reports: watch::Receiver<HealthReport>,
     sources: Arc<Sources>,
     started: Instant,
 }
 
 impl HealthHandle {
-    pub(super) fn new(
-        door: Door<SystemOrchestrator>,
-        sources: Sources,
-    ) -> (Self, watch::Sender<HealthReport>) {
-        let (sender, reports) = watch::channel(HealthReport::default());
-        (HealthHandle { door, reports, sources: Arc::new(sources), started: Instant::now() }, sender)
+    pub(super) fn new(door: Door<SystemOrchestrator>, sources: Sources) -> Self {
+        HealthHandle { door, sources: Arc::new(sources), started: Instant::now() }
     }
 
-    /// The latest report of the regular checks; changes can be awaited.
-    pub fn reports(&self) -> watch::Receiver<HealthReport> {
-        self.reports.clone()
-    }
-
-    /// Asks every actor now.
+    /// Asks every actor now. No answer: the thread of the actors is stuck.
     pub async fn check(&self) -> Result<HealthReport, NoAnswer> {
-        self.door.send(Check, Duration::from_secs(10)).await
+        let report = self.door.send(Check, Duration::from_secs(10)).await?;
+        Ok(HealthReport { heartbeats: self.sources.coordinator.heartbeats(), ..report })
     }
 
     /// What the actors have to do.
@@ -130,7 +122,6 @@ impl SystemOrchestrator {
         let asked: Vec<_> =
             roster.iter().map(|member| (member.name, member.restarts, member.ping())).collect();
         drop(roster);
-        let reports = self.reports.clone();
         async move {
             let answers = asked.into_iter().map(|(name, restarts, ping)| async move {
                 let asked_at = Instant::now();
@@ -141,17 +132,7 @@ impl SystemOrchestrator {
                 ActorHealth { name, answered_after: is_alive.then(|| asked_at.elapsed()), restarts }
             });
             let actors = futures::future::join_all(answers).await;
-            let report = HealthReport { checked_at: Some(now()), actors };
-            if !report.is_healthy() {
-                tracing::error!(?report, "an actor does not answer");
-            }
-            reports.send_replace(report.clone());
-            report
+            HealthReport { actors, deadline, heartbeats: Heartbeats::default() }
         }
     }
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

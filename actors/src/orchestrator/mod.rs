@@ -1,5 +1,5 @@
-//! Starts the actors of a node on a thread of their own, keeps them running, tells them who leads, asks how they are,
-//! and stops them. Knows nothing of what any of them does.
+//! Starts the actors of a node on a thread of their own, keeps them running, tells them who leads, asks how they are when
+//! somebody wants to know, and stops them. Knows nothing of what any of them does.
 
 mod health;
 
@@ -76,7 +76,7 @@ impl Orchestrator {
         let desk = Arc::new(Desk::new(state.clone(), peers, propose.clone(), &options, gauges.clone()));
         let coordinator = CoordinatorHandle::new(desk.clone());
         let (subscriptions, checks) = (Door::new(), Door::new());
-        let (health, reports) = HealthHandle::new(
+        let health = HealthHandle::new(
             checks.clone(),
             health::Sources {
                 state: state.clone(),
@@ -100,7 +100,7 @@ impl Orchestrator {
                 ],
             ];
             let roster = Rc::new(RefCell::new(members.into_iter().flatten().collect()));
-            let keeper = Keeper { roster, leadership: state.leadership(), checks, reports, options };
+            let keeper = Keeper { roster, leadership: state.leadership(), checks, options };
             System::new().block_on(keeper.keep(stopped));
         })?;
         let state_manager = StateManagerHandle::new(subscriptions);
@@ -143,7 +143,6 @@ struct Keeper {
     roster: Rc<RefCell<Vec<Member>>>,
     leadership: watch::Receiver<Leadership>,
     checks: Door<SystemOrchestrator>,
-    reports: watch::Sender<HealthReport>,
     options: Options,
 }
 
@@ -173,7 +172,6 @@ impl Keeper {
         let orchestrator = SystemOrchestrator {
             roster: self.roster.clone(),
             leadership: self.leadership.clone(),
-            reports: self.reports.clone(),
             options: self.options.clone(),
         };
         let address = orchestrator.start();
@@ -186,7 +184,6 @@ impl Keeper {
 pub struct SystemOrchestrator {
     roster: Rc<RefCell<Vec<Member>>>,
     leadership: watch::Receiver<Leadership>,
-    reports: watch::Sender<HealthReport>,
     options: Options,
 }
 
@@ -215,8 +212,5 @@ impl Actor for SystemOrchestrator {
         self.keep_members();
         self.follow_leadership(ctx);
         ctx.run_interval(self.options.watchdog_interval, |orchestrator, _| orchestrator.keep_members());
-        ctx.run_interval(self.options.health_check_interval, |orchestrator, ctx| {
-            ctx.spawn(orchestrator.check().into_actor(orchestrator).map(|_, _, _| ()));
-        });
     }
 }

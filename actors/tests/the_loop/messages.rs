@@ -1,11 +1,12 @@
 //! Requests to components: replies, refusals, silence, bounds, and components that are connected elsewhere.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use orc_actors::{MessageError, Order, Outgoing, RemoteError};
+use orc_actors::{MessageError, Options, Order, Outgoing, RemoteError, ReplyListener};
 use orc_domain::{ClusterConfig, Command, Json, SessionEnd};
+use parking_lot::Mutex;
 
-use crate::support::{Cluster, component_id, echo, next, until};
+use crate::support::{Cluster, World, component_id, echo, next, options, until};
 
 fn message(timeout: u64) -> Outgoing {
     let timeout = Duration::from_millis(timeout);
@@ -66,6 +67,32 @@ async fn silence_refusal_and_absence_are_told_apart() {
     assert_eq!(coordinator.send(&ann, message(LONG)).await, Err(disconnected), "its node does not answer");
     drop(session);
     cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_reply_is_told_once_at_the_node_of_its_component() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let replied = ReplyListener::new({
+        let told = told.clone();
+        move |component, _| told.lock().push(component.clone())
+    });
+    let cluster = Cluster::over(World::new(4096), 2, Options { replied, ..options() });
+    let session = cluster.connect(2, "ann", Vec::new()).await;
+    let (near, far) = (cluster.node(2).coordinator.clone(), cluster.node(1).coordinator.clone());
+    let ann = component_id("ann");
+    let unanswered = far.send(&ann, message(20)).await;
+    assert_eq!(unanswered, Err(MessageError::ComponentTimeout { component: ann.clone() }));
+    let asked = tokio::spawn({
+        let (far, ann) = (far.clone(), ann.clone());
+        async move { far.send(&ann, message(LONG)).await }
+    });
+    until(|| near.message_queues() == [(ann.clone(), 1)]).await;
+    assert_eq!(far.message_queues(), []);
+    let component = echo(&cluster, session);
+    assert!(asked.await.expect("no panic").is_ok());
+    assert_eq!((near.message_queues(), &*told.lock()), (vec![(ann.clone(), 0)], &vec![ann]));
+    cluster.shutdown().await;
+    component.await.expect("the component ends with its session");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use orc_actors::Options;
 use orc_domain::{ClusterConfig, Command, Event, Labels, NodeId, RegisterComponent, SessionId, Text};
 
 use crate::support::{Cluster, World, component_id, echo, next_task, options, single_task, until};
@@ -106,14 +107,34 @@ async fn nothing_is_stuck_and_the_sweep_says_so() {
     let cluster = Cluster::over(sweeping(), 1, options());
     let (_, create) = single_task("1");
     cluster.accept(create).await;
-    let mut reports = cluster.node(1).health.reports();
-    assert!(reports.borrow_and_update().checked_at.is_none(), "the first regular check is yet to come");
     let report = cluster.node(1).health.check().await.expect("the orchestrator answers");
-    assert_eq!(*reports.borrow_and_update(), report);
+    assert!(report.is_healthy() && report.heartbeats.expected == 0, "{report:?}");
     until(|| cluster.node(1).health.status().proposals_unanswered == 0).await;
     until(|| cluster.world.sweeps.load(Ordering::Acquire) > 1).await;
     let status = cluster.node(1).health.status();
     assert_eq!((status.totals.stuck, status.sessions), (0, 0));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_misses_its_heartbeat_is_overdue_until_it_is_heard() {
+    let world = World::new(64);
+    let config = ClusterConfig { heartbeat_interval: Duration::from_millis(100), ..Default::default() };
+    world.apply(Command::Configure(Box::new(config)).into()).result.expect("the rules say yes");
+    // Nobody looks at sessions, so that the silent one stays.
+    let options = Options { session_check_interval: Duration::from_secs(3_600), ..options() };
+    let cluster = Cluster::over(world, 1, options);
+    let session = cluster.connect(1, "ann", Vec::new()).await;
+    let heartbeats = || cluster.node(1).coordinator.heartbeats();
+    until(|| heartbeats().overdue == [component_id("ann")]).await;
+    let report = cluster.node(1).health.check().await.expect("the orchestrator answers");
+    assert!(report.is_healthy() && report.heartbeats.silent_longest > Duration::from_millis(150));
+    until(|| {
+        session.link().heartbeat();
+        heartbeats().overdue.is_empty()
+    })
+    .await;
+    assert_eq!(heartbeats().expected, 1);
     cluster.shutdown().await;
 }
 

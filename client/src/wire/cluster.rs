@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::HealthStatus;
+
 open_enum! {
     /// What a node is in the cluster.
     NodeRole {
@@ -115,12 +117,17 @@ pub struct SnapshotMade {
 pub struct SystemStatus {
     /// Whether the node has started.
     pub initialized: bool,
-    /// Whether every part is well.
+    /// Whether the latest health checks found nothing, and the node is ready right now.
     pub healthy: bool,
     /// Milliseconds since the node started.
     pub uptime: u64,
     /// The seed's four components.
     pub components: StatusComponents,
+    /// The latest health checks of the node that answers.
+    pub health: HealthStatus,
+    /// The settings `enable…` of the cluster's configuration that are off.
+    #[serde(default)]
+    pub disabled: Vec<String>,
     /// The cluster in short; its fields are those of [`ClusterStatus`].
     pub cluster: Value,
 }
@@ -173,13 +180,19 @@ pub struct TaskSchedulerStatus {
 pub struct ComponentCoordinatorStatus {
     /// Components with a session, on any node.
     pub connected_components: u64,
+    /// Components that are known, connected or not.
+    pub registered_components: u64,
+    /// Tasks that connected components can take now.
+    pub free_slots: u64,
+    /// Messages without a reply, of components connected to the node that answers.
+    pub messages_waiting: u64,
 }
 
 /// State keys in a [`SystemStatus`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StateManagerStatus {
-    /// How many keys there are.
+    /// How many keys there are, deleted ones included.
     pub keys: u64,
     /// The newest event.
     pub last_event: u64,

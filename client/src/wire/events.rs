@@ -57,3 +57,22 @@ pub struct StreamReset {
     /// The oldest event that is still kept.
     pub first_seq: u64,
 }
+
+/// `POST /events`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostEvent {
+    /// Its type: dotted words, the first of which is no built-in one.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Any JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Raw>,
+}
+
+/// The answer to an event: 202.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPosted {
+    /// Its log index.
+    pub rev: u64,
+}

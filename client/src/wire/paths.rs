@@ -189,6 +189,10 @@ pub const SNAPSHOT_RESTORE: &str = "/api/v1/state/snapshots/{id}/restore";
 pub const EVENTS: &str = "/api/v1/events";
 /// `GET` events as an event stream.
 pub const EVENTS_STREAM: &str = "/api/v1/events/stream";
+/// `GET` one event.
+pub const EVENT: &str = "/api/v1/events/{seq}";
+/// `GET` a page of what happened to a run.
+pub const RUN_EVENTS: &str = "/api/v1/runs/{id}/events";
 
 /// `GET` the cluster as a node sees it.
 pub const CLUSTER: &str = "/api/v1/cluster";

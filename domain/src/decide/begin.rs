@@ -3,10 +3,14 @@
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
-use super::{child, key::write, run::make_room};
+use super::{
+    child,
+    key::{create_snapshot, write},
+    run::make_room,
+};
 use crate::{
     cache::{CacheEvent, CacheKey, CachedOutput},
-    child::{Item, Repeat, Role},
+    child::{Item, Repeat, Role, child_id},
     definition::{Definition, StepDef, StepKind},
     evaluation::ChildStart,
     event::Event,
@@ -15,6 +19,7 @@ use crate::{
     rejection::Rejection,
     request::{CreateRun, Expect},
     run::{Failure, Run},
+    snapshot::{NewSnapshot, SnapshotId},
     state::State,
     step::{EvalPoint, StepOutcome},
     workflow::{Origin, StartedBy},
@@ -224,7 +229,7 @@ impl<'a> Turn<'a> {
     }
 
     fn written(self, values: &[Json]) -> Result<(Vec<Event>, Json), Rejection> {
-        let StepKind::State { writes, reads, if_version, .. } = &self.step().kind else {
+        let StepKind::State { writes, reads, if_version, deletes, snapshot, .. } = &self.step().kind else {
             return Ok((Vec::new(), Json::null()));
         };
         let expect = match if_version {
@@ -232,21 +237,30 @@ impl<'a> Turn<'a> {
             Some(0) => Expect::Absent,
             Some(version) => Expect::Version(*version),
         };
-        let (mut events, mut versions) = (Vec::new(), Vec::new());
-        for ((key, _), value) in writes.iter().zip(values) {
-            let change = write(self.state, &KeyWrite::new(key.clone(), Some(value.clone()), expect))?;
+        let (mut events, mut versions, mut made) = (Vec::new(), Vec::new(), String::new());
+        if let Some(metadata) = snapshot {
+            let id = SnapshotId(child_id(self.state.meta.now, self.run.id, Role::Step(self.place)).0);
+            let new = NewSnapshot { id, name: None, metadata: metadata.clone(), automatic: false };
+            events.extend(create_snapshot(self.state, &new)?);
+            made = format!(",\"snapshot\":\"{id}\"");
+        }
+        let value_of = |key: &StateKey| self.state.keys.get(key).and_then(|record| record.value.as_ref());
+        let sets = writes.iter().zip(values).map(|((key, _), value)| (key, Some(value)));
+        let gone = deletes.iter().filter(|key| value_of(key).is_some()).map(|key| (key, None));
+        for (key, value) in sets.chain(gone) {
+            let expect = if value.is_some() { expect } else { Expect::Any };
+            let change = write(self.state, &KeyWrite::new(key.clone(), value.cloned(), expect))?;
             versions.push(format!("\"{key}\":{}", change.version));
             events.push(Event::StateChanged(change));
         }
         let read = |key: &StateKey| {
             let written =
                 writes.iter().zip(values).find(|((name, _), _)| name == key).map(|(_, value)| value);
-            let stored = || self.state.keys.get(key).and_then(|record| record.value.as_ref());
+            let stored = || value_of(key).filter(|_| !deletes.contains(key));
             format!("\"{key}\":{}", written.or_else(stored).map_or("null", Json::as_str))
         };
         let values: Vec<String> = reads.iter().map(read).collect();
-        let output =
-            format!("{{\"versions\":{{{}}},\"values\":{{{}}}}}", versions.join(","), values.join(","));
-        Ok((events, Json::from(output)))
+        let (versions, values) = (versions.join(","), values.join(","));
+        Ok((events, Json::from(format!("{{\"versions\":{{{versions}}},\"values\":{{{values}}}{made}}}"))))
     }
 }

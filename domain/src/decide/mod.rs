@@ -82,6 +82,7 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::RestoreSnapshot(restore) => key::restore_snapshot(state, restore),
         Command::DeleteSnapshot { snapshot } => key::delete_snapshot(state, *snapshot),
         Command::Message(command) => message::decide(state, command),
+        Command::PostEvent { kind, data } => Ok(vec![Event::Posted(kind.clone(), data.clone())]),
         Command::Report(report) => Ok(trouble::report(state, report)),
         Command::Configure(config) => match config.validate() {
             Ok(()) => Ok(vec![Event::Configured(config.clone())]),

@@ -21,7 +21,6 @@ use crate::{
     state::State,
     step::Work,
     task::DeadTask,
-    trouble::TroubleEvent,
     workflow::WorkflowEvent,
 };
 
@@ -68,9 +67,6 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         Event::StateChanged(change) => key::changed(state, change),
         Event::Snapshot(event) => key::snapshot_changed(state, event),
         Event::Message(event) => message::changed(state, event),
-        Event::Trouble(TroubleEvent::HealthChecked(report)) => {
-            state.meta.health = Some(Arc::new(report.clone()));
-        }
         Event::Trouble(_) => {} // for those who listen
         Event::FanStarted { run, step, items } => child::fan_started(state, *run, *step, items),
         Event::ItemEnded { run, step, index, outcome } => {
@@ -112,6 +108,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         // What happened is all there is to know of it.
         Event::ApprovalDecided { .. }
         | Event::Emitted { .. }
+        | Event::Posted(..)
         | Event::Workflow(WorkflowEvent::StartsSkipped(_)) => {}
         Event::Configured(config) => {
             state.meta.config = Arc::new((**config).clone());

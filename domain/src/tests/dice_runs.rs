@@ -106,6 +106,8 @@ fn random_kind(dice: &mut Dice, needs: &[StepIx], blocks: BlockIx) -> StepKind {
             templated,
             reads: vec!["app.b".parse().expect("a legal key")],
             if_version: dice.chance(30).then(|| dice.roll(3)),
+            deletes: if dice.chance(30) { vec!["d".parse().expect("a legal key")] } else { vec![] },
+            snapshot: dice.chance(10).then(|| "{}".into()),
         },
         12 => StepKind::Message { request: "{}".into(), templated },
         14 => StepKind::Event { kind: "user.*".into(), filter: None },

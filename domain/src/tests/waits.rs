@@ -172,6 +172,8 @@ fn writes(if_version: Option<u64>) -> StepKind {
         templated: false,
         reads: vec!["app.a".parse().unwrap(), "app.b".parse().unwrap()],
         if_version,
+        deletes: vec![],
+        snapshot: None,
     }
 }
 
@@ -200,6 +202,8 @@ fn steps_that_write_one_key_at_once_write_one_after_another() {
         templated: false,
         reads: vec![],
         if_version: None,
+        deletes: vec![],
+        snapshot: None,
     };
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 4, vec![]);
@@ -250,4 +254,34 @@ fn outputs_of_a_step_are_evaluated_once_its_work_is_done() {
     cluster.ok(Command::RecordEvaluation { run: run_id(1), point, evaluation });
     assert_eq!(cluster.run(1).steps[0].output, Some("{\"y\":2}".into()));
     assert_eq!(cluster.steps(1), ["completed", "running"]);
+}
+
+#[test]
+fn a_state_step_makes_a_snapshot_before_it_writes_and_deletes() {
+    let mut cluster = Cluster::new();
+    let key = |name: &str| -> StateKey { name.parse().expect("a legal key") };
+    cluster.ok(Command::SetState { key: key("old"), value: Some("1".into()), expect: Expect::Any });
+    let kind = StepKind::State {
+        writes: vec![(key("new"), "2".into())],
+        templated: false,
+        reads: vec![key("old"), key("new")],
+        if_version: None,
+        deletes: vec![key("old"), key("never")],
+        snapshot: Some("{}".into()),
+    };
+    cluster.start_run(1, vec![step("s", &[], kind)]);
+    let value =
+        |cluster: &Cluster, name| cluster.state.keys.get(&key(name)).and_then(|record| record.value.clone());
+    assert_eq!((value(&cluster, "old"), value(&cluster, "new")), (None, Some("2".into())));
+    let (_, snapshot) = cluster.state.snapshots.iter().next().expect("it was made");
+    let (id, keys) = (snapshot.id, snapshot.keys);
+    assert_eq!(keys, 1);
+    let output = cluster.run(1).steps[0].output.clone().expect("it has one");
+    let expected = format!(
+        "{{\"versions\":{{\"new\":1,\"old\":2}},\"values\":{{\"old\":null,\"new\":2}},\"snapshot\":\"{id}\"}}"
+    );
+    assert_eq!(output.as_str(), expected);
+    let restore = RestoreSnapshot { snapshot: id, prefix: None, keep_new: false };
+    cluster.ok(Command::RestoreSnapshot(restore.into()));
+    assert_eq!((value(&cluster, "old"), value(&cluster, "new")), (Some("1".into()), None));
 }

@@ -25,6 +25,31 @@ pub enum EventCommand {
         after_help = "Examples:\n  orc event tail --type 'workflow.*,task.*'\n  orc event tail --since 1h -o jsonl\n  orc event tail --since 4711"
     )]
     Tail(TailArgs),
+    /// Lists events
+    #[command(after_help = "Example:\n  orc event list --type 'error.*' --limit 20")]
+    List {
+        /// Which events
+        #[command(flatten)]
+        args: TailArgs,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
+    /// Shows an event
+    #[command(after_help = "Example:\n  orc event get 4711")]
+    Get {
+        /// Its number
+        seq: u64,
+    },
+    /// Makes an event of your own
+    #[command(after_help = "Example:\n  orc event post release.approved '{\"version\": \"2.0.0\"}'")]
+    Post {
+        /// Its type
+        #[arg(value_name = "TYPE")]
+        kind: String,
+        /// JSON; text if it does not read as JSON
+        data: Option<String>,
+    },
 }
 
 /// Which events.
@@ -40,13 +65,43 @@ pub struct TailArgs {
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, command: EventCommand) -> Result<(), Failure> {
-    let EventCommand::Tail(args) = command;
     let client = client(global)?;
-    in_time(global, tail(out, &client, args)).await
+    in_time(global, async {
+        match command {
+            EventCommand::Tail(args) => tail(out, &client, args).await,
+            EventCommand::List { args, limit } => list(out, &client, args, limit).await,
+            EventCommand::Get { seq } => {
+                let event = client.events().get(seq).await?;
+                out.item(&event, &event.seq.to_string(), || line(&event))
+            }
+            EventCommand::Post { kind, data } => {
+                let data = data.as_deref().map_or(serde_json::Value::Null, values::json_or_text);
+                let rev = client.events().post(&kind, data).await?;
+                out.item(&serde_json::json!({ "rev": rev }), &rev.to_string(), || {
+                    format!("{kind} has happened (rev {rev})")
+                })
+            }
+        }
+    })
+    .await
 }
 
 async fn tail(out: &Out, client: &Client, args: TailArgs) -> Result<(), Failure> {
     follow(out, client, client.events(), args).await
+}
+
+async fn list(out: &Out, client: &Client, args: TailArgs, limit: u32) -> Result<(), Failure> {
+    let (since, not_before) = beginning(client, args.since.as_deref()).await?;
+    let mut events = client.events().types(args.types);
+    if let Some(since) = since {
+        events = events.since(since);
+    }
+    let mut page = events.list(limit).await?;
+    page.items.retain(|event| event.at.0 >= not_before);
+    if out.is_structured() {
+        return out.document(&page);
+    }
+    page.items.iter().try_for_each(|event| out.line(&line(event)))
 }
 
 /// Shows what happens to a component.

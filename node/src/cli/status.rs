@@ -4,7 +4,7 @@
 use clap::Args;
 use orc_client::{
     Client,
-    wire::{ClusterStatus, SystemStatus},
+    wire::{ClusterStatus, HealthState, SystemStatus},
 };
 
 use super::{
@@ -59,8 +59,13 @@ fn health(status: &SystemStatus) -> &'static str {
 fn text(status: &SystemStatus) -> String {
     let parts = &status.components;
     let word = if status.healthy { style::status("ok") } else { style::status("error") };
-    let mut lines = vec![
-        format!("System      {word}, up {}", values::rough(std::time::Duration::from_millis(status.uptime))),
+    let mut lines = vec![format!(
+        "System      {word}, up {}",
+        values::rough(std::time::Duration::from_millis(status.uptime))
+    )];
+    let unhealthy = status.health.checks.iter().filter(|check| check.status != HealthState::Ok);
+    lines.extend(unhealthy.map(|check| format!("Unhealthy   {}: {}", check.name, check.message)));
+    lines.extend([
         format!(
             "Runs        {} active, {} queued",
             parts.workflow_manager.active_workflows, parts.workflow_manager.queued_workflows
@@ -71,12 +76,17 @@ fn text(status: &SystemStatus) -> String {
             parts.task_scheduler.queued_tasks,
             parts.task_scheduler.dead_tasks
         ),
-        format!("Components  {} connected", parts.component_coordinator.connected_components),
+        format!(
+            "Components  {} connected of {}, {} slots free",
+            parts.component_coordinator.connected_components,
+            parts.component_coordinator.registered_components,
+            parts.component_coordinator.free_slots
+        ),
         format!(
             "State       {} keys, event {}, rev {}",
             parts.state_manager.keys, parts.state_manager.last_event, parts.state_manager.rev
         ),
-    ];
+    ]);
     let paused = &parts.task_scheduler.paused_actions;
     if !paused.is_empty() {
         lines.push(format!("Paused      {}", paused.join(", ")));

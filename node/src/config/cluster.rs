@@ -58,6 +58,17 @@ pub fn cluster_config_to_json(config: &ClusterConfig) -> Value {
     Value::Object(root)
 }
 
+/// The dotted names of the switches that are off.
+pub fn switched_off(config: &ClusterConfig) -> Vec<String> {
+    let mut config = config.clone();
+    let is_off = |setting: &&Setting| match &setting.kind {
+        Kind::Flag(place) => !*place(&mut config.switches),
+        Kind::Switch { read, .. } => !read(&config),
+        Kind::Count(_) | Kind::Time(_) | Kind::Fixed { .. } | Kind::Noted(_) | Kind::Word(..) => false,
+    };
+    SETTINGS.iter().filter(is_off).map(Setting::path).collect()
+}
+
 /// Applies the settings of `changes`, a JSON object by the seed's names, over `base`; every mistake at once.
 ///
 /// A switch that is off wins over numbers beside it: `enableVersioning: false` means one version, whatever `maxVersions`
@@ -220,6 +231,9 @@ mod tests {
 
     #[test]
     fn off_means_off() {
+        let off = merge(json!({"enableErrorRecovery": false, "state": {"enableVersioning": false}}));
+        let names = off.map(|merged| switched_off(&merged.config)).expect("they can be off");
+        assert_eq!(names, ["enableErrorRecovery", "state.enableVersioning", "state.enableBackup"]);
         let switches = |changes| merge(changes).map(|merged| merged.config.switches);
         let on = ClusterConfig::default().switches;
         let off = json!({"enableErrorRecovery": false, "retryAttempts": 5});

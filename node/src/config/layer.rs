@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 28] = [
+pub(super) const KEYS: [&str; 27] = [
     "node-id",
     "data-dir",
     "listen",
@@ -18,7 +18,6 @@ pub(super) const KEYS: [&str; 28] = [
     "bootstrap",
     "join",
     "preset",
-    "health-check-interval",
     "log.format",
     "limits.connections",
     "limits.body",

@@ -8,7 +8,7 @@ mod preset;
 mod secrets;
 mod server;
 
-pub use cluster::{SettingError, cluster_config_to_json, merge_cluster_config};
+pub use cluster::{SettingError, cluster_config_to_json, merge_cluster_config, switched_off};
 pub use layer::{Layer, Layers};
 pub use preset::Preset;
 pub use secrets::Secrets;

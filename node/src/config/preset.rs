@@ -54,13 +54,4 @@ impl Preset {
         }
         config
     }
-
-    /// Time between health checks.
-    pub fn health_check_interval(self) -> Duration {
-        Duration::from_secs(match self {
-            Preset::Development => 60,
-            Preset::Production => 15,
-            Preset::Testing | Preset::None => 30,
-        })
-    }
 }

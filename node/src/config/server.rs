@@ -34,8 +34,6 @@ pub struct ServerConfig {
     pub start: Start,
     /// What the cluster's settings are when this node founds it.
     pub cluster: ClusterConfig,
-    /// Time between health checks.
-    pub health_check_interval: Duration,
     /// Bounds of its HTTP server.
     pub limits: Limits,
     /// Clocks of consensus.
@@ -124,7 +122,6 @@ impl ServerConfig {
         let advertise_http = reader.advertised(advertise.as_deref(), listen, "listen");
         let advertise_peer = reader.advertised(advertise.as_deref(), peer_listen, "peer-listen");
         let start = reader.start();
-        let interval = reader.duration("health-check-interval", preset.health_check_interval());
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
         let task_logs = reader.task_logs();
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
@@ -146,7 +143,6 @@ impl ServerConfig {
             advertise_peer,
             start,
             cluster,
-            health_check_interval: interval,
             limits,
             raft,
             snapshot,

@@ -63,7 +63,7 @@ fn flags_win_over_environment_over_file_over_preset() {
     assert_eq!((config.node_id.0, config.listen.port()), (1, 2));
     assert_eq!((config.cluster.runs_active_max, config.cluster.tasks_running_max), (50, 77));
     assert_eq!((config.cluster.step_timeout, config.cluster.versions_max), (Duration::from_secs(300), 3));
-    assert_eq!((config.raft.heartbeat.as_millis(), config.health_check_interval.as_secs()), (50, 15));
+    assert_eq!((config.raft.heartbeat.as_millis(), config.cluster.health_interval.as_secs()), (50, 15));
 }
 
 #[test]

@@ -78,26 +78,51 @@ fn workflow_name(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Option
 
 /// Reads a step that writes and reads state keys.
 pub(super) fn state(reader: &mut Reader<'_>, node: &Node) -> StepKind {
-    let (mut writes, mut reads, mut templated, mut if_version) = (Vec::new(), Vec::new(), false, None);
+    let (mut writes, mut templated, mut if_version, mut snapshot) = (Vec::new(), false, None, None);
+    let [mut reads, mut deletes] = [const { Vec::new() }; 2];
     let of_step = reader.needed(node, "state", "a state step");
-    let known = ["set", "get", "ifVersion"];
+    let known = ["set", "get", "delete", "snapshot", "ifVersion"];
     if let Some(state) = of_step
-        && reader.fields(state, "`state`", &known, &["snapshot", "delete"])
+        && reader.fields(state, "`state`", &known, &[])
     {
-        if state.get("set").or(state.get("get")).or(state.get("snapshot")).or(state.get("delete")).is_none() {
-            reader.report.at(state, code::MISSING_FIELD, "`state` needs `set` or `get`");
+        if known[..4].iter().all(|field| state.get(field).is_none()) {
+            reader.report.at(
+                state,
+                code::MISSING_FIELD,
+                "`state` needs `set`, `get`, `delete` or `snapshot`",
+            );
         }
         (writes, templated) = state.get("set").map(|set| read_writes(reader, set)).unwrap_or_default();
-        for (at, key) in reader.text_list(state, "get") {
-            reads.extend(state_key(key).map_err(|message| reader.report.at(at, code::BAD_VALUE, message)));
+        for (field, keys) in [("get", &mut reads), ("delete", &mut deletes)] {
+            for (at, key) in reader.text_list(state, field) {
+                keys.extend(state_key(key).map_err(|message| reader.report.at(at, code::BAD_VALUE, message)));
+            }
         }
+        for (at, deleted) in reader.text_list(state, "delete") {
+            if writes.iter().any(|(key, _)| key.as_str() == deleted) {
+                reader.report.at(at, code::CONFLICT, "this step sets this key");
+            }
+        }
+        snapshot = state.get("snapshot").and_then(|about| read_snapshot(reader, about));
         if_version = reader.whole(state, "ifVersion", (0, u32::MAX)).map(u64::from);
         if let Some(at) = state.get("ifVersion").filter(|_| writes.len() != 1) {
             let message = format!("`ifVersion` goes with one key in `set`, this step sets {}", writes.len());
             reader.report.at(at, code::CONFLICT, message);
         }
     }
-    StepKind::State { writes, templated, reads, if_version }
+    StepKind::State { writes, templated, reads, if_version, deletes, snapshot }
+}
+
+/// What is said about a snapshot: nothing (`true`), or an object.
+fn read_snapshot(reader: &mut Reader<'_>, about: &Node) -> Option<Json> {
+    match &about.value {
+        Value::Bool(wanted) => wanted.then(|| Json::from("{}")),
+        _ if about.entries().is_some() => Some(Json::from(JsonValue::Object(object(about)).to_string())),
+        _ => {
+            reader.wrong_type(about, "`snapshot`", "true, or a map such as { description: ... }");
+            None
+        }
+    }
 }
 
 fn read_writes(reader: &mut Reader<'_>, set: &Node) -> (Vec<(StateKey, Json)>, bool) {
@@ -186,23 +211,24 @@ pub(super) fn emit(reader: &mut Reader<'_>, node: &Node) -> StepKind {
 
 fn event_type(reader: &mut Reader<'_>, node: &Node) -> Option<Text> {
     let text = reader.text(node, "`type`")?;
+    own_event_type(text).map_err(|message| reader.report.at(node, code::BAD_VALUE, message)).ok()
+}
+
+/// The type of an event of a user's own, or why it is none.
+pub fn own_event_type(text: &str) -> Result<Text, String> {
     let legal_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     let legal = text.len() <= EVENT_TYPE_MAX
         && text.split('.').all(|part| !part.is_empty() && part.bytes().all(legal_byte));
     if !legal {
-        let message = format!(
+        return Err(format!(
             "an event's type is made of letters, digits, `_` and `-` with dots between, at most {EVENT_TYPE_MAX} bytes"
-        );
-        reader.report.at(node, code::BAD_VALUE, message);
-        return None;
+        ));
     }
     let first = text.split('.').next().unwrap_or(text);
     if BUILT_IN.contains(&first) {
-        let message = format!("`{text}` looks like a built-in event: begin with another word than `{first}`");
-        reader.report.at(node, code::BAD_VALUE, message);
-        return None;
+        return Err(format!("`{text}` looks like a built-in event: begin with another word than `{first}`"));
     }
-    Some(Text::from(text))
+    Ok(Text::from(text))
 }
 
 /// Reads a step that asks a coding agent.

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use orc_actors::expression;
 use orc_domain::{ClusterConfig, Definition, Labels};
 
+pub use call::own_event_type;
 use error::Report;
 pub use error::{DefinitionError, DefinitionErrors, code};
 pub use inputs::InputSchema;

@@ -121,6 +121,7 @@ fn yields<'d>(step: &'d Draft<'_>) -> Yield<'d> {
         | StepKind::Workflow { .. }
         | StepKind::Message { .. } => Yield::Anything,
         StepKind::Condition { .. } => Yield::Names(vec!["result"]),
+        StepKind::State { snapshot: Some(_), .. } => Yield::Names(vec!["versions", "values", "snapshot"]),
         StepKind::State { .. } => Yield::Names(vec!["versions", "values"]),
         StepKind::Parallel { .. }
         | StepKind::Delay { .. }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use orc_actors::Pattern;
-use orc_client::wire::{EventPage, EventsQuery, codes, headers};
-use orc_domain::{BadId, Recorded};
+use orc_client::wire::{EventPage, EventPosted, EventsQuery, PostEvent, codes, headers};
+use orc_domain::{BadId, Command, Json, Recorded};
 use orc_raft::store::EventsError;
+use warp::http::StatusCode;
 
 use super::{
     Gateway,
@@ -17,17 +18,60 @@ use super::{
     problem::Refusal,
     render::event::envelope,
     reply::{Answered, Reply},
+    tasks_create::PAYLOAD_MAX,
 };
+use crate::definition::own_event_type;
 
 /// Looks through the kept events for one page.
 const LOOKS_MAX: usize = 32;
 
 /// `GET /events`
 pub async fn list(gateway: Arc<Gateway>, call: Call) -> Answered {
-    let query: EventsQuery = call.query()?;
+    page(&gateway, &call, call.query()?).await
+}
+
+/// `GET /runs/{id}/events`: those of the run itself; its children have events of their own.
+pub async fn of_run(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let run = Some(call.run_id()?.to_string());
+    page(&gateway, &call, EventsQuery { run, ..call.query()? }).await
+}
+
+/// `GET /events/{seq}`
+pub async fn get(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let text = call.param("seq")?;
+    let seq: u64 = text.parse().map_err(|_| Refusal::bad_request(format!("`{text}` is not a number")))?;
+    gateway.fresh(&call).await?;
+    let found = match gateway.cluster.events_since(seq.saturating_sub(1), 1, |_| true).await {
+        Ok(found) => found.events,
+        Err(EventsError::Compacted { first_seq }) => return Err(compacted(first_seq)),
+        Err(EventsError::Read(error)) => return Err(error.into()),
+    };
+    let event = found.first().filter(|event| event.seq == seq);
+    let event = event.ok_or_else(|| Refusal::not_found(format!("there is no event {seq} yet")))?;
+    let mut names = KnownNames::default();
+    gateway.learn_names(std::slice::from_ref(event), &mut names).await;
+    Ok(Reply::json(&envelope(event, &names)))
+}
+
+/// `POST /events`: an event of the caller's own, which may start runs.
+pub async fn post(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let body: PostEvent = call.json()?;
+    let kind = own_event_type(&body.kind).map_err(|message| Refusal::invalid("/type", message))?;
+    let data = body.data.as_ref().map_or("null", |data| data.get());
+    if data.len() > PAYLOAD_MAX {
+        let detail = format!("the data of an event has at most {PAYLOAD_MAX} bytes");
+        return Err(Refusal::new(codes::PAYLOAD_TOO_LARGE, detail));
+    }
+    let command = Command::PostEvent { kind, data: Json::from(data) };
+    let accepted = gateway.command(&call, command).await?;
+    let reply = Reply::json(&EventPosted { rev: accepted.rev }).status(StatusCode::ACCEPTED);
+    Ok(reply.rev(accepted.rev).replayed(accepted.replayed))
+}
+
+async fn page(gateway: &Gateway, call: &Call, query: EventsQuery) -> Answered {
     let limit = paging::limit(query.limit)?;
     let wanted = Arc::new(wanted(&query)?);
-    gateway.fresh(&call).await?;
+    gateway.fresh(call).await?;
     let last_seq = gateway.cluster.last_seq();
     let mut after = query.since.unwrap_or_else(|| gateway.cluster.first_seq().saturating_sub(1));
     let mut found = Vec::new();

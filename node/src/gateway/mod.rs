@@ -72,11 +72,12 @@ use std::{
 };
 
 use orc_actors::{CoordinatorHandle, HealthHandle, NodeStatus, ProposerHandle, StateManagerHandle};
-use orc_domain::Unavailable;
+use orc_domain::{ComponentId, Unavailable};
 use tokio::sync::watch as tokio_watch;
 
 use crate::{
     config::Secrets,
+    health::Report,
     logs::LogStore,
     metrics::Metrics,
     server::{Catalog, Cluster},
@@ -119,6 +120,8 @@ pub struct Hands {
     pub state_manager: StateManagerHandle,
     /// Says how the actors are.
     pub health: HealthHandle,
+    /// The latest health checks of this node.
+    pub reports: tokio_watch::Receiver<Arc<Report>>,
 }
 
 /// Where the node stands in its life.
@@ -202,6 +205,16 @@ impl Gateway {
     /// What the actors have to do, once they have started.
     pub fn work(&self) -> Option<NodeStatus> {
         self.hands.get().map(|hands| hands.health.status())
+    }
+
+    /// Messages without a reply of each component connected here.
+    pub fn message_queues(&self) -> Vec<(ComponentId, usize)> {
+        self.hands.get().map(|hands| hands.coordinator.message_queues()).unwrap_or_default()
+    }
+
+    /// What the latest health checks found; nothing before the first ones.
+    pub fn health(&self) -> Arc<Report> {
+        self.hands.get().map(|hands| hands.reports.borrow().clone()).unwrap_or_default()
     }
 
     /// The actors, once they have started.

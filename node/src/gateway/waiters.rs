@@ -81,6 +81,7 @@ impl Waiters {
             | Event::ComponentDeregistered { .. }
             | Event::StateChanged(_)
             | Event::Snapshot(_)
+            | Event::Posted(..)
             | Event::Message(_)
             | Event::Trouble(_)
             | Event::FanStarted { .. }
@@ -141,26 +142,13 @@ impl Drop for Ear {
     }
 }
 
-impl Gateway {
-    /// A run that has just ended is still in memory.
-    fn count(&self, event: &Event) {
-        self.metrics.event(event);
-        if let Event::RunEnded { run, status, .. } = event {
-            let row = self.cluster.run(run);
-            let took = row.and_then(|run| Some(run.ended_at?.since(run.started_at?)));
-            self.metrics.run_ended(*status, took);
-        }
-    }
-}
-
-/// Follows the events of this node: wakes those who wait and counts what ends. Ends with the state.
+/// Follows the events of this node and wakes those who wait. Ends with the state.
 pub async fn follow(gateway: Arc<Gateway>, mut events: broadcast::Receiver<Arc<[Arc<Recorded>]>>) {
     loop {
         match events.recv().await {
             Ok(news) => {
                 for recorded in news.iter() {
                     gateway.waiters.tell(&recorded.event);
-                    gateway.count(&recorded.event);
                 }
             }
             Err(broadcast::error::RecvError::Lagged(_)) => gateway.waiters.wake_all(),

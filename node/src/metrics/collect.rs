@@ -1,49 +1,138 @@
 //! What is looked up when somebody asks for the metrics, and their text.
 //! Knows nothing of counters.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use orc_raft::status::{NodeStatus, Role};
-use prometheus::{Opts, TextEncoder};
+use prometheus::{IntGauge, IntGaugeVec, TextEncoder};
 
-use super::{Gauges, Maker, Metrics};
-use crate::gateway::Gateway;
+use super::{Metrics, maker::Maker};
+use crate::{gateway::Gateway, health::Report, server::Census};
+
+/// What is looked up when somebody asks.
+pub(super) struct Gauges {
+    runs_active: IntGauge,
+    runs_queued: IntGauge,
+    tasks_queued: IntGaugeVec,
+    tasks_running: IntGauge,
+    tasks_dead: IntGauge,
+    tasks_dead_overflowed: IntGauge,
+    durable: IntGauge,
+    messages_dead: IntGauge,
+    snapshots: IntGauge,
+    actions_paused: IntGauge,
+    stuck: IntGauge,
+    components_connected: IntGauge,
+    slots: IntGaugeVec,
+    sessions: IntGauge,
+    messages: IntGauge,
+    message_queues: IntGaugeVec,
+    state_keys: IntGauge,
+    events: IntGauge,
+    sse_clients: IntGauge,
+    is_leader: IntGauge,
+    term: IntGauge,
+    commit: IntGauge,
+    applied: IntGauge,
+    lag: IntGaugeVec,
+    waiting: IntGauge,
+    storage: IntGauge,
+    health: IntGaugeVec,
+}
 
 impl Gauges {
     pub(super) fn new(make: &Maker) -> Gauges {
-        let lag =
-            Opts::new("orc_raft_replication_lag", "On the leader: log records that a peer has not applied.");
         Gauges {
             runs_active: make.gauge("orc_workflow_runs_active", "Runs that have started and not ended."),
             runs_queued: make.gauge("orc_workflow_runs_queued", "Runs that a limit holds back."),
-            tasks_queued: make.gauge("orc_tasks_queued", "Tasks that wait for a component."),
+            tasks_queued: make.gauges(
+                "orc_tasks_queued",
+                "Tasks that wait for a component.",
+                &["action", "priority"],
+            ),
             tasks_running: make.gauge("orc_tasks_running", "Attempts that run."),
-            components_connected: make
-                .gauge("orc_components_connected", "Components with a session, on any node."),
-            sessions: make.gauge("orc_sessions", "Sessions on this node."),
-            messages: make.gauge("orc_messages_waiting", "Messages without a reply on this node."),
-            state_keys: make.gauge("orc_state_keys", "State keys, deleted ones included."),
-            sse_clients: make.gauge("orc_sse_clients", "Readers of streams on this node."),
-            is_leader: make.gauge("orc_raft_is_leader", "1 if this node leads."),
-            term: make.gauge("orc_raft_term", "The term this node knows."),
-            commit: make.gauge("orc_raft_commit_index", "The last log index known as committed."),
-            applied: make.gauge("orc_raft_applied_index", "The last log index applied."),
-            events: make.gauge("orc_events_last_seq", "Number of the last event."),
-            waiting: make.gauge("orc_store_rows_waiting", "Rows, events and answers that wait for the disk."),
-            stuck: make.gauge("orc_stuck_work", "Pieces of work that nothing can wake: must be 0."),
             tasks_dead: make.gauge("orc_tasks_dead", "Tasks on the dead-letter list."),
+            durable: make.gauge("orc_durable_messages", "Durable messages that are not acknowledged."),
+            messages_dead: make.gauge("orc_durable_messages_dead", "Durable messages that were given up."),
+            snapshots: make.gauge("orc_state_snapshots", "Named snapshots of the state keys."),
             tasks_dead_overflowed: make.gauge(
                 "orc_tasks_dead_overflowed",
                 "Tasks that left the dead-letter list because it was full.",
             ),
             actions_paused: make.gauge("orc_actions_paused", "Actions of which no tasks are assigned."),
-            lag: make.add(prometheus::IntGaugeVec::new(lag, &["peer"])),
+            stuck: make.gauge("orc_stuck_work", "Pieces of work that nothing can wake: must be 0."),
+            components_connected: make
+                .gauge("orc_components_connected", "Components with a session, on any node."),
+            slots: make.gauges("orc_component_slots", "Slots of connected components.", &["state"]),
+            sessions: make.gauge("orc_sessions", "Sessions on this node."),
+            messages: make.gauge("orc_messages_waiting", "Messages without a reply on this node."),
+            message_queues: make.gauges(
+                "orc_message_queue_depth",
+                "Messages without a reply, by component connected to this node.",
+                &["component"],
+            ),
+            state_keys: make.gauge("orc_state_keys", "State keys, deleted ones included."),
+            events: make.gauge("orc_events_last_seq", "Number of the last event."),
+            sse_clients: make.gauge("orc_sse_clients", "Readers of streams on this node."),
+            is_leader: make.gauge("orc_raft_is_leader", "1 if this node leads."),
+            term: make.gauge("orc_raft_term", "The term this node knows."),
+            commit: make.gauge("orc_raft_commit_index", "The last log index known as committed."),
+            applied: make.gauge("orc_raft_applied_index", "The last log index applied."),
+            lag: make.gauges(
+                "orc_raft_replication_lag",
+                "On the leader: log entries that a peer has not acknowledged.",
+                &["peer"],
+            ),
+            waiting: make.gauge("orc_store_rows_waiting", "Rows, events and answers that wait for the disk."),
+            storage: make.gauge("orc_storage_bytes", "Bytes of the data folder on the disk."),
+            health: make.gauges(
+                "orc_health_check_ok",
+                "1 if the latest health check of this name found nothing.",
+                &["check"],
+            ),
+        }
+    }
+
+    fn count(&self, census: &Census) {
+        self.runs_active.set(number(census.counts.runs_active));
+        self.runs_queued.set(number(census.counts.runs_queued));
+        self.tasks_running.set(number(census.counts.tasks_running));
+        self.components_connected.set(number(census.counts.components_connected));
+        self.slots.with_label_values(&["used"]).set(number(census.slots_used));
+        self.slots.with_label_values(&["free"]).set(number(census.slots_free));
+        self.state_keys.set(number(census.counts.keys));
+        self.stuck.set(number(census.stuck.len()));
+        self.tasks_dead.set(number(census.counts.tasks_dead));
+        self.durable.set(number(census.counts.messages));
+        self.messages_dead.set(number(census.counts.messages_dead));
+        self.snapshots.set(number(census.counts.snapshots));
+        self.tasks_dead_overflowed.set(number(census.dead_overflowed));
+        self.actions_paused.set(number(census.paused_actions.len()));
+    }
+
+    fn examine(&self, report: &Report) {
+        for check in &report.checks {
+            self.health.with_label_values(&[check.name.as_str()]).set(i64::from(check.is_ok));
         }
     }
 }
 
 fn number<N: TryInto<i64>>(value: N) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
+}
+
+/// Shows these values and no earlier ones; those of words that share a label are added up.
+fn show<S: Ord + AsRef<str> + std::fmt::Debug, const LABELS: usize>(
+    gauges: &IntGaugeVec,
+    values: impl IntoIterator<Item = ([S; LABELS], i64)>,
+) {
+    let mut sums: BTreeMap<[S; LABELS], i64> = BTreeMap::new();
+    for (labels, value) in values {
+        *sums.entry(labels).or_default() += value;
+    }
+    gauges.reset();
+    for (labels, value) in sums {
+        gauges.with_label_values(&labels).set(value);
+    }
 }
 
 impl Metrics {
@@ -61,43 +150,37 @@ impl Metrics {
         let gauges = &self.gauges;
         let cluster = &gateway.cluster;
         if let Ok(census) = cluster.census().await {
-            gauges.runs_active.set(number(census.counts.runs_active));
-            gauges.runs_queued.set(number(census.counts.runs_queued));
-            gauges.tasks_queued.set(number(census.counts.tasks_queued));
-            gauges.tasks_running.set(number(census.counts.tasks_running));
-            gauges.components_connected.set(number(census.counts.components_connected));
-            gauges.state_keys.set(number(census.counts.keys));
-            gauges.stuck.set(number(census.stuck.len()));
-            gauges.tasks_dead.set(number(census.counts.tasks_dead));
-            gauges.tasks_dead_overflowed.set(number(census.dead_overflowed));
-            gauges.actions_paused.set(number(census.paused_actions.len()));
+            gauges.count(&census);
+        }
+        if let Ok(queued) = cluster.queued().await {
+            let waiting = queued.iter().map(|((action, priority), count)| {
+                ([self.actions.label(action), priority.name()], number(*count))
+            });
+            show(&gauges.tasks_queued, waiting);
         }
         if let Some(work) = gateway.work() {
             gauges.sessions.set(number(work.sessions));
             gauges.messages.set(number(work.messages_waiting));
         }
+        let queues = gateway.message_queues();
+        let waiting = queues
+            .iter()
+            .map(|(component, waiting)| ([self.components.label(component.as_str())], number(*waiting)));
+        show(&gauges.message_queues, waiting);
         let leadership = cluster.leadership();
         gauges.is_leader.set(i64::from(leadership.is_leader));
         gauges.term.set(number(leadership.term));
-        gauges.applied.set(number(cluster.applied()));
         gauges.events.set(number(cluster.last_seq()));
         gauges.waiting.set(number(cluster.replica().reader().waiting()));
         gauges.sse_clients.set(self.sse_clients.load(Ordering::Relaxed));
-        let own = cluster.replica().node_status().await;
-        gauges.commit.set(number(own.committed.unwrap_or(0)));
-        gauges.lag.reset();
-        if leadership.is_leader {
-            let nodes = cluster.replica().status().await.nodes;
-            nodes.iter().filter(|node| node.id != own.id).for_each(|node| self.lag(node, own.last_log));
+        gauges.storage.set(number(self.storage.bytes().await));
+        gauges.examine(&gateway.health());
+        let progress = cluster.replica().progress().await;
+        gauges.applied.set(number(progress.applied));
+        if let Some(committed) = progress.committed {
+            gauges.commit.set(number(committed));
         }
-    }
-
-    /// A peer that is down has no lag that anybody knows.
-    fn lag(&self, node: &NodeStatus, last_log: Option<u64>) {
-        if node.role != Role::Down {
-            let behind = last_log.unwrap_or(0).saturating_sub(node.applied.unwrap_or(0));
-            let peer = orc_domain::NodeId(node.id).to_string();
-            self.gauges.lag.with_label_values(&[peer.as_str()]).set(number(behind));
-        }
+        let behind = progress.peers_behind.iter().map(|(peer, behind)| ([peer.to_string()], number(*behind)));
+        show(&gauges.lag, behind);
     }
 }

@@ -1,9 +1,18 @@
-//! What is counted on this node, and the text that Prometheus reads. No ids in labels.
-//! Knows nothing of who asks.
+//! What is counted on this node, and the text that Prometheus reads: `docs/metrics.md` says what each number means.
+//! No ids in labels, and only so many words. Knows nothing of who asks.
 
 mod collect;
+mod counted;
+mod feed;
+mod maker;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod tracker;
+mod words;
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -11,22 +20,17 @@ use std::{
     time::Duration,
 };
 
-use orc_domain::{Event, RunStatus};
+use orc_domain::ComponentId;
 use orc_raft::replica::Leadership;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 use tokio::sync::watch;
 use warp::http::Method;
 
-/// Buckets from half a millisecond to ten seconds.
-const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// Buckets from ten milliseconds to a day.
-const RUN_BUCKETS: [f64; 12] =
-    [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
+use collect::Gauges;
+use counted::Counted;
+use maker::Maker;
+use storage::Storage;
+use words::Words;
 
 /// What is counted.
 pub struct Metrics {
@@ -36,37 +40,15 @@ pub struct Metrics {
     proposals: Histogram,
     proposals_unanswered: IntCounter,
     sse_clients: Arc<AtomicI64>,
-    runs: IntCounterVec,
-    run_duration: Histogram,
-    tasks: IntCounterVec,
-    attempts_failed: IntCounter,
-    state_writes: IntCounter,
+    replies: HistogramVec,
     leader_changes: IntCounter,
+    counted: Counted,
     gauges: Gauges,
-}
-
-/// What is looked up when somebody asks.
-struct Gauges {
-    runs_active: IntGauge,
-    runs_queued: IntGauge,
-    tasks_queued: IntGauge,
-    tasks_running: IntGauge,
-    components_connected: IntGauge,
-    sessions: IntGauge,
-    messages: IntGauge,
-    state_keys: IntGauge,
-    sse_clients: IntGauge,
-    is_leader: IntGauge,
-    term: IntGauge,
-    commit: IntGauge,
-    applied: IntGauge,
-    events: IntGauge,
-    waiting: IntGauge,
-    stuck: IntGauge,
-    tasks_dead: IntGauge,
-    tasks_dead_overflowed: IntGauge,
-    actions_paused: IntGauge,
-    lag: IntGaugeVec,
+    storage: Storage,
+    actions: Words,
+    components: Words,
+    #[cfg(test)]
+    known: Vec<maker::Known>,
 }
 
 /// Counts a reader of a stream while it reads.
@@ -78,80 +60,45 @@ impl Drop for SseClient {
     }
 }
 
-/// Registers metrics; a name used twice is our mistake.
-struct Maker(Registry);
-
-impl Maker {
-    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let collector = made.expect("names and labels of metrics are legal");
-        self.0.register(Box::new(collector.clone())).expect("each metric has a name of its own");
-        collector
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.add(IntCounter::new(name, help))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help))
-    }
-
-    fn buckets(name: &str, help: &str) -> HistogramOpts {
-        HistogramOpts::new(name, help).buckets(BUCKETS.to_vec())
-    }
-}
-
 impl Metrics {
-    /// Nothing counted yet.
-    pub fn new() -> Metrics {
-        let make = Maker(Registry::new());
-        let version =
-            Opts::new("orc_build_info", "1, by version.").const_label("version", env!("CARGO_PKG_VERSION"));
-        make.add(IntGauge::with_opts(version)).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        // On a system without /proc there is nothing to say about the process.
-        if make.0.register(Box::new(process)).is_err() {
-            tracing::debug!("no metrics of the process");
-        }
-        let duration = Maker::buckets("orc_http_request_duration_seconds", "Time to answer, by route.");
-        let runs =
-            HistogramOpts::new("orc_workflow_run_duration_seconds", "Time from a run's start to its end.");
-        let runs = runs.buckets(RUN_BUCKETS.to_vec());
-        let proposal = Maker::buckets("orc_raft_proposal_seconds", "Time until a proposal was decided.");
+    /// Nothing counted yet, on a node with its data in this folder.
+    pub fn new(data_dir: PathBuf) -> Metrics {
+        let make = Maker::default();
+        make.version();
+        make.process();
+        let actions = Words::default();
+        let http_requests =
+            make.counters("orc_http_requests_total", "Requests answered.", &["route", "method", "status"]);
+        let http_duration =
+            make.answers_by("orc_http_request_duration_seconds", "Time to answer, by route.", "route");
+        let proposals = make.answers("orc_raft_proposal_seconds", "Time until a proposal was decided.");
+        let proposals_unanswered =
+            make.counter("orc_raft_proposals_unanswered_total", "Proposals nobody could decide.");
+        let replies = make.answers_by(
+            "orc_component_response_seconds",
+            "Time until a component connected here replied to a message.",
+            "component",
+        );
+        let leader_changes =
+            make.counter("orc_raft_leader_changes_total", "Leaders seen since this node started.");
+        let (counted, gauges) = (Counted::new(&make, actions.clone()), Gauges::new(&make));
+        let (registry, _known) = make.finish();
         Metrics {
-            http_requests: make.counters(
-                "orc_http_requests_total",
-                "Requests answered.",
-                &["route", "method", "status"],
-            ),
-            http_duration: make.add(HistogramVec::new(duration, &["route"])),
-            proposals: make.add(Histogram::with_opts(proposal)),
-            proposals_unanswered: make
-                .counter("orc_raft_proposals_unanswered_total", "Proposals nobody could decide."),
+            registry,
+            http_requests,
+            http_duration,
+            proposals,
+            proposals_unanswered,
             sse_clients: Arc::default(),
-            runs: make.counters(
-                "orc_workflow_runs_total",
-                "Runs ended since this node started.",
-                &["status"],
-            ),
-            run_duration: make.add(Histogram::with_opts(runs)),
-            tasks: make.counters(
-                "orc_tasks_total",
-                "Tasks and task steps ended since this node started.",
-                &["status"],
-            ),
-            attempts_failed: make
-                .counter("orc_task_retries_total", "Attempts that failed and were tried again."),
-            state_writes: make
-                .counter("orc_state_writes_total", "State keys written since this node started."),
-            leader_changes: make
-                .counter("orc_raft_leader_changes_total", "Leaders seen since this node started."),
-            gauges: Gauges::new(&make),
-            registry: make.0,
+            replies,
+            leader_changes,
+            counted,
+            gauges,
+            storage: Storage::new(data_dir),
+            actions,
+            components: Words::default(),
+            #[cfg(test)]
+            known: _known,
         }
     }
 
@@ -186,25 +133,10 @@ impl Metrics {
         SseClient(self.sse_clients.clone())
     }
 
-    /// Something has happened.
-    pub fn event(&self, event: &Event) {
-        if let Event::TaskEnded { outcome, .. } = event {
-            self.tasks.with_label_values(&[outcome.status().name()]).inc();
-        }
-        if let Event::AttemptFailed { retry_at: Some(_), .. } = event {
-            self.attempts_failed.inc();
-        }
-        if let Event::StateChanged(_) = event {
-            self.state_writes.inc();
-        }
-    }
-
-    /// A run has ended.
-    pub fn run_ended(&self, status: RunStatus, took: Option<Duration>) {
-        self.runs.with_label_values(&[status.name()]).inc();
-        if let Some(took) = took {
-            self.run_duration.observe(took.as_secs_f64());
-        }
+    /// A component connected here has replied to a message.
+    pub fn replied(&self, component: &ComponentId, took: Duration) {
+        let component = self.components.label(component.as_str());
+        self.replies.with_label_values(&[component]).observe(took.as_secs_f64());
     }
 
     /// Counts the leaders that this node sees.
@@ -220,11 +152,5 @@ impl Metrics {
                 return;
             }
         }
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Metrics::new()
     }
 }

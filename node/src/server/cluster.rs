@@ -1,17 +1,13 @@
 //! The replicated state and the other nodes, as the gateway of one node uses them.
 //! Knows nothing of HTTP; the only file beside `seams` that calls the replica's readers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use orc_domain::{
-    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, Counts, DeadTask, Definition,
-    DefinitionId, FanChunk, FanKey, Following, Group, Idempotency, KeyRecord, NodeId, Recorded, Run, RunId,
-    RunStatus, Schedule, ScheduleId, State, StateKey, StepIx, Task, TaskId, Text, Timestamp, Unavailable,
-    VersionRecord, Workflow, WorkflowName, WorkflowVersion,
+    ActionBacklog, ActionName, ClusterConfig, Component, ComponentId, DeadTask, Definition, DefinitionId,
+    FanChunk, FanKey, Following, Group, Idempotency, KeyRecord, NodeId, Recorded, Run, RunId, Schedule,
+    ScheduleId, State, StateKey, StepIx, Task, TaskId, Timestamp, Unavailable, VersionRecord, Workflow,
+    WorkflowName, WorkflowVersion,
 };
 use orc_raft::{
     error::ReadError,
@@ -22,10 +18,10 @@ use orc_raft::{
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
+use super::census::Counted;
+
 /// How long a caller may wait until what it has seen elsewhere is applied here.
 const APPLIED_WITHIN: Duration = Duration::from_secs(5);
-/// How old a count may be.
-const CENSUS_AGE_MAX: Duration = Duration::from_millis(100);
 /// Versions of a key that are shown.
 const VERSIONS_MAX: usize = 10_000;
 
@@ -35,61 +31,7 @@ pub struct Cluster {
     replica: Replica,
     leadership: watch::Receiver<Leadership>,
     applied: watch::Receiver<Option<LogId>>,
-    counted: Arc<Mutex<Option<Counted>>>,
-}
-
-/// The last count and when it was made.
-type Counted = (Instant, Arc<Census>);
-
-/// How much there is of what, at one moment.
-#[derive(Debug, Default)]
-pub struct Census {
-    /// Of the whole cluster.
-    pub counts: Counts,
-    /// Some of the tasks that run.
-    pub tasks_running: Vec<TaskId>,
-    /// Some of the runs that have started.
-    pub runs_active: Vec<RunId>,
-    /// Actions of which no tasks are assigned.
-    pub paused_actions: Arc<BTreeSet<ActionName>>,
-    /// Work that nothing can wake, as it was reported.
-    pub stuck: Arc<BTreeSet<Text>>,
-    /// Tasks that left the dead-letter list because it was full.
-    pub dead_overflowed: u64,
-    running_on: BTreeMap<ComponentId, u32>,
-}
-
-/// Holders of a limit that a census names.
-const HOLDERS_MAX: usize = 5;
-
-impl Census {
-    fn of(state: &State) -> Census {
-        let mut running_on = BTreeMap::new();
-        let mut tasks_running = Vec::new();
-        for (id, task) in state.tasks.iter() {
-            if let Some(assignment) = &task.assignment {
-                *running_on.entry(assignment.component.clone()).or_default() += 1;
-                if tasks_running.len() < HOLDERS_MAX {
-                    tasks_running.push(*id);
-                }
-            }
-        }
-        let active = state.runs.iter().filter(|(_, run)| run.status != RunStatus::Queued);
-        Census {
-            counts: state.counts(),
-            tasks_running,
-            runs_active: active.take(HOLDERS_MAX).map(|(id, _)| *id).collect(),
-            paused_actions: state.meta.paused_actions.clone(),
-            stuck: state.meta.stuck.clone(),
-            dead_overflowed: state.meta.dead_overflowed,
-            running_on,
-        }
-    }
-
-    /// Tasks that a component works on.
-    pub fn running_on(&self, component: &ComponentId) -> u32 {
-        self.running_on.get(component).copied().unwrap_or(0)
-    }
+    pub(super) counted: Arc<Mutex<Option<Counted>>>,
 }
 
 impl Cluster {
@@ -164,18 +106,6 @@ impl Cluster {
     /// The cluster's settings.
     pub fn config(&self) -> Arc<ClusterConfig> {
         self.reader().config()
-    }
-
-    /// How much there is of what; counted at most ten times a second.
-    pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
-        if let Some((at, census)) = &*self.counted.lock()
-            && at.elapsed() < CENSUS_AGE_MAX
-        {
-            return Ok(census.clone());
-        }
-        let census = Arc::new(self.reader().inspect(Census::of).await?);
-        *self.counted.lock() = Some((Instant::now(), census.clone()));
-        Ok(census)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod backups;
 mod catalog;
+mod census;
 mod cluster;
 mod error;
 mod founding;
@@ -14,7 +15,7 @@ mod snapshots;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use orc_actors::{Handles, Options, Orchestrator};
+use orc_actors::{Handles, Options, Orchestrator, ReplyListener};
 use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
 use tokio::{
     net::TcpListener,
@@ -24,12 +25,14 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use catalog::{Catalog, CatalogError, Stored};
-pub use cluster::{Census, Cluster};
+pub use census::Census;
+pub use cluster::Cluster;
 pub use error::ServerError;
 
 use crate::{
     config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, follow_triggers, listen, starting},
+    health::Monitor,
     logs::{self, LogStore},
     metrics::Metrics,
 };
@@ -128,6 +131,7 @@ fn announce(config: &ServerConfig, node: &Node) {
 struct Node {
     gateway: Arc<Gateway>,
     handles: Handles,
+    monitor: Arc<Monitor>,
     address: SocketAddr,
     http: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
@@ -143,7 +147,7 @@ impl Node {
     ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
         let cluster = Cluster::new(replica.clone());
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(config.data_dir.clone()));
         let limits = BodyLimits {
             length_max: config.limits.body,
             total_max: config.limits.body_timeout,
@@ -157,22 +161,23 @@ impl Node {
         };
         let helpers = vec![
             tokio::spawn(follow_events(gateway.clone(), gateway.cluster.events())),
-            tokio::spawn(metrics.follow_leadership(replica.leadership())),
+            tokio::spawn(metrics.clone().follow_leadership(replica.leadership())),
+            tokio::spawn(metrics.clone().follow_events(gateway.cluster.clone(), gateway.cluster.events())),
         ];
         let http = tokio::spawn(listen::serve(socket, gateway.clone(), connections));
         let seams = Seams::new(replica, gateway.catalog.clone());
-        let options = Options {
-            health_check_interval: config.health_check_interval,
-            ..Options::new(tokio::runtime::Handle::current())
-        };
+        let replied = ReplyListener::new(move |component, took| metrics.replied(component, took));
+        let options = Options { replied, ..Options::new(tokio::runtime::Handle::current()) };
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
         seams.answer_with(handles.coordinator.clone(), logs);
+        let monitor = Monitor::new(config, gateway.cluster.clone(), handles.health.clone());
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),
             coordinator: handles.coordinator.clone(),
             state_manager: handles.state_manager.clone(),
             health: handles.health.clone(),
+            reports: monitor.reports(),
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
@@ -180,7 +185,8 @@ impl Node {
         helpers.push(tokio::spawn(backups::make(gateway.cluster.clone(), folder)));
         helpers.push(tokio::spawn(snapshots::make(gateway.cluster.clone(), handles.proposer.clone())));
         helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
-        Ok(Node { gateway, handles, address, http, helpers })
+        helpers.push(tokio::spawn(monitor.clone().run(handles.proposer.clone())));
+        Ok(Node { gateway, handles, monitor, address, http, helpers })
     }
 
     /// Waits until the node has caught up, sets up a cluster that it founds, and lets callers in.
@@ -193,6 +199,7 @@ impl Node {
         if config.start == Start::Bootstrap {
             founding::configure(&self.gateway.cluster, &self.handles.proposer, &config.cluster).await?;
         }
+        self.monitor.check().await;
         self.gateway.enter(Phase::Ready);
         info!(node = %config.node_id, "ready");
         Ok(())

@@ -223,3 +223,27 @@ async fn a_full_queue_refuses_and_drops_nothing() {
     let dropped = node.post("/messages/dead/drop", r#"{"component": "full"}"#).await.ok(200);
     assert_eq!(dropped["count"], 1_000, "none is lost");
 }
+
+#[tokio::test]
+async fn an_event_of_ones_own_is_posted_read_and_starts_a_run() {
+    let node = shared().await;
+    let listener = json!({"name": "posted-listener", "triggers": {"event": {"type": "release.approved"}},
+                          "steps": [{"name": "it", "delay": "1ms"}]});
+    node.post("/workflows", &listener.to_string()).await.ok(201);
+    let posted =
+        node.post("/events", r#"{"type": "release.approved", "data": {"version": "2.0.0"}}"#).await.ok(202);
+    let page = node.read("/events?types=release.*").await.ok(200);
+    let event = page["items"].as_array().and_then(|items| items.last()).expect("it is there").clone();
+    assert_eq!((&event["rev"], &event["data"]["data"]["version"]), (&posted["rev"], &json!("2.0.0")));
+    let same = node.read(&format!("/events/{}", event["seq"])).await.ok(200);
+    assert_eq!(same, event);
+    let run = until(|| async {
+        let runs = node.read("/runs?workflow=posted-listener").await.ok(200);
+        runs["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let events = node.read(&format!("/runs/{run}/events")).await.ok(200);
+    assert_eq!(events["items"][0]["type"], "workflow.created");
+    node.post("/events", r#"{"type": "workflow.created"}"#).await.problem(422, "VALIDATION_FAILED");
+    node.read("/events/999999999").await.problem(404, "NOT_FOUND");
+}

@@ -161,7 +161,7 @@ async fn a_step_asks_a_component_and_others_hear_of_events() {
 #[tokio::test]
 async fn what_is_undone_and_told_after_a_failure_and_a_cancel_comes_in_order() {
     let node = shared().await;
-    let hand = Hand::new(&node, "undoer", &["undo-it"]).await;
+    let hand = Hand::new(&node, "handler", &["undo-it"]).await;
     let tell = |what: &str| json!({"id": what, "emit": {"type": format!("undo.{what}")}});
     let undone = |id: &str| {
         let (key, told) = (format!("steps.undone.{id}"), format!("undo.undo-{id}"));

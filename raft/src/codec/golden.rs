@@ -208,7 +208,6 @@ fn forms() -> Vec<(&'static str, String)> {
         followed: Followed { seq: 4, rev: 3 },
         messages_sent: 300,
         snapshots_made: 7,
-        health: Some(Arc::new(health())),
     };
     let dead =
         DeadTask { task: TaskId::Single(Uuid::from_u128(6)), action: "train".into(), at: Timestamp(2) };

@@ -4,16 +4,19 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openraft::ServerState;
+use orc_domain::NodeId;
 use tokio::task::JoinSet;
 
-use super::core::Core;
+use super::{Replica, core::Core};
 use crate::{
-    status::{ClusterStatus, NodeStatus, Role},
+    status::{ClusterStatus, NodeStatus, Progress, Role},
     transport::message::{Request, Response},
-    types::Member,
+    types::{LogId, Member},
 };
 
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
+/// Consensus answers between two of its steps; one that takes longer does not go on.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How this node is.
 pub(super) async fn own(core: &Core) -> NodeStatus {
@@ -55,6 +58,28 @@ pub(super) async fn own(core: &Core) -> NodeStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         peer_addr: core.me.peer_addr.clone(),
         http_addr: core.me.http_addr.clone(),
+    }
+}
+
+impl Replica {
+    /// How far this node is: asks nobody else and writes nothing.
+    pub async fn progress(&self) -> Progress {
+        let core = &self.inner.core;
+        let committed = core.raft.with_raft_state(|state| state.committed.map_or(0, |id| id.index));
+        let committed = tokio::time::timeout(PROGRESS_PATIENCE, committed).await.ok().and_then(Result::ok);
+        let applied = core.reader.applied().borrow().map_or(0, |id| id.index);
+        let metrics = core.raft.metrics().borrow().clone();
+        let last_log = metrics.last_log_index.unwrap_or(0);
+        let behind = |(node, acknowledged): (u64, Option<LogId>)| {
+            (NodeId(node), last_log.saturating_sub(acknowledged.map_or(0, |id| id.index)))
+        };
+        let others = metrics.replication.into_iter().flatten().filter(|(node, _)| *node != core.node.0);
+        // A node that does not lead any more has no followers.
+        let peers_behind = match core.leadership.borrow().is_leader {
+            true => others.map(behind).collect(),
+            false => BTreeMap::new(),
+        };
+        Progress { committed, applied, peers_behind }
     }
 }
 

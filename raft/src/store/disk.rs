@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orc_domain::{Meta, State, Table};
+use orc_domain::{Meta, State, Table, Timestamp};
 use rocksdb::{DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions};
 
 use super::{
@@ -18,9 +18,12 @@ use super::{
     view::Span,
 };
 use crate::{
-    codec::{self, AnswerRow, Corrupt, Position, Stored},
+    codec::{self, AnswerRow, Corrupt, EventRow, Position, Stored},
     error::{ReadError, StartError},
 };
+
+/// Rows of events that one look at their age reads.
+const EVENT_ROWS_MAX: usize = 256;
 
 /// The state's database.
 pub struct StateDisk {
@@ -149,6 +152,21 @@ impl StateDisk {
         let start = keys::events_key(seq);
         let mut found = self.db.iterator(IteratorMode::From(&start, Direction::Forward));
         Ok(found.next().transpose()?.and_then(|(key, _)| keys::events_seq(&key)))
+    }
+
+    /// Number of the first event of the first row, from one on, that has an event of this time or later; as far as one look
+    /// goes.
+    pub fn events_younger(&self, first: u64, oldest: Timestamp) -> Result<u64, ReadError> {
+        let start = keys::events_key(first);
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(start.to_vec()..vec![keys::EVENTS + 1]);
+        let mut reached = first;
+        for item in self.db.iterator_opt(IteratorMode::Start, options).take(EVENT_ROWS_MAX) {
+            let EventRow(events) = codec::decode(&item?.1)?;
+            let Some(last) = events.last().filter(|last| last.at < oldest) else { break };
+            reached = last.seq + 1;
+        }
+        Ok(reached)
     }
 
     /// A row that has ended.

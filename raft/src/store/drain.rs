@@ -59,7 +59,7 @@ pub struct Worker {
     /// The longest time a change waits.
     pub interval: Duration,
     /// Events kept on the disk.
-    pub events_kept: u64,
+    pub events_kept: (u64, Duration),
 }
 
 /// The thread has to end: the apply thread has, or a write failed.

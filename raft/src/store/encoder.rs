@@ -1,12 +1,12 @@
 //! Turns what changed into one write of the state's database, and keeps the sum of row hashes by which replicas compare.
 //! Knows nothing of threads. Events and answers do not count in the sum: nodes cut and trim them on their own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use orc_domain::{
     AnswerRecord, CacheKey, CachedOutput, Change, Component, ComponentId, DeadMessage, DeadTask, Definition,
     DefinitionId, FanChunk, FanKey, KeyRecord, MessageId, MessagePlace, Meta, QueuedMessage, Recorded, Run,
-    RunId, SavedKey, SavedPlace, Schedule, ScheduleId, Snapshot, State, StateKey, Task, TaskId,
+    RunId, SavedKey, SavedPlace, Schedule, ScheduleId, Snapshot, State, StateKey, Task, TaskId, Timestamp,
     VersionRecord, Workflow, WorkflowName, WorkflowVersion,
 };
 use rocksdb::WriteBatch;
@@ -27,6 +27,8 @@ use crate::{
 const ROW_MAX: usize = 512;
 /// Events or log indexes by which retention lags, so that it deletes seldom.
 const TRIM_STEP: u64 = 16_384;
+/// Time between two looks at how old the oldest events are.
+const AGE_STEP: Duration = Duration::from_secs(60);
 
 /// What changed since the last write, between two log records.
 pub struct Changes {
@@ -92,6 +94,8 @@ pub struct Encoder {
     /// Number of the first stored event.
     events_first: u64,
     answers_first: u64,
+    /// When the age of the oldest events was last looked at.
+    events_aged: Timestamp,
     /// What the write in the making changes of the index's counts.
     counts: CountChanges,
     key: Vec<u8>,
@@ -106,6 +110,7 @@ impl Encoder {
             hashes,
             events_first,
             answers_first: 0,
+            events_aged: Timestamp(0),
             counts: CountChanges::new(),
             key: Vec::new(),
             value: Vec::new(),
@@ -132,7 +137,7 @@ impl Encoder {
         &mut self,
         disk: &StateDisk,
         changes: &Changes,
-        events_kept: u64,
+        events_kept: (u64, Duration),
     ) -> Result<WriteBatch, ReadError> {
         let mut batch = WriteBatch::default();
         self.table(disk, &mut batch, keys::RUNS, &changes.runs)?;
@@ -156,7 +161,7 @@ impl Encoder {
         self.key.extend_from_slice(&keys::META);
         self.put_live(&mut batch, &changes.meta);
         self.journal(&mut batch, changes);
-        self.trim_events(disk, &mut batch, changes.meta.seq, events_kept)?;
+        self.trim_events(disk, &mut batch, &changes.meta, events_kept)?;
         self.trim_answers(&mut batch, changes.answers_rev_min);
         self.position.advance(changes.applied, &changes.membership);
         codec::encode_into(&self.position, &mut self.value);
@@ -276,17 +281,24 @@ impl Encoder {
         &mut self,
         disk: &StateDisk,
         batch: &mut WriteBatch,
-        seq: u64,
-        events_kept: u64,
+        meta: &Meta,
+        (count, age): (u64, Duration),
     ) -> Result<(), ReadError> {
-        let wanted = (seq + 1).saturating_sub(events_kept);
-        if wanted < self.events_first + TRIM_STEP.min(events_kept.max(1)) {
-            return Ok(());
+        let mut first = self.events_first;
+        let wanted = (meta.seq + 1).saturating_sub(count);
+        if wanted >= first + TRIM_STEP.min(count.max(1)) {
+            // None: every stored event goes, those of this write stay.
+            first = disk.events_first(wanted)?.unwrap_or(first);
         }
-        // None: every stored event goes, those of this write stay.
-        let Some(first) = disk.events_first(wanted)? else { return Ok(()) };
-        batch.delete_range(keys::events_key(self.events_first), keys::events_key(first));
-        self.events_first = first;
+        let oldest = meta.now.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        if meta.now.since(self.events_aged) >= AGE_STEP.min(age) {
+            self.events_aged = meta.now;
+            first = disk.events_younger(first, Timestamp(oldest))?;
+        }
+        if first > self.events_first {
+            batch.delete_range(keys::events_key(self.events_first), keys::events_key(first));
+            self.events_first = first;
+        }
         Ok(())
     }
 

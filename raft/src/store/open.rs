@@ -41,6 +41,8 @@ pub struct OpenOptions {
     pub drain_interval: Duration,
     /// Events kept on the disk.
     pub events_kept: u64,
+    /// Time that events are kept on the disk, by the cluster's clock.
+    pub events_age: Duration,
     /// Bytes of the log's tail kept in memory.
     pub log_cache_bytes: usize,
 }
@@ -54,6 +56,7 @@ impl OpenOptions {
             fatal: exit_when_fatal(),
             drain_interval: Duration::from_millis(100),
             events_kept: 1_000_000,
+            events_age: Duration::from_secs(7 * 86_400),
             log_cache_bytes: 64 << 20,
         }
     }
@@ -126,7 +129,7 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
         published: published.clone(),
         fatal: options.fatal.clone(),
         interval: options.drain_interval,
-        events_kept: options.events_kept,
+        events_kept: (options.events_kept, options.events_age),
     };
     let (orders, drain_thread) = worker.start()?;
     Ok(Core {

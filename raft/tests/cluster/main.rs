@@ -42,6 +42,14 @@ async fn followers_forward_and_all_agree() {
     assert_eq!(value(cluster.places[0].node(), "counter").await.as_deref(), Some("999"), "the order is kept");
     cluster.agree().await;
     assert!(cluster.running().all(|replica| replica.ready().is_ok()));
+    let (leader, follower) = (cluster.leader().await, cluster.follower().await);
+    eventually("both followers have acknowledged everything", async || {
+        let behind = cluster.places[leader].node().progress().await.peers_behind;
+        (behind.len() == 2 && behind.values().all(|entries| *entries == 0)).then_some(())
+    })
+    .await;
+    let progress = cluster.places[follower].node().progress().await;
+    assert!(progress.peers_behind.is_empty() && progress.committed.is_some_and(|index| index >= revs[999]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,6 +162,22 @@ async fn old_events_go() {
 }
 
 #[tokio::test]
+async fn events_go_with_their_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(1);
+    options.events_age = std::time::Duration::from_millis(1);
+    let mut node = Node::open_with(folder.path(), options).await.unwrap();
+    let mut kept = Vec::new();
+    for round in 0..10 {
+        node.live_a_little(round, 1).await;
+        node.reader.drain().await.unwrap();
+        kept.push(node.reader.last_seq() + 1 - node.reader.first_seq());
+    }
+    assert!(node.reader.last_seq() > 50, "{kept:?}");
+    assert!(kept.iter().all(|count| *count <= 20), "only the latest are young: {kept:?}");
+}
+
+#[tokio::test]
 async fn whoever_hears_of_an_effect_finds_its_row() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::open(folder.path()).await;

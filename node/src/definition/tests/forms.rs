@@ -204,15 +204,31 @@ fn state_steps_compile() {
     let key = |text: &str| text.parse().expect("a key");
     let writes = vec![(key("app.b"), r#"{"n":"${{ inputs.n }}"}"#.into()), (key("app.a"), "1".into())];
     let reads = vec![key("app.c"), key("app.a")];
-    assert_eq!(both.kind, StepKind::State { writes, templated: true, reads, if_version: None });
+    assert_eq!(
+        both.kind,
+        StepKind::State { writes, templated: true, reads, if_version: None, deletes: vec![], snapshot: None }
+    );
     let one = step("- { id: a, state: { set: { a: null }, ifVersion: 0 } }");
     let writes = vec![(key("a"), "null".into())];
-    assert_eq!(one.kind, StepKind::State { writes, templated: false, reads: vec![], if_version: Some(0) });
+    assert_eq!(
+        one.kind,
+        StepKind::State {
+            writes,
+            templated: false,
+            reads: vec![],
+            if_version: Some(0),
+            deletes: vec![],
+            snapshot: None
+        }
+    );
 }
 
 #[test]
 fn mistakes_of_state_steps() {
-    check_steps("- { id: a, state: {} }", &["3:19 missing-field `state` needs `set` or `get`"]);
+    check_steps(
+        "- { id: a, state: {} }",
+        &["3:19 missing-field `state` needs `set`, `get`, `delete` or `snapshot`"],
+    );
     check_steps(
         "- { id: a, state: { set: { 'a b': 1, c: 2 }, get: [x..y], ifVersion: 3 } }",
         &[
@@ -225,8 +241,12 @@ fn mistakes_of_state_steps() {
         &["3:53 conflict `ifVersion` goes with one key in `set`, this step sets 2"],
     );
     check_steps(
-        "- { id: a, state: { snapshot: true } }",
-        &["3:21 not-supported `snapshot` is not supported yet"],
+        "- { id: a, state: { set: { a: 1 }, delete: [a] } }",
+        &["3:45 conflict this step sets this key"],
+    );
+    check_steps(
+        "- { id: a, state: { snapshot: 3 } }",
+        &["3:31 wrong-type `snapshot` must be true, or a map such as { description: ... }, this is a number"],
     );
 }
 

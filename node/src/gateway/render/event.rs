@@ -44,7 +44,7 @@ pub fn kind(event: &Event) -> &str {
         Event::RunConcluding { .. } => "workflow.concluding",
         Event::HandlerEnded { .. } => "workflow.handlerEnded",
         Event::HandlersDropped { .. } => "workflow.handlersDropped",
-        Event::Emitted { kind, .. } => kind,
+        Event::Emitted { kind, .. } | Event::Posted(kind, _) => kind,
         Event::DefinitionAdded(_) => "workflow.defined",
         Event::RunCreated(create) => {
             event_family::child_kind(create.parent.as_deref(), None).unwrap_or("workflow.created")
@@ -188,6 +188,7 @@ fn tell(event: &Event, names: &dyn Names) -> Told {
         | Event::HandlersDropped { .. }
         | Event::Cache(_)
         | Event::Emitted { .. } => event_family::tell(event, names).expect("these are facts of that file"),
+        Event::Posted(kind, data) => Told(kind.to_string(), Data::default().carry("data", Some(data))),
         Event::Configured(config) => configured(config),
         Event::TaskDeadLettered { task, action } => named(of_task(*task, names), "action", action),
         Event::DeadTaskRequeued { task, requeued_as } => {

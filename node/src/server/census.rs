@@ -1,0 +1,119 @@
+//! How much there is of what: counted by looking at the whole state, so not more often than it is worth.
+//! Knows nothing of who wants to know.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use orc_domain::{
+    ActionName, ComponentId, Counts, Priority, RunId, RunStatus, State, Task, TaskId, TaskStatus, Text,
+};
+use orc_raft::error::ReadError;
+
+use super::Cluster;
+
+/// How old a count may be.
+const CENSUS_AGE_MAX: Duration = Duration::from_millis(100);
+/// Holders of a limit that a census names.
+const HOLDERS_MAX: usize = 5;
+
+/// The last count and when it was made.
+pub(super) type Counted = (Instant, Arc<Census>);
+
+/// Tasks that wait for a component, by what they ask for and how urgent they are; those of paused runs are left out.
+pub type Queued = BTreeMap<(ActionName, Priority), u64>;
+
+/// How much there is of what, at one moment.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// Of the whole cluster.
+    pub counts: Counts,
+    /// Some of the tasks that run.
+    pub tasks_running: Vec<TaskId>,
+    /// Some of the runs that have started.
+    pub runs_active: Vec<RunId>,
+    /// Actions of which no tasks are assigned.
+    pub paused_actions: Arc<BTreeSet<ActionName>>,
+    /// Work that nothing can wake, as it was reported.
+    pub stuck: Arc<BTreeSet<Text>>,
+    /// Tasks that left the dead-letter list because it was full.
+    pub dead_overflowed: u64,
+    /// Slots of connected components that an attempt holds.
+    pub slots_used: u64,
+    /// Slots of connected components that a task could take; those of draining ones are left out.
+    pub slots_free: u64,
+    running_on: BTreeMap<ComponentId, u32>,
+}
+
+impl Census {
+    fn of(state: &State) -> Census {
+        let mut running_on = BTreeMap::new();
+        let mut tasks_running = Vec::new();
+        for (id, task) in state.tasks.iter() {
+            if let Some(assignment) = &task.assignment {
+                *running_on.entry(assignment.component.clone()).or_default() += 1;
+                if tasks_running.len() < HOLDERS_MAX {
+                    tasks_running.push(*id);
+                }
+            }
+        }
+        let (slots_used, slots_free) = slots(state, &running_on);
+        let active = state.runs.iter().filter(|(_, run)| run.status != RunStatus::Queued);
+        Census {
+            counts: state.counts(),
+            tasks_running,
+            runs_active: active.take(HOLDERS_MAX).map(|(id, _)| *id).collect(),
+            paused_actions: state.meta.paused_actions.clone(),
+            stuck: state.meta.stuck.clone(),
+            dead_overflowed: state.meta.dead_overflowed,
+            slots_used,
+            slots_free,
+            running_on,
+        }
+    }
+
+    /// Tasks that a component works on.
+    pub fn running_on(&self, component: &ComponentId) -> u32 {
+        self.running_on.get(component).copied().unwrap_or(0)
+    }
+}
+
+/// Slots of connected components: used, and free.
+fn slots(state: &State, running_on: &BTreeMap<ComponentId, u32>) -> (u64, u64) {
+    let connected = state.components.iter().filter(|(_, row)| row.live_session().is_some());
+    connected.fold((0, 0), |(used, free), (id, row)| {
+        let running = running_on.get(id).copied().unwrap_or(0);
+        let open = if row.draining { 0 } else { row.slots.saturating_sub(running) };
+        (used + u64::from(running), free + u64::from(open))
+    })
+}
+
+fn queued(state: &State) -> Queued {
+    let mut queued = Queued::new();
+    let waits = |task: &Task| task.status == TaskStatus::Queued && !task.held;
+    for (_, task) in state.tasks.iter().filter(|(_, task)| waits(task)) {
+        *queued.entry((task.action.clone(), task.priority)).or_default() += 1;
+    }
+    queued
+}
+
+impl Cluster {
+    /// How much there is of what; counted at most ten times a second.
+    pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
+        if let Some((at, census)) = &*self.counted.lock()
+            && at.elapsed() < CENSUS_AGE_MAX
+        {
+            return Ok(census.clone());
+        }
+        let census = Arc::new(self.reader().inspect(Census::of).await?);
+        *self.counted.lock() = Some((Instant::now(), census.clone()));
+        Ok(census)
+    }
+
+    /// What waits for components.
+    pub async fn queued(&self) -> Result<Queued, ReadError> {
+        self.reader().inspect(queued).await
+    }
+}
