@@ -8,6 +8,7 @@ mod scene;
 mod components;
 mod configuration;
 mod errors;
+mod health;
 mod moved;
 mod presets;
 mod qualities;

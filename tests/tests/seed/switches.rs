@@ -26,6 +26,7 @@ async fn what_is_switched_off_is_off() -> Result<()> {
         enable_dependency_resolution_off_refuses_dependencies,
         enable_versioning_off_keeps_the_newest_only,
         enable_heartbeat_off_keeps_a_silent_component,
+        get_status_names_what_is_off,
     );
     Ok(())
 }
@@ -204,4 +205,34 @@ async fn enable_heartbeat_off_keeps_a_silent_component(scene: &Scene) -> Result<
         })
         .await?;
     stopped.signal("CONT")
+}
+
+async fn get_status_names_what_is_off(scene: &Scene) -> Result<()> {
+    let off = json!({
+        "enableErrorRecovery": false, "enableMonitoring": false,
+        "workflow": { "enableParallelExecution": false, "enableRetry": false },
+        "components": { "enableHeartbeat": false, "enableMessageQueue": false },
+        "tasks": { "enablePriorityScheduling": false, "enableDependencyResolution": false },
+        "state": { "enableVersioning": false, "enableBackup": false }
+    });
+    scene
+        .with_config(off, async {
+            let mut named = scene.orc.status().await?.disabled;
+            named.sort();
+            let expected = [
+                "components.enableHeartbeat",
+                "components.enableMessageQueue",
+                "enableErrorRecovery",
+                "enableMonitoring",
+                "state.enableBackup",
+                "state.enableVersioning",
+                "tasks.enableDependencyResolution",
+                "tasks.enablePriorityScheduling",
+                "workflow.enableParallelExecution",
+                "workflow.enableRetry",
+            ];
+            ensure!(named == expected, "{named:?}");
+            Ok(())
+        })
+        .await
 }
