@@ -247,8 +247,7 @@ async fn a_worker_in_the_background_says_when_it_is_connected_and_why_it_ended()
     session.send(r#"{"type":"bye","reason":"superseded"}"#).await;
     assert!(matches!(soon("its end", connected.stop()).await, Err(WorkerError::Superseded)));
 
-    let dropped = worker().start();
-    let mut session = node.welcome().await;
-    drop(dropped);
+    let (connected, mut session) = tokio::join!(worker().start().connected(), node.welcome());
+    drop(connected.expect("there is a session"));
     assert!(matches!(session.next().await, Some(ComponentMessage::Drain(_))), "dropped, it drains");
 }

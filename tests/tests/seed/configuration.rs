@@ -106,8 +106,7 @@ async fn max_concurrent_workflows_holds_the_others_back(scene: &Scene) -> Result
             for _ in 0..4 {
                 ids.push(scene.create_workflow(waiting.clone()).await?);
             }
-            let status = scene.get("/status").await?["components"]["workflowManager"].clone();
-            ensure!(status["activeWorkflows"] == 2 && status["queuedWorkflows"] == 2, "{status}");
+            until_status(scene, "workflowManager", ("activeWorkflows", 2), ("queuedWorkflows", 2)).await?;
             for id in ids {
                 scene.orc.runs().handle(&id).signal("go", &()).await?;
                 ensure!(scene.ended(&id).await?.status == RunStatus::Completed, "each has its turn");
@@ -126,8 +125,7 @@ async fn max_concurrent_tasks_holds_the_others_back(scene: &Scene) -> Result<()>
             for _ in 0..4 {
                 ids.push(scene.schedule_task(json!({ "name": "Long", "type": "gated" })).await?);
             }
-            let status = scene.get("/status").await?["components"]["taskScheduler"].clone();
-            ensure!(status["runningTasks"] == 2 && status["queuedTasks"] == 2, "{status}");
+            until_status(scene, "taskScheduler", ("runningTasks", 2), ("queuedTasks", 2)).await?;
             let waiting = scene.orc.tasks().get(&ids[3]).await?.waiting_for.context("it waits")?;
             ensure!(waiting.reason == "limit", "{waiting:?}");
             gate.open(4);
