@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
     println!("{} ({}) is {}, it can {}", known.name, known.kind, known.status, known.capabilities.join(", "));
     ensure!(known.status != ComponentStatus::Connected, "nobody has connected yet");
 
-    let (noted, mut notes) = mpsc::unbounded_channel();
+    let (noted, mut notes) = mpsc::channel(16);
     let processor = processor(&orc).start().connected().await?;
     let notifier = notifier(&orc, noted.clone()).start().connected().await?;
 
@@ -108,13 +108,13 @@ fn processor(orc: &Client) -> Worker {
         )
 }
 
-fn notifier(orc: &Client, noted: mpsc::UnboundedSender<u64>) -> Worker {
+fn notifier(orc: &Client, noted: mpsc::Sender<u64>) -> Worker {
     Worker::new(orc.clone())
         .id(NOTIFIER)
         .slots(0)
         .on_message("system-update", |_: Value| async { Ok("noted") })
         .on_message("note", move |number: u64| {
             let noted = noted.clone();
-            async move { noted.send(number).map_err(|_| TaskError::new("CLOSED", "nobody reads the notes")) }
+            async move { noted.send(number).await.map_err(|_| TaskError::new("CLOSED", "nobody reads the notes")) }
         })
 }

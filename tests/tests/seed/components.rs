@@ -98,10 +98,10 @@ async fn messages_wait_in_a_queue_and_arrive_in_order(scene: &Scene) -> Result<(
     }
     let queue = scene.orc.components().queue("away", &MessagesQuery::default()).await?;
     ensure!(queue.items.len() == 10, "{queue:?}");
-    let (noted, mut notes) = mpsc::unbounded_channel();
+    let (noted, mut notes) = mpsc::channel(16);
     let worker = scene.worker("away").slots(0).on_message("note", move |number: u32| {
-        let sent = noted.send(number);
-        async move { sent.map_err(|_| TaskError::new("GONE", "nobody listens")) }
+        let noted = noted.clone();
+        async move { noted.send(number).await.map_err(|_| TaskError::new("GONE", "nobody listens")) }
     });
     let _worker = worker.start();
     for expected in 0..10 {
