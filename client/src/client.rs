@@ -15,6 +15,8 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Where a node listens unless told otherwise.
+const NODE_HERE: &str = "http://127.0.0.1:7420";
 
 /// A client of a cluster; cheap to clone. Calls go to the node that worked last and move on to others by themselves.
 ///
@@ -136,6 +138,15 @@ fn base_url(node: &str) -> Result<String, Error> {
 }
 
 impl Client {
+    /// A client of the cluster that `ORC_ADDR` names (addresses, separated by commas), else of the node on this machine.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when an address is none.
+    pub fn from_env() -> Result<Self, Error> {
+        let nodes = std::env::var("ORC_ADDR").unwrap_or_else(|_| NODE_HERE.to_owned());
+        Self::builder().nodes(nodes.split(',')).build()
+    }
+
     /// Begins to make a client.
     #[must_use]
     pub fn builder() -> ClientBuilder {
@@ -214,6 +225,14 @@ impl Client {
     /// As every call: [`Error`].
     pub async fn status(&self) -> Result<SystemStatus, Error> {
         self.call(Call::get(paths::STATUS)).await
+    }
+
+    /// The metrics of the node that answers, in Prometheus' text form.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.call_text(Call::get(paths::METRICS)).await
     }
 
     /// The nodes' addresses, as `http://host:port`.

@@ -144,6 +144,11 @@ impl Client {
         self.send(&call).await.map(|_| ())
     }
 
+    /// Makes a call whose answer is text.
+    pub(crate) async fn call_text(&self, call: Call) -> Result<String, Error> {
+        Ok(String::from_utf8_lossy(&self.send(&call).await?).into_owned())
+    }
+
     async fn send(&self, call: &Call) -> Result<Bytes, Error> {
         let timeout = self.timeout() + call.patience;
         let deadline = Instant::now() + timeout;

@@ -44,5 +44,5 @@ pub use snapshots::Snapshots;
 pub use state::{Change, Changes, Set, State};
 pub use tasks::{Schedule, TaskHandle, TaskResult, TaskWait, Tasks};
 pub use wire::{ErrorBody, Priority, Problem, RunStatus, StepStatus, TaskStatus};
-pub use worker::{TaskCtx, TaskError, TaskHandler, Worker, WorkerError};
+pub use worker::{RunningWorker, TaskCtx, TaskError, TaskHandler, Worker, WorkerError};
 pub use workflows::Workflows;

@@ -237,3 +237,17 @@ async fn a_refused_worker_stops() {
     let end = soon("the end", Worker::new(client).run(pending())).await;
     assert!(matches!(&end, Err(WorkerError::Refused(problem)) if problem.detail == "bad id"), "{end:?}");
 }
+
+#[tokio::test]
+async fn a_worker_in_the_background_says_when_it_is_connected_and_why_it_ended() {
+    let node = FakeNode::start().await;
+    let worker = || Worker::new(Client::builder().nodes([&node.url]).build().expect("a node")).id("w");
+    let (connected, mut session) = tokio::join!(worker().start().connected(), node.welcome());
+    let connected = connected.expect("there is a session");
+    session.send(r#"{"type":"bye","reason":"superseded"}"#).await;
+    assert!(matches!(soon("its end", connected.stop()).await, Err(WorkerError::Superseded)));
+
+    let (connected, mut session) = tokio::join!(worker().start().connected(), node.welcome());
+    drop(connected.expect("there is a session"));
+    assert!(matches!(session.next().await, Some(ComponentMessage::Drain(_))), "dropped, it drains");
+}

@@ -158,6 +158,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// A worker's process.
+    pub fn worker(&self, name: &str) -> Result<&Process> {
+        self.workers.iter().find(|worker| worker.name() == name).with_context(|| format!("no worker {name}"))
+    }
+
     /// SIGKILLs a worker.
     pub fn kill_worker(&mut self, name: &str) -> Result<()> {
         let place = self.workers.iter().position(|worker| worker.name() == name);

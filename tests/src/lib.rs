@@ -5,6 +5,7 @@ mod check;
 mod cluster;
 mod dev;
 mod durable;
+mod examples;
 mod load;
 mod process;
 
@@ -12,5 +13,6 @@ pub use check::{counted_once, equal_hashes, every_run_completed, started_once};
 pub use cluster::{Cluster, Options};
 pub use dev::DevCluster;
 pub use durable::{DurableLoad, DurableReport};
+pub use examples::{example, run_example};
 pub use load::{Load, Probe, Report, three_echo_steps};
 pub use process::{Process, TempDir, binary, free_ports};

@@ -35,6 +35,9 @@ const HOME_OF: [(&str, &[&str]); 6] = [
     ("warp", &["node"]),
 ];
 
+/// The seed's promises and their tests.
+const SEED: &str = "docs/seed.md";
+
 const LINES_MAX: usize = 400;
 const HEADER_LINES_MAX: usize = 8;
 
@@ -126,7 +129,8 @@ fn no_file_names_a_folder_of_one_machine() {
 fn every_test_that_the_docs_name_is_there() {
     let sources: Vec<File> = rust_files();
     let is_there = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}(")));
-    let docs = text_files().into_iter().filter(|file| file.path.starts_with("docs/semantics-"));
+    let maps = |file: &File| file.path == SEED || file.path.starts_with("docs/semantics-");
+    let docs = text_files().into_iter().filter(maps);
     let mut named = 0;
     let missing = over(docs, |file| {
         let names = rules::test_names(&file.text);
@@ -139,6 +143,21 @@ fn every_test_that_the_docs_name_is_there() {
     });
     assert_none(&missing);
     assert!(named > 100, "only {named} names were found");
+}
+
+#[test]
+fn every_promise_that_is_tested_is_told_of() {
+    let told = std::fs::read_to_string(root().join(SEED)).expect("the seed has its page");
+    let promises = rust_files().into_iter().filter(|file| file.path.starts_with("tests/tests/seed/"));
+    let mut named = 0;
+    let untold = over(promises, |file| {
+        let names = rules::promises(&file.text);
+        named += names.len();
+        let is_untold = |name: &&str| !told.contains(&format!("`{name}`"));
+        names.into_iter().filter(is_untold).map(|name| format!(" {SEED} does not tell of {name}")).collect()
+    });
+    assert_none(&untold);
+    assert!(named > 50, "only {named} promises were found");
 }
 
 #[test]

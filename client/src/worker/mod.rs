@@ -9,6 +9,7 @@ mod held;
 mod link;
 mod logs;
 mod messages;
+mod running;
 mod runtime;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 pub use handler::{StopHandle, TaskCtx, TaskError, TaskHandler};
+pub use running::RunningWorker;
 
 use crate::Client;
 use crate::wire::Problem;
@@ -134,6 +136,12 @@ impl Worker {
         self
     }
 
+    /// What kind of program it is; by default `worker`.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
     /// The version of the program.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -208,6 +216,11 @@ impl Worker {
     /// [`WorkerError`]; lost nodes and broken connections are none, they are waited out.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), WorkerError> {
         Runtime::new(self).run(pin!(shutdown)).await
+    }
+
+    /// Works in the background of this program until [`RunningWorker::stop`].
+    pub fn start(self) -> RunningWorker {
+        RunningWorker::start(self)
     }
 
     /// Works until the process gets SIGINT or SIGTERM, then drains.

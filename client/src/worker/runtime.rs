@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::durable::Durable;
@@ -58,6 +58,8 @@ pub(super) struct Runtime {
     outbox: VecDeque<Arc<str>>,
     logs: Logs,
     durable: Durable,
+    /// Whether there has been a session.
+    connected: watch::Sender<bool>,
     /// Set when the worker is to stop: until when attempts may take.
     drain_until: Option<Instant>,
 }
@@ -67,7 +69,13 @@ impl Runtime {
         let (ended, replies) = (mpsc::channel(WAITING_MAX), mpsc::channel(WAITING_MAX));
         let (outbox, logs, beats) = (VecDeque::new(), Logs::default(), mpsc::channel(WAITING_MAX));
         let (held, durable) = (Held::default(), Durable::new(worker.messages.clone()));
-        Self { worker, held, ended, replies, beats, outbox, logs, durable, drain_until: None }
+        let connected = watch::Sender::new(false);
+        Self { worker, held, ended, replies, beats, outbox, logs, durable, connected, drain_until: None }
+    }
+
+    /// Becomes true with the first session.
+    pub(super) fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
     }
 
     pub(super) async fn run(mut self, mut shutdown: Shutdown<'_>) -> Result<(), WorkerError> {
@@ -93,6 +101,7 @@ impl Runtime {
             match opened {
                 Ok(session) => {
                     let begun = Instant::now();
+                    self.connected.send_replace(true);
                     match self.session(session, shutdown.as_mut()).await {
                         End::Broken if begun.elapsed() > SESSION_MIN => failures = 0,
                         End::Broken => failures = failures.saturating_add(1),

@@ -37,7 +37,7 @@ const fn setting(group: &'static str, name: &'static str, kind: Kind) -> Setting
     Setting { group, name, kind }
 }
 
-const PERSISTENCE: &str = "every acknowledged write is on the disks of a majority; a node without a disk is `orc server --ephemeral`";
+const PERSISTENCE: &str = "every acknowledged write is on the disks of a majority; a node that keeps nothing is `orc server --preset testing` without --data-dir";
 
 /// Every setting, in the order of the seed.
 pub(super) static SETTINGS: &[Setting] = &[

@@ -55,6 +55,13 @@ pub fn test_names(text: &str) -> Vec<&str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_name).collect()
 }
 
+/// The names in the lists of `keeps!(scene; …)`.
+pub fn promises(text: &str) -> Vec<&str> {
+    let lists = text.split("keeps!(").skip(1).filter_map(|rest| rest.split(");").next());
+    let names = lists.filter_map(|list| list.split_once(';')).flat_map(|(_, names)| names.split(','));
+    names.map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +79,13 @@ mod tests {
         assert_eq!(bad_header("", 2).len(), 1);
         assert_eq!(bad_header("//! stub\n", 2).len(), 1);
         assert_eq!(bad_header("//! One line of it.\n//! two\n//! three\n", 2).len(), 1);
+    }
+
+    #[test]
+    fn promises_are_those_that_are_kept() {
+        let text =
+            "keeps!(&scene;\n    one_is,\n    two_is,\n);\nkeeps!(&mut scene; three_is);\nother(four);";
+        assert_eq!(promises(text), ["one_is", "two_is", "three_is"]);
     }
 
     #[test]
