@@ -92,6 +92,8 @@ async fn a_watcher_killed_and_resumed_on_random_nodes_50_times_sees_every_change
         let (node, lives_for) = (dice.roll(3) + 1, dice.roll(20) + 1);
         let last = seen.last().map_or(begin, |(seq, _)| *seq);
         seen.extend(watch(&scene.cluster.client_of(node)?, last, lives_for).await?);
+        let told = seen.iter().map(|(_, number)| *number);
+        ensure!(told.eq(0..seen.len() as u64), "resumed after {last} on node {node}: {seen:?} (seed {seed})");
     }
     let (stop, writing) = writer;
     stop.send_replace(true);
