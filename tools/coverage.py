@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Line coverage of all tests, by package; exits with 1 where it is below what it must be.
 
-Nodes and workers that tests start as processes count. Needs cargo-tarpaulin: `cargo install cargo-tarpaulin --locked`.
+Nodes that tests start as processes count only if they end by themselves: a killed one writes down nothing. Needs cargo-tarpaulin: `cargo install cargo-tarpaulin --locked`.
 Arguments are passed on, such as `-p orc-domain` for one package.
 """
 
