@@ -7,12 +7,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use reqwest::Response;
-use reqwest::header::HeaderMap;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use crate::error::TransportError;
-use crate::http::read_problem;
+use crate::http::{number, read_problem};
 use crate::wire::headers;
 use crate::{Client, Error, backoff};
 
@@ -140,8 +139,4 @@ impl Failure {
         let body = timeout(within, response.bytes()).await.ok().and_then(Result::ok);
         Self::Problem(Box::new(read_problem(status, &body.unwrap_or_default())))
     }
-}
-
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }

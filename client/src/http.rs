@@ -260,7 +260,8 @@ impl Client {
     }
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+/// A header that holds a number.
+pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 

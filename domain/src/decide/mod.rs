@@ -130,7 +130,7 @@ pub(crate) fn follow(state: &State, follow_up: &FollowUp) -> Vec<Event> {
         FollowUp::LoseAttempts { component, held } => task::lose(state, component, held),
         FollowUp::TrimDead => [dead::trim(state), message::trim(state)].concat(),
         FollowUp::ReturnMessages(component) => message::give_back(state, component),
-        FollowUp::ReportRun(run, failure) => trouble::run_failed(state, *run, failure),
+        FollowUp::ReportRun(run, failure) => trouble::run_failed(*run, failure),
         FollowUp::ReleaseSchedules => schedule::release(state),
     }
 }

@@ -16,7 +16,7 @@ fn raised(code: &str, message: Text, concerned: Concerned) -> Event {
     Event::Trouble(TroubleEvent::Raised { code: code.into(), message, concerned, count: 1 })
 }
 
-pub(super) fn run_failed(_: &State, run: RunId, failure: &Failure) -> Vec<Event> {
+pub(super) fn run_failed(run: RunId, failure: &Failure) -> Vec<Event> {
     let message = alloc::format!("{}: {}", failure.code, failure.message);
     vec![raised("WORKFLOW_FAILED", message.into(), Concerned { run: Some(run), ..Concerned::default() })]
 }

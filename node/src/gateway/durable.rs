@@ -90,10 +90,8 @@ pub async fn queue(gateway: Arc<Gateway>, call: Call) -> Answered {
         return Err(Rejection::ComponentUnknown { component }.into());
     }
     let found = gateway.cluster.messages(&component, from, limit + 1);
-    let more = found.len() > limit;
     let shown = paging::within_bytes(found.iter().take(limit), |message| message.payload.as_str().len());
-    let more = more || shown.len() < found.len().min(limit);
-    let next = shown.last().filter(|_| more).map(|message| message.number);
+    let next = shown.last().filter(|_| shown.len() < found.len()).map(|message| message.number);
     Ok(Reply::json(&paging::page(&shown, next, |message: &&Arc<QueuedMessage>| render::queued(message))))
 }
 
