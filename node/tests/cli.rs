@@ -17,6 +17,7 @@ fn orc_with_input(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_orc"))
         .args(arguments)
         .env_clear()
+        .envs(std::env::vars().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
         .env("LANG", "C.UTF-8")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::node::{Answer, Node, server, start, until};
+use crate::node::{Answer, Node, coverage, server, start, until};
 
 fn orc(arguments: &[&str]) -> Output {
-    let command = Command::new(env!("CARGO_BIN_EXE_orc")).args(arguments).env_clear().output();
-    command.expect("the binary starts")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
+    command.args(arguments).env_clear().envs(coverage()).output().expect("the binary starts")
 }
 
 #[track_caller]

@@ -52,6 +52,11 @@ pub fn server_at(address: &str, id: u64, data: Option<&Path>) -> Command {
     command
 }
 
+/// Where coverage is written, for a process that is given nothing else.
+pub fn coverage() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter(|(name, _)| name == "LLVM_PROFILE_FILE")
+}
+
 /// Starts a node and waits until it is ready.
 pub async fn start(mut command: Command) -> Node {
     let mut child = command.spawn().expect("the binary starts");

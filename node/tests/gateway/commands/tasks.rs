@@ -1,24 +1,10 @@
-//! The command line against a node: what waits and what gave up.
+//! Tasks: what waits and what gave up.
 
-use std::process::Command;
-
-use serde_json::Value;
-
+use super::{json, orc, refused};
 use crate::{
-    node::{Asked, shared},
+    node::shared,
     queue::{dead, offer},
 };
-
-/// What a command prints; it must succeed.
-async fn orc(node: &Asked, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
-    command.args(["--addr", &node.base, "--color", "never"]).args(arguments);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
-    let output = output.expect("the binary starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(output.status.success(), "orc {arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
 
 #[tokio::test]
 async fn the_command_line_explains_prefers_pauses_and_requeues() {
@@ -35,8 +21,7 @@ async fn the_command_line_explains_prefers_pauses_and_requeues() {
     orc(&node, &["task", "backlog", "pause", "commanded"]).await;
     let new = orc(&node, &["task", "retry", &id, "-q"]).await;
     assert!(orc(&node, &["task", "priority", &new, "urgent"]).await.ends_with("queued"));
-    let backlog: Value =
-        serde_json::from_str(&orc(&node, &["task", "backlog", "-o", "json"]).await).expect("JSON");
+    let backlog = json(&node, &["task", "backlog"]).await;
     let rows = backlog["items"].as_array().expect("a list");
     assert!(
         rows.iter().any(|row| row["action"] == "commanded" && row["paused"] == true && row["queued"] == 1)
@@ -62,4 +47,11 @@ async fn the_command_line_explains_prefers_pauses_and_requeues() {
     ];
     let later = orc(&node, &later).await;
     assert!(orc(&node, &["task", "explain", &later]).await.contains("it goes on by itself at"));
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_there_is_told_so() {
+    let node = shared().await;
+    let told = refused(&node, 5, &["task", "get", "task_00000000000000000000000000"]).await;
+    assert!(told.contains("task_00000000000000000000000000"), "{told}");
 }
