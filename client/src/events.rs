@@ -129,7 +129,7 @@ impl Events {
         };
         let query = EventsQuery { since: None, types: self.types_text(), ..self.filter.clone() };
         let target = format!("{}{}", paths::EVENTS_STREAM, wire::write_query(&query));
-        Ok(subscribe(self.client, target, since))
+        Ok(subscribe(self.client, target, Some(since)))
     }
 
     fn types_text(&self) -> Option<String> {
@@ -137,8 +137,8 @@ impl Events {
     }
 }
 
-/// The stream of events at `target`, after `since`.
-pub(crate) fn subscribe(client: Client, target: String, since: u64) -> EventStream {
+/// The stream of events at `target`, after `since` or where the target says.
+pub(crate) fn subscribe(client: Client, target: String, since: Option<u64>) -> EventStream {
     let subscription = Subscription { feed: Feed::new(client, target), last: since, ready: VecDeque::new() };
     EventStream { inner: unfold(Some(subscription), Subscription::step).boxed() }
 }
@@ -161,8 +161,8 @@ impl Stream for EventStream {
 
 struct Subscription {
     feed: Feed,
-    /// The newest event that was given out.
-    last: u64,
+    /// The newest event that was given out, or after which it begins.
+    last: Option<u64>,
     ready: VecDeque<Result<Event, Error>>,
 }
 
@@ -175,7 +175,8 @@ impl Subscription {
                 Some(item) => return Some((item, None)),
                 None => {}
             }
-            match this.feed.read(&this.last.to_string()).await {
+            let last = this.last.map_or_else(String::new, |seq| seq.to_string());
+            match this.feed.read(&last).await {
                 Ok(events) => events.iter().for_each(|event| this.take(event)),
                 Err(error) => return Some((Err(error), None)),
             }
@@ -186,7 +187,7 @@ impl Subscription {
         if event.event == STREAM_EVENT_RESET {
             match serde_json::from_str::<StreamReset>(&event.data) {
                 Ok(StreamReset { first_seq }) => {
-                    self.last = first_seq.saturating_sub(1);
+                    self.last = Some(first_seq.saturating_sub(1));
                     self.ready.push_back(Err(Error::EventsReset { first_seq }));
                 }
                 Err(error) => self.ready.push_back(Err(Error::Decode(error))),
@@ -194,8 +195,8 @@ impl Subscription {
             return;
         }
         match serde_json::from_str::<Event>(&event.data) {
-            Ok(event) if event.seq > self.last => {
-                self.last = event.seq;
+            Ok(event) if self.last.is_none_or(|last| event.seq > last) => {
+                self.last = Some(event.seq);
                 self.ready.push_back(Ok(event));
             }
             Ok(_known) => {}

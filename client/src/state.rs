@@ -133,7 +133,18 @@ impl State {
     /// Follows the changes after an event's `seq`.
     #[must_use]
     pub fn watch_since(&self, pattern: &str, since: u64) -> Changes {
-        let query = WatchQuery { pattern: pattern.to_owned(), since: None };
+        self.changes(pattern, None, Some(since))
+    }
+
+    /// Follows the changes after a `rev`, which every read and write tells; it may be one that is still to come.
+    /// The stream ends with `EVENTS_COMPACTED` where they are no longer all kept.
+    #[must_use]
+    pub fn watch_from_rev(&self, pattern: &str, rev: u64) -> Changes {
+        self.changes(pattern, Some(rev), None)
+    }
+
+    fn changes(&self, pattern: &str, rev: Option<u64>, since: Option<u64>) -> Changes {
+        let query = WatchQuery { pattern: pattern.to_owned(), since: None, rev };
         let target = format!("{}{}", paths::STATE_WATCH, wire::write_query(&query));
         let changes = subscribe(self.client.clone(), target, since).map(|event| Change::from_event(event?));
         Changes { inner: changes.boxed() }

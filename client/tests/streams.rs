@@ -62,6 +62,18 @@ async fn a_watch_reads_changes() {
 }
 
 #[tokio::test]
+async fn a_watch_from_a_rev_goes_on_after_the_last_event() {
+    let node = FakeHttp::start([Act::Stream(events([5])), Act::Stream(events([5, 6]))]).await;
+    let client = Client::builder().nodes([&node.url]).build().expect("a node");
+    let changes = client.state().watch_from_rev("app.*", 9).take(2).try_collect::<Vec<_>>();
+    let changes = soon("changes", changes).await.expect("changes");
+    assert_eq!(changes.iter().map(|change| change.event.seq).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(node.requests()[0].line, "GET /api/v1/state/watch?pattern=app.*&rev=9");
+    let asked = node.header("last-event-id");
+    assert_eq!([asked[0].as_deref(), asked[1].as_deref()], [None, Some("5")]);
+}
+
+#[tokio::test]
 async fn a_refused_stream_ends() {
     let problem = json!({ "status": 410, "code": "EVENTS_COMPACTED" }).to_string();
     let node = FakeHttp::start([Act::Answer(410, "", problem)]).await;

@@ -319,6 +319,9 @@ pub struct WatchQuery {
     /// Only changes with a `seq` above this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// Only changes with a `rev` above this one; 410 `EVENTS_COMPACTED` where they are no longer all kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
 }
 
 #[cfg(test)]

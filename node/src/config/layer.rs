@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 30] = [
     "node-id",
     "data-dir",
     "listen",
@@ -36,6 +36,9 @@ pub(super) const KEYS: [&str; 27] = [
     "task-logs.bytes",
     "task-logs.age",
     "task-logs",
+    "events.count",
+    "events.age",
+    "events",
     "secrets-file",
 ];
 /// The table whose names are the seed's.

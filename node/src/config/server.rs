@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use orc_domain::{ClusterConfig, NodeId};
+use orc_raft::store::EventsKept;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ pub struct ServerConfig {
     pub notes: Vec<String>,
     /// How much is kept of what tasks log.
     pub task_logs: LogLimits,
+    /// Which events are kept.
+    pub events: EventsKept,
     /// A file with secrets, `NAME=value` lines.
     pub secrets_file: Option<PathBuf>,
 }
@@ -123,7 +126,7 @@ impl ServerConfig {
         let advertise_peer = reader.advertised(advertise.as_deref(), peer_listen, "peer-listen");
         let start = reader.start();
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
-        let task_logs = reader.task_logs();
+        let (task_logs, events) = (reader.task_logs(), reader.events());
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
@@ -149,6 +152,7 @@ impl ServerConfig {
             log_format,
             notes,
             task_logs,
+            events,
             secrets_file,
         })
     }
@@ -358,6 +362,14 @@ impl Reader<'_> {
             owner_bytes: self.size("task-logs.bytes-per-run", default.owner_bytes, ("256KiB", "1GiB")),
             total_bytes: self.size("task-logs.bytes", default.total_bytes, ("1MiB", "1024GiB")),
             age_max: self.duration("task-logs.age", default.age_max),
+        }
+    }
+
+    fn events(&mut self) -> EventsKept {
+        let default = EventsKept::default();
+        EventsKept {
+            count: self.number("events.count", (100, 1_000_000_000)).unwrap_or(default.count),
+            age: self.duration("events.age", default.age),
         }
     }
 

@@ -47,6 +47,7 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!((config.cluster, config.ephemeral), (ClusterConfig::default(), false));
     let LogLimits { owner_bytes, total_bytes, age_max } = config.task_logs;
     assert_eq!((owner_bytes, total_bytes, age_max.as_secs()), (10 << 20, 1 << 30, 7 * 24 * 3600));
+    assert_eq!((config.events.count, config.events.age.as_secs()), (1_000_000, 7 * 24 * 3600));
 }
 
 #[test]
@@ -122,6 +123,7 @@ fn every_mistake_is_told_at_once() {
         ("raft.heartbeat", "1s"),
         ("log.format", "xml"),
         ("task-logs.bytes-per-run", "1KiB"),
+        ("events.count", "9"),
     ]);
     check_errors(
         vec![wrong],
@@ -135,6 +137,7 @@ fn every_mistake_is_told_at_once() {
             "raft: heartbeat",
             "--log.format: `xml` is none of",
             "--task-logs.bytes-per-run: must be a size from 256KiB to 1GiB",
+            "--events.count: must be a whole number",
         ],
     );
     let cluster =

@@ -134,6 +134,7 @@ fn wanted(query: &EventsQuery) -> Result<Wanted, Refusal> {
         run: query.run.as_deref().map(str::parse).transpose().map_err(wrong)?,
         key: query.key.as_deref().map(pattern).transpose()?,
         component: query.component.as_deref().map(str::parse).transpose().map_err(wrong)?,
+        above_rev: 0,
     })
 }
 

@@ -43,6 +43,8 @@ pub struct Wanted {
     pub key: Option<Pattern>,
     /// Their component.
     pub component: Option<ComponentId>,
+    /// Only what happened after this rev.
+    pub above_rev: u64,
 }
 
 impl Wanted {
@@ -193,7 +195,7 @@ impl Feed {
     async fn send_events(&mut self, events: &[Arc<Recorded>]) -> Result<(), Over> {
         let mut text = String::new();
         self.gateway.learn_names(events, &mut self.names).await;
-        for recorded in events {
+        for recorded in events.iter().filter(|recorded| recorded.rev > self.wanted.above_rev) {
             sse::event(&mut text, &envelope(recorded, &self.names));
             if text.len() >= PIECE_BYTES {
                 self.send(std::mem::take(&mut text)).await?;
@@ -247,7 +249,7 @@ mod tests {
             types: vec![pattern("workflow.*"), pattern("state.*")],
             run: Some(run(1)),
             key: Some(pattern("app.*")),
-            component: None,
+            ..Wanted::default()
         };
         assert_eq!([both.accepts(&started(1)), both.accepts(&started(2))], [true, false]);
         assert_eq!([both.accepts(&changed("app.x")), both.accepts(&changed("b"))], [true, false]);

@@ -112,6 +112,7 @@ fn replica_options(config: &ServerConfig, http_addr: String) -> ReplicaOptions {
     options.limits = Limits {
         snapshot_every: config.snapshot.every_entries,
         records_kept: config.snapshot.keep_entries,
+        events_kept: config.events,
         ..Limits::default()
     };
     options

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::node::{Asked, PATIENCE, shared};
+use crate::node::{Asked, PATIENCE, server, shared, start, until};
 
 /// A stream, read event by event.
 struct Reader {
@@ -107,6 +107,47 @@ async fn a_watch_begins_now_and_a_run_has_a_stream_of_its_own() {
         kinds,
         ["workflow.created", "workflow.started", "step.started", "step.completed", "workflow.completed"]
     );
+}
+
+#[tokio::test]
+async fn a_watch_begins_at_any_rev_that_is_kept_or_still_to_come() {
+    let mut command = server(1, None);
+    command.args(["--bootstrap", "--preset", "testing", "--set", "events.count=100"]);
+    let started = start(command).await;
+    let node = started.ask();
+    let mut revs = Vec::new();
+    let first_kept = until(|| async {
+        for value in 0..50 {
+            set(&node, "revved", value).await;
+        }
+        let page = node.read("/events?limit=1").await.ok(200);
+        page["firstSeq"].as_u64().filter(|first| *first > 1).map(|_| page["items"][0]["rev"].clone())
+    });
+    let first_kept = first_kept.await.as_u64().expect("a number");
+    let read = async |rev: u64| {
+        let mut watch = Reader::open(&node, &format!("/state/watch?pattern=revved&rev={rev}"), None).await;
+        watch.next().await.1["rev"].as_u64().expect("a number")
+    };
+    for value in 0..3 {
+        let told = node.put("/state/keys/revved", &json!({ "value": value }).to_string()).await;
+        revs.push(told.header("orc-index").parse::<u64>().expect("a rev"));
+    }
+    assert_eq!(read(revs[0]).await, revs[1]);
+    assert_eq!(read(revs[0] - 1).await, revs[0]);
+    let problem = node.read(&format!("/state/watch?pattern=revved&rev={}", first_kept - 2)).await;
+    problem.problem(410, "EVENTS_COMPACTED");
+    node.read("/state/watch?pattern=revved&rev=1&since=1").await.problem(400, "BAD_REQUEST");
+
+    let path = format!("/state/watch?pattern=revved&rev={}", revs[2] + 1);
+    let mut future = Reader::open(&node, &path, None).await;
+    for value in 7..10 {
+        set(&node, "revved", value).await;
+    }
+    let (id, change) = future.next().await;
+    assert!(change["rev"].as_u64() > Some(revs[2] + 1), "{change}");
+    let (next, _) = future.next().await;
+    let mut resumed = Reader::open(&node, &path, Some(id)).await;
+    assert_eq!(resumed.next().await.0, next, "Last-Event-ID wins over rev");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     batcher::BatchLimits,
     error::{EXIT_DATA, FatalHandler, StartError, exit_when_fatal},
     membership::MembershipError,
+    store::EventsKept,
 };
 
 /// What a node is started with.
@@ -99,11 +100,18 @@ pub struct Limits {
     pub snapshot_every: u64,
     /// Log records kept behind a snapshot, so that a node that was away for a moment needs none.
     pub records_kept: u64,
+    /// Which events are kept.
+    pub events_kept: EventsKept,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { batch: BatchLimits::default(), snapshot_every: 20_000, records_kept: 5_000 }
+        Limits {
+            batch: BatchLimits::default(),
+            snapshot_every: 20_000,
+            records_kept: 5_000,
+            events_kept: EventsKept::default(),
+        }
     }
 }
 

@@ -113,7 +113,12 @@ async fn open(options: &ReplicaOptions) -> Result<Opened, StartFailure> {
         }
         (None, Mode::Restart) => return Err(StartFailure::NoData(data)),
     };
-    let store = OpenOptions { cluster_id, fatal: options.fatal.clone(), ..OpenOptions::new(options.node.0) };
+    let store = OpenOptions {
+        cluster_id,
+        fatal: options.fatal.clone(),
+        events_kept: options.limits.events_kept,
+        ..OpenOptions::new(options.node.0)
+    };
     let opened = tokio::task::spawn_blocking(move || store::open(&data, store)).await;
     Ok(opened.map_err(|error| StartFailure::Raft(error.to_string()))??)
 }

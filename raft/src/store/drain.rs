@@ -21,6 +21,7 @@ use super::{
     disk::{Loaded, StateDisk},
     encoder::{Changes, Encoder},
     guard::PanicGuard,
+    open::EventsKept,
     published::Published,
 };
 use crate::{
@@ -59,7 +60,7 @@ pub struct Worker {
     /// The longest time a change waits.
     pub interval: Duration,
     /// Events kept on the disk.
-    pub events_kept: (u64, Duration),
+    pub events_kept: EventsKept,
 }
 
 /// The thread has to end: the apply thread has, or a write failed.

@@ -16,6 +16,7 @@ use super::{
     hash::row_hash,
     index::{self, CountChanges, Indexed},
     keys::{self, RowKey, Rows},
+    open::EventsKept,
 };
 use crate::{
     codec::{self, AnswerRow, EventRow, Position, Stored},
@@ -137,7 +138,7 @@ impl Encoder {
         &mut self,
         disk: &StateDisk,
         changes: &Changes,
-        events_kept: (u64, Duration),
+        events_kept: EventsKept,
     ) -> Result<WriteBatch, ReadError> {
         let mut batch = WriteBatch::default();
         self.table(disk, &mut batch, keys::RUNS, &changes.runs)?;
@@ -282,7 +283,7 @@ impl Encoder {
         disk: &StateDisk,
         batch: &mut WriteBatch,
         meta: &Meta,
-        (count, age): (u64, Duration),
+        EventsKept { count, age }: EventsKept,
     ) -> Result<(), ReadError> {
         let mut first = self.events_first;
         let wanted = (meta.seq + 1).saturating_sub(count);

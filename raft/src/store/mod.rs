@@ -47,7 +47,7 @@ pub use self::{
     index::Group,
     lists::Page,
     machine::{SnapshotBuilder, StateMachine},
-    open::{OpenOptions, Opened, open},
+    open::{EventsKept, OpenOptions, Opened, open},
     overdue::{Kept, Reached},
     published::{Effects, Events},
     reader::StateReader,

@@ -39,10 +39,8 @@ pub struct OpenOptions {
     pub fatal: FatalHandler,
     /// The longest time a change of the state waits for the disk.
     pub drain_interval: Duration,
-    /// Events kept on the disk.
-    pub events_kept: u64,
-    /// Time that events are kept on the disk, by the cluster's clock.
-    pub events_age: Duration,
+    /// Which events are kept on the disk.
+    pub events_kept: EventsKept,
     /// Bytes of the log's tail kept in memory.
     pub log_cache_bytes: usize,
 }
@@ -55,10 +53,24 @@ impl OpenOptions {
             cluster_id: None,
             fatal: exit_when_fatal(),
             drain_interval: Duration::from_millis(100),
-            events_kept: 1_000_000,
-            events_age: Duration::from_secs(7 * 86_400),
+            events_kept: EventsKept::default(),
             log_cache_bytes: 64 << 20,
         }
+    }
+}
+
+/// Which events are kept on the disk; the others go, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventsKept {
+    /// How many of the newest; a few more stay until it pays to delete them.
+    pub count: u64,
+    /// Those that are younger, by the cluster's clock.
+    pub age: Duration,
+}
+
+impl Default for EventsKept {
+    fn default() -> EventsKept {
+        EventsKept { count: 1_000_000, age: Duration::from_secs(7 * 86_400) }
     }
 }
 
@@ -129,7 +141,7 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
         published: published.clone(),
         fatal: options.fatal.clone(),
         interval: options.drain_interval,
-        events_kept: (options.events_kept, options.events_age),
+        events_kept: options.events_kept,
     };
     let (orders, drain_thread) = worker.start()?;
     Ok(Core {

@@ -144,7 +144,7 @@ async fn events_come_from_memory_and_disk_without_gaps() {
 async fn old_events_go() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(1);
-    options.events_kept = 100;
+    options.events_kept.count = 100;
     let mut node = Node::open_with(folder.path(), options.clone()).await.unwrap();
     for round in 0..40 {
         node.live_a_little(round, 1).await;
@@ -165,7 +165,7 @@ async fn old_events_go() {
 async fn events_go_with_their_age() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(1);
-    options.events_age = std::time::Duration::from_millis(1);
+    options.events_kept.age = std::time::Duration::from_millis(1);
     let mut node = Node::open_with(folder.path(), options).await.unwrap();
     let mut kept = Vec::new();
     for round in 0..10 {
