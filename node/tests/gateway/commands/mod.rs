@@ -28,9 +28,13 @@ use crate::node::{Asked, PATIENCE};
 
 fn spawned(node: &Asked, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
-    command.args(["--addr", &node.base, "--color", "never"]).args(arguments).env("LC_ALL", "C.UTF-8");
+    command.args(["--addr", &node.base, "--color", "never"]).args(arguments);
+    piped(command)
+}
+
+fn piped(mut command: Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.spawn().expect("the binary starts")
+    command.env("LC_ALL", "C.UTF-8").spawn().expect("the binary starts")
 }
 
 async fn ended(node: &Asked, arguments: &[&str]) -> Output {
@@ -109,7 +113,19 @@ struct UnderWay {
 
 impl UnderWay {
     fn new(node: &Asked, arguments: &[&str]) -> UnderWay {
-        let mut child = spawned(node, arguments);
+        UnderWay::of(spawned(node, arguments))
+    }
+
+    /// On a terminal, whose screen is stdout; `script` makes it.
+    fn on_terminal(node: &Asked, arguments: &[&str]) -> UnderWay {
+        let (orc, arguments) = (env!("CARGO_BIN_EXE_orc"), arguments.join(" "));
+        let line = format!("stty rows 40 cols 120 && {orc} --addr {} {arguments}", node.base);
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]);
+        UnderWay::of(piped(command))
+    }
+
+    fn of(mut child: Child) -> UnderWay {
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         UnderWay { child, stdout, stderr }
@@ -123,6 +139,19 @@ impl UnderWay {
     /// Waits until a line on stdout has this part.
     async fn prints(&mut self, part: &str) {
         wait_for(&mut self.stdout, part).await;
+    }
+
+    /// Waits until the screen has shown this part, and gives all that it has shown since.
+    async fn shows(&mut self, part: &str) -> String {
+        let mut told = String::new();
+        while !told.contains(part) {
+            let mut some = vec![0; 4096];
+            let read = timeout(PATIENCE, self.stdout.read(&mut some)).await;
+            let read = read.unwrap_or_else(|_| panic!("no {part:?}: {told}")).expect("text");
+            assert!(read > 0, "it ended without {part:?}: {told}");
+            told.push_str(&String::from_utf8_lossy(&some[..read]));
+        }
+        told
     }
 
     /// As Ctrl-C does.

@@ -139,3 +139,24 @@ async fn a_watcher_outlives_the_loss_of_the_node() {
     has(&result, &["✓ Completed"]);
     assert_eq!(documents(&orc(&node, &["runs", "ls", "-o", "jsonl"]).await).len(), 1);
 }
+
+#[tokio::test]
+async fn on_a_terminal_a_run_is_redrawn_in_place() {
+    let node = shared().await;
+    let steps = json!([{"id": "check", "condition": "true"}, {"id": "go", "wait": {"signal": "go"}},
+                       {"id": "gate", "condition": "false", "onFalse": "fail"}]);
+    let run = start_run(&node, &json!({"name": "cmd-drawn", "steps": steps})).await;
+    let mut watching = UnderWay::on_terminal(&node, &["runs", "watch", &run]);
+    has(&watching.shows("1/3").await, &["✓", "check", "→ true"]);
+    has(&watching.shows("waiting: ").await, &["go", "\u{1b}["]);
+    orc(&node, &["runs", "signal", &run, "go"]).await;
+    let (code, screen, _) = watching.end().await;
+    assert_eq!(code, Some(3), "{screen}");
+    has(&screen, &["gate", "\u{1b}[31mCONDITION_FALSE: ", "Failed in "]);
+
+    let id = crate::lists::run(&node, "cmd-drawn", json!({})).await;
+    let mut left = UnderWay::on_terminal(&node, &["--color", "never", "runs", "watch", &id]);
+    assert!(!left.shows("0/1").await.contains("\u{1b}[3"));
+    orc(&node, &["runs", "terminate", &id]).await;
+    assert_eq!(left.end().await.0, Some(3));
+}
