@@ -7,6 +7,8 @@ use orc_client::{
     wire::{ApprovalView, Decide, PageQuery, RunView},
 };
 
+use serde_json::Value;
+
 use super::{
     Failure, Global, Out,
     connect::{client, in_time},
@@ -77,6 +79,9 @@ pub struct OfRun {
     words: Words,
 }
 
+/// How much of a request a table shows.
+const REQUEST_MAX: usize = 60;
+
 const COLUMNS: [Column<ApprovalView>; 7] = [
     column("APPROVAL", |one, _| one.id.clone()),
     column("WORKFLOW", |one, _| one.workflow.clone()),
@@ -86,9 +91,18 @@ const COLUMNS: [Column<ApprovalView>; 7] = [
         "APPROVERS",
         |one, _| if one.approvers.is_empty() { "-".to_owned() } else { one.approvers.join(",") },
     ),
-    column("REQUEST", |one, _| values::short_json(Some(&one.request), 60)),
+    column("REQUEST", |one, _| request(one)),
     wide("RUN", |one, _| one.run_id.clone()),
 ];
+
+/// What is asked, in words where there are some.
+fn request(one: &ApprovalView) -> String {
+    let request: Value = serde_json::from_str(one.request.get()).unwrap_or_default();
+    match request["prompt"].as_str() {
+        Some(prompt) => values::short(prompt, REQUEST_MAX),
+        None => values::short_json(Some(&one.request), REQUEST_MAX),
+    }
+}
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, command: ApprovalCommand) -> Result<(), Failure> {
@@ -119,7 +133,9 @@ pub(super) async fn of_run(
         waiting.filter_map(|step| Some((step.id.as_str(), step.approval_id.as_deref()?))).collect();
     match found.as_slice() {
         [(_, id)] => decide(out, client, id, (args.words, approved)).await,
-        [] => Err(Failure::Usage(format!("no step of {} awaits this decision: orc approval list", view.id))),
+        [] => {
+            Err(Failure::Conflict(format!("no step of {} awaits this decision: orc approval list", view.id)))
+        }
         many => {
             let steps: Vec<&str> = many.iter().map(|(step, _)| *step).collect();
             Err(Failure::Usage(format!("several steps wait, name one: {}", steps.join(", "))))

@@ -24,6 +24,12 @@ pub enum Failure {
     /// The configuration makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// There is nothing of that name.
+    #[error("{0}")]
+    NotFound(String),
+    /// What it is about does not wait for this.
+    #[error("{0}")]
+    Conflict(String),
     /// A workflow file is not valid; its mistakes are told already.
     #[error("the workflow is not valid")]
     Definition,
@@ -72,6 +78,8 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Call(error) => code_of(error),
             Failure::Usage(_) | Failure::Config(_) => 2,
+            Failure::NotFound(_) => 5,
+            Failure::Conflict(_) => 6,
             Failure::Definition => 8,
             Failure::NotCompleted => 3,
             Failure::Timeout(_) => 124,
@@ -90,6 +98,8 @@ impl Failure {
             Failure::Call(error) => tell_call(error, format),
             Failure::Config(errors) => errors.0.iter().for_each(|error| headline("CONFIG", error)),
             Failure::Usage(message) => headline("USAGE", message),
+            Failure::NotFound(message) => headline("NOT_FOUND", message),
+            Failure::Conflict(message) => headline("INVALID_TRANSITION", message),
             Failure::Timeout(_) => headline("TIMEOUT", &self.to_string()),
             Failure::NotReady(message) => headline("NOT_READY", message),
             Failure::Worker(_) => headline("WORKER", &with_sources(self)),

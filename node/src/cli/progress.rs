@@ -185,7 +185,8 @@ fn is_under_way(status: &StepStatus) -> bool {
 
 /// What there is to say of a step beside its name: its result, its worker, or why it failed.
 fn detail(step: &StepView) -> String {
-    if let Some(error) = &step.error {
+    // While an attempt runs, the error is that of the one before.
+    if let Some(error) = step.error.as_ref().filter(|_| step.status != StepStatus::Running) {
         return paint(Color::Red, &cut(&format!("{}: {}", error.code, error.message)));
     }
     if let Some(decision) = step.decision {

@@ -180,7 +180,9 @@ pub(super) fn result_text(view: &RunView) -> String {
         first.make_ascii_uppercase();
     }
     let conclusion = match view.conclusion.as_deref() {
-        Some(conclusion) if conclusion != status && conclusion != "success" => format!(" ({conclusion})"),
+        Some(conclusion) if conclusion != status && !matches!(conclusion, "success" | "failure") => {
+            format!(" ({conclusion})")
+        }
         Some(_) | None => String::new(),
     };
     let took = view
@@ -188,7 +190,7 @@ pub(super) fn result_text(view: &RunView) -> String {
         .map(|millis| format!(" in {}", format_duration(std::time::Duration::from_millis(millis))));
     let mut text = format!("{} {word}{conclusion}{}", look(status).glyph(), took.unwrap_or_default());
     if let Some(error) = &view.error {
-        text.push_str(&format!("\n  {}: {}", error.code, error.message));
+        text.push_str(&format!("\n  {}: {}", error.code, error.message.replace('\n', "\n    ")));
     }
     let outputs = values::short_json(view.outputs.as_ref(), 2_000);
     if view.status == RunStatus::Completed && !outputs.is_empty() && outputs != "{}" {

@@ -342,7 +342,7 @@ async fn resolve(client: &Client, id: &str) -> Result<String, Failure> {
     let page = client.runs().list(&RunsQuery { limit: Some(limit), ..RunsQuery::default() }).await?;
     if id == "@last" {
         let newest = page.items.into_iter().next().map(|run| run.id);
-        return newest.ok_or_else(|| Failure::Usage("there is no run yet".to_owned()));
+        return newest.ok_or_else(|| Failure::NotFound("there is no run yet".to_owned()));
     }
     let wanted = id.to_ascii_uppercase().replace("RUN_", "run_");
     let wanted = if wanted.starts_with("run_") { wanted } else { format!("run_{wanted}") };

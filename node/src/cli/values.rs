@@ -130,7 +130,12 @@ pub(super) fn now_ms() -> u64 {
 /// JSON on one line, cut.
 pub(super) fn short_json(raw: Option<&Raw>, chars_max: usize) -> String {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return String::new() };
-    let text = raw.get().replace('\n', " ");
+    short(raw.get(), chars_max)
+}
+
+/// Text on one line, cut.
+pub(super) fn short(text: &str, chars_max: usize) -> String {
+    let text = text.replace('\n', " ");
     let cut: String = text.chars().take(chars_max).collect();
     if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }

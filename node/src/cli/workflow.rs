@@ -147,7 +147,7 @@ fn validate(out: &Out, files: &[PathBuf]) -> Result<(), Failure> {
         }
     }
     match documents.as_slice() {
-        [] => {}
+        many if !out.wants_one_document() => many.iter().try_for_each(|one| out.json_line(one))?,
         [only] => out.document(only)?,
         many => out.document(&many)?,
     }
@@ -243,6 +243,12 @@ fn document(file: &str, result: &Result<Compiled, DefinitionErrors>) -> Value {
             json!({"file": file, "valid": false, "errors": errors})
         }
     }
+}
+
+/// The steps with what each needs, in the form in which a node tells it.
+pub(super) fn graph(compiled: &Compiled) -> Value {
+    let definition = &compiled.definition;
+    json!({"name": compiled.workflow, "nodes": outline::steps(definition), "handlers": outline::handlers(definition)})
 }
 
 fn plan(compiled: &Compiled) -> Value {

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::{
     Failure, Global, Out,
+    cluster::confirm,
     connect::{client, in_time},
     output::{Column, column, note, wide},
     values,
-    workflow::{WorkflowCommand, compile_or_tell},
+    workflow::{self as of_file, WorkflowCommand, compile_or_tell},
 };
 use crate::definition::drawing::{Drawing, draw};
 
@@ -40,7 +41,13 @@ pub(super) async fn run(global: &Global, out: &Out, command: WorkflowCommand) ->
         && is_file(workflow)
     {
         let compiled = compile_or_tell(workflow, &values::read_text(Path::new(workflow))?)?;
+        if out.is_structured() {
+            return out.document(&of_file::graph(&compiled));
+        }
         return out.text(draw(&compiled.definition, *format).trim_end());
+    }
+    if let WorkflowCommand::Delete { name } = &command {
+        confirm(global, &format!("Delete the workflow {name} with its versions and schedules?"))?;
     }
     let client = client(global)?;
     in_time(global, on_cluster(out, &client, command)).await

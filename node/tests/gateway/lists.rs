@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// A node of its own, since it counts everything and is configured.
-async fn alone() -> Node {
+pub async fn alone() -> Node {
     let mut command = server(1, None);
     command.args(["--bootstrap", "--preset", "testing"]);
     start(command).await
 }
 
 /// A run that waits for an hour.
-async fn run(node: &Asked, workflow: &str, labels: Value) -> String {
+pub async fn run(node: &Asked, workflow: &str, labels: Value) -> String {
     let definition = json!({"name": workflow, "steps": [{"id": "wait", "delay": "1h"}]});
     let body = json!({"definition": definition, "labels": labels}).to_string();
     node.post("/runs", &body).await.ok(201)["runId"].as_str().expect("an id").to_owned()

@@ -26,7 +26,7 @@ pub async fn post_lines(node: &Asked, task: &str, token: u64, lines: &str) -> An
 }
 
 /// A component that polls, and the attempt that it was given.
-async fn polled(node: &Asked, component: &str, action: &str) -> (String, u64) {
+pub async fn polled(node: &Asked, component: &str, action: &str) -> (String, u64) {
     let body = json!({ "capabilities": [action], "slots": 1 }).to_string();
     node.put(&format!("/components/{component}"), &body).await.ok(200);
     let polled = node.post(&format!("/components/{component}/poll"), r#"{"wait":20000}"#).await.ok(200);
@@ -114,7 +114,7 @@ async fn what_cannot_be_meant_is_refused() {
 }
 
 /// A worker whose action logs as many lines as it is told, waits for `gate` if there is one, and logs a last one.
-fn worker(node: &Asked, action: &str, gate: Option<oneshot::Receiver<()>>) -> JoinHandle<()> {
+pub fn worker(node: &Asked, action: &str, gate: Option<oneshot::Receiver<()>>) -> JoinHandle<()> {
     let gate = std::sync::Arc::new(tokio::sync::Mutex::new(gate));
     let worker =
         Worker::new(client(node)).id(action).slots(1).task_fn(action, move |ctx: TaskCtx, input: Value| {

@@ -8,7 +8,8 @@ use crate::{
     node::{Asked, shared, until},
 };
 
-async fn waiting(node: &Asked, run: &str) -> Value {
+/// The run once it waits.
+pub async fn waiting(node: &Asked, run: &str) -> Value {
     until(|| async {
         let view = node.read(&format!("/runs/{run}")).await.ok(200);
         (view["status"] == "waiting").then_some(view)
@@ -16,7 +17,8 @@ async fn waiting(node: &Asked, run: &str) -> Value {
     .await
 }
 
-fn gate(name: &str) -> Value {
+/// A workflow that waits for a version from ann or bob.
+pub fn gate(name: &str) -> Value {
     let form =
         json!({"type": "object", "required": ["version"], "properties": {"version": {"type": "string"}}});
     json!({"name": name, "steps": [{"id": "gate", "name": "The Gate",

@@ -7,7 +7,7 @@ use crate::{
     node::shared,
 };
 
-fn chain(name: &str, action: &str) -> Value {
+pub fn chain(name: &str, action: &str) -> Value {
     let step = |id: &str| json!({"id": id, "type": "task", "config": {"action": action, "step": id}});
     json!({"name": name, "inputs": {"n": {"type": "integer", "default": 1}},
         "steps": [step("first"), step("second"), step("third")]})

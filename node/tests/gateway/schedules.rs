@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 
 use crate::node::{Asked, shared, until};
 
-async fn apply(node: &Asked, name: &str, triggers: Value) {
+/// Keeps a workflow that is happy with being started by hand and with 7.
+pub async fn apply(node: &Asked, name: &str, triggers: Value) {
     let document = json!({"name": name, "triggers": triggers, "inputs": {"n": {"type": "integer", "default": 1}},
                           "steps": [{"name": "Check", "type": "condition", "condition": "trigger.manual && n == 7"}]});
     node.post("/workflows", &document.to_string()).await.ok(201);
 }
 
 /// Once a leader has computed it.
-async fn planned(node: &Asked, id: &str) -> Value {
+pub async fn planned(node: &Asked, id: &str) -> Value {
     let path = format!("/schedules/{id}");
     until(|| async {
         let schedule = node.read(&path).await.ok(200);

@@ -1,6 +1,6 @@
 //! Tasks: what waits and what gave up.
 
-use super::{json, orc, refused};
+use super::{has, json, orc, refused};
 use crate::{
     node::shared,
     queue::{dead, offer},
@@ -12,9 +12,7 @@ async fn the_command_line_explains_prefers_pauses_and_requeues() {
     offer(&node, "commanded", "commanded").await;
     let id = dead(&node, "commanded", "commanded").await;
     let told = orc(&node, &["task", "explain", &id]).await;
-    for part in ["it failed after 1 attempt: BROKEN: it broke", "attempt on commanded", "orc task retry"] {
-        assert!(told.contains(part), "{part:?} is not in {told}");
-    }
+    has(&told, &["it failed after 1 attempt: BROKEN: it broke", "attempt on commanded", "orc task retry"]);
     assert_eq!(orc(&node, &["task", "dead", "list", "--action", "commanded", "-q"]).await, id);
     assert!(orc(&node, &["task", "get", &id]).await.contains("on the dead-letter list"));
 
