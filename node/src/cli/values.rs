@@ -127,9 +127,13 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// JSON on one line, cut.
+/// JSON on one line, cut; nothing of `null`.
 pub(super) fn short_json(raw: Option<&Raw>, chars_max: usize) -> String {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return String::new() };
+    raw.filter(|raw| raw.get() != "null").map_or_else(String::new, |raw| cut(raw, chars_max))
+}
+
+/// JSON on one line, cut.
+pub(super) fn cut(raw: &Raw, chars_max: usize) -> String {
     let text = raw.get().replace('\n', " ");
     let cut: String = text.chars().take(chars_max).collect();
     if cut.len() < text.len() { format!("{cut}…") } else { cut }
