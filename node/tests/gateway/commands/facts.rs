@@ -236,7 +236,7 @@ async fn what_a_run_does_and_waits_for_is_told() {
     let node = own.ask();
     let hand = Hand::new(&node, "box", &["pack"]).await;
     let steps = json!([
-        {"id": "each", "foreach": {"items": "[1, 2]", "maxParallel": 1}, "action": "pack"},
+        {"id": "each", "foreach": {"items": "[1, 2]", "maxParallel": 1}, "action": "pack", "outputs": {"all": "output"}},
         {"id": "tell", "emit": {"type": "facts.emitted", "data": {"n": 1}}},
         {"id": "rest", "delay": "1ms"},
         {"id": "await", "wait": {"signal": "go"}},
@@ -272,7 +272,9 @@ async fn what_a_run_does_and_waits_for_is_told() {
         ("workflow.childCreated", "*", child.clone()),
         ("workflow.childCompleted", "*", child),
         ("step.itemEnded", id, json!({"stepId": "each", "index": 0, "output": "a"})),
-        ("step.itemsCollected", id, json!({"output": ["a", "b"]})),
+        ("step.returned", id, json!({"stepId": "each", "output": ["a", "b"]})),
+        ("step.evaluating", id, json!({"stepId": "each"})),
+        ("step.completed", id, json!({"stepId": "each", "output": {"all": ["a", "b"]}})),
         ("facts.emitted", id, json!({"stepId": "tell", "data": {"n": 1}})),
         ("step.timeAwaited", id, json!({"stepId": "rest", "until": "*"})),
         ("step.signalAwaited", id, json!({"stepId": "await", "name": "go"})),
@@ -313,6 +315,12 @@ async fn how_runs_end_and_what_they_leave_out_is_told() {
     assert_eq!(node.call(Method::DELETE, &format!("/runs/{stopped}"), "").await.status, 204);
     let deaf = start_run(&node, &of("deaf", json!({"id": "hear", "wait": {"event": "facts.never"}}))).await;
     happened(&node, "step.eventAwaited").await;
+    let each = json!({"items": "[1, 2]", "maxParallel": 1, "failFast": false});
+    let partly =
+        start_run(&node, &of("partly", json!({"id": "each", "foreach": each, "action": "pack"}))).await;
+    hand.fail().await;
+    hand.complete(json!("b")).await;
+    ended(&node, &partly).await;
     let cache = json!({"key": "${{ 'same' }}", "maxAge": "1h"});
     let cached =
         json!({"definition": of("cached", json!({"id": "build", "action": "pack", "cache": cache}))});
@@ -336,6 +344,13 @@ async fn how_runs_end_and_what_they_leave_out_is_told() {
         ("workflow.cancelled", stopped, json!({"status": "cancelled", "conclusion": "cancelled"})),
         ("workflow.deleted", stopped, json!({"runIds": [stopped]})),
         ("step.eventAwaited", &deaf, json!({"stepId": "hear", "event": "facts.never"})),
+        (
+            "workflow.childFailed",
+            "*",
+            json!({"parentRunId": partly, "index": 0, "error": {"code": "BROKEN"}}),
+        ),
+        ("step.itemEnded", &partly, json!({"index": 0, "error": {"code": "BROKEN"}})),
+        ("step.itemsCollected", &partly, json!({"output": [null, "b"]})),
         ("step.cacheMissed", &first, json!({"stepId": "build", "key": "*"})),
         ("step.outputKept", &first, json!({"stepId": "build", "key": "*"})),
         ("step.cacheHit", &second, json!({ "fromRunId": first })),
