@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Millis, Raw, Timestamp};
 
@@ -54,8 +54,8 @@ pub struct StateDeleted {
 pub struct StateVersion {
     /// Its number, from 1.
     pub version: u64,
-    /// The value; absent if this version is a deletion.
-    #[serde(default)]
+    /// The value, maybe `null`; absent if this version is a deletion.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub value: Option<Raw>,
     /// The log index of the write.
     #[serde(default)]
@@ -80,11 +80,11 @@ pub struct StateVersions {
 pub struct StateChanged {
     /// The dotted name.
     pub key: String,
-    /// The value before; absent if there was none.
-    #[serde(default)]
+    /// The value before, maybe `null`; absent if there was none.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub old_value: Option<Raw>,
-    /// The value now; absent after a deletion.
-    #[serde(default)]
+    /// The value now, maybe `null`; absent after a deletion.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub new_value: Option<Raw>,
     /// The version it has now.
     pub version: u64,
@@ -129,8 +129,8 @@ pub struct StateOperation {
     pub op: StateOp,
     /// Which.
     pub key: String,
-    /// Any JSON; for `set`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Any JSON, `null` too; for `set`.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub value: Option<Raw>,
     /// It goes away by itself after so long; for `set`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,4 +180,9 @@ pub struct StateDiff {
     pub same: bool,
     /// Unified, of the values written over several lines.
     pub diff: String,
+}
+
+/// A value that is there, for which `null` is one.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw>, D::Error> {
+    Raw::deserialize(deserializer).map(Some)
 }

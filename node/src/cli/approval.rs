@@ -99,7 +99,7 @@ const COLUMNS: [Column<ApprovalView>; 7] = [
 fn request(one: &ApprovalView) -> String {
     let request: Value = serde_json::from_str(one.request.get()).unwrap_or_default();
     match request["prompt"].as_str() {
-        Some(prompt) => values::short(prompt, REQUEST_MAX),
+        Some(prompt) => values::cut(prompt, REQUEST_MAX),
         None => values::short_json(Some(&one.request), REQUEST_MAX),
     }
 }

@@ -9,7 +9,7 @@ use orc_client::wire::{ComponentView, ComponentsQuery, DrainComponent, RegisterC
 use super::{
     Failure, Global, Out,
     cluster::confirm,
-    component_messages::{self as messages, BroadcastArgs, DeadCommand, QueueArgs, SendArgs},
+    component_messages::{self as messages, Content, DeadCommand, QueueArgs, SendArgs},
     connect::{client, in_time},
     event::{TailArgs, tail_component},
     output::{Column, column, wide},
@@ -47,7 +47,7 @@ pub enum ComponentCommand {
     Send(SendArgs),
     /// Sends a message to every connected component and shows their replies
     #[command(after_help = "Example:\n  orc component broadcast system-update '{\"version\": \"2.0.0\"}'")]
-    Broadcast(BroadcastArgs),
+    Broadcast(Content),
     /// Shows what happens to a component, as it happens
     #[command(after_help = "Example:\n  orc component tail trainer-1 --since 10m")]
     Tail {

@@ -17,36 +17,27 @@ use super::{
     style, values,
 };
 
-/// What is sent.
+/// What is sent, and to whom.
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// The component's id
     id: String,
-    /// The message's type
-    #[arg(value_name = "TYPE")]
-    kind: String,
-    /// JSON; text if it does not read as JSON
-    data: Option<String>,
-    /// Puts it into the component's queue, to be delivered at least once
-    #[arg(long)]
-    durable: bool,
-    /// How long to wait for the reply
-    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
-    reply_timeout: Duration,
+    #[command(flatten)]
+    content: Content,
 }
 
-/// What is sent to all.
+/// What is sent.
 #[derive(Debug, Args)]
-pub struct BroadcastArgs {
+pub struct Content {
     /// The message's type
     #[arg(value_name = "TYPE")]
     kind: String,
     /// JSON; text if it does not read as JSON
     data: Option<String>,
-    /// Puts it into the queue of every registered component
+    /// Puts it into the queue of each who is meant, to be delivered at least once
     #[arg(long)]
     durable: bool,
-    /// How long to wait for the replies
+    /// How long to wait for a reply
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
     reply_timeout: Duration,
 }
@@ -126,28 +117,25 @@ fn payload(data: Option<&str>) -> Value {
 
 /// `orc component send`
 pub(super) async fn send(out: &Out, components: &Components, args: SendArgs) -> Result<(), Failure> {
-    let payload = payload(args.data.as_deref());
-    if args.durable {
-        let sent = components.send_durable(&args.id, args.kind, payload).await?;
+    let SendArgs { id, content } = args;
+    let payload = payload(content.data.as_deref());
+    if content.durable {
+        let sent = components.send_durable(&id, content.kind, payload).await?;
         return out.item(&sent, &sent.message_id, || {
             format!("{} is in the queue of {}", sent.message_id, sent.component_id)
         });
     }
-    out.document(&components.send(&args.id, args.kind, payload).timeout(args.reply_timeout).await?)
+    out.document(&components.send(&id, content.kind, payload).timeout(content.reply_timeout).await?)
 }
 
 /// `orc component broadcast`
-pub(super) async fn broadcast(
-    out: &Out,
-    components: &Components,
-    args: BroadcastArgs,
-) -> Result<(), Failure> {
-    let payload = payload(args.data.as_deref());
-    if args.durable {
-        let sent = components.broadcast_durable(args.kind, payload).await?;
+pub(super) async fn broadcast(out: &Out, components: &Components, content: Content) -> Result<(), Failure> {
+    let payload = payload(content.data.as_deref());
+    if content.durable {
+        let sent = components.broadcast_durable(content.kind, payload).await?;
         return out.document(&json!({ "messages": sent }));
     }
-    let replies = components.broadcast(&args.kind, payload, args.reply_timeout).await?;
+    let replies = components.broadcast(&content.kind, payload, content.reply_timeout).await?;
     out.document(&json!({ "responses": replies }))
 }
 

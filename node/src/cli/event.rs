@@ -105,10 +105,10 @@ async fn list(out: &Out, client: &Client, args: TailArgs, limit: u32) -> Result<
         page = events.clone().list(limit).await?;
     }
     page.items.retain(|event| event.at.0 >= not_before);
-    if out.is_structured() {
+    if out.wants_one_document() {
         return out.document(&page);
     }
-    page.items.iter().try_for_each(|event| out.line(&line(event)))
+    page.items.iter().try_for_each(|event| show(out, event))
 }
 
 /// Shows what happens to a component.
@@ -139,7 +139,7 @@ async fn follow(out: &Out, client: &Client, mut events: Events, args: TailArgs) 
         };
         match event {
             Some(Ok(event)) if event.at.0 < not_before => {}
-            Some(Ok(event)) => out.streamed(&event, || line(&event))?,
+            Some(Ok(event)) => show(out, &event)?,
             Some(Err(error @ Error::EventsReset { .. })) => note(&format!("a gap: {error}")),
             Some(Err(error)) => return Err(error.into()),
             None => return Ok(()),
@@ -159,6 +159,10 @@ async fn beginning(client: &Client, since: Option<&str>) -> Result<(Option<u64>,
     let last = client.events().last_seq().await?;
     let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
     Ok((Some(last.saturating_sub(LOOK_BACK)), values::now_ms().saturating_sub(ago)))
+}
+
+fn show(out: &Out, event: &Event) -> Result<(), Failure> {
+    if out.wants_names() { out.line(&event.seq.to_string()) } else { out.streamed(event, || line(event)) }
 }
 
 fn line(event: &Event) -> String {

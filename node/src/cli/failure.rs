@@ -3,7 +3,10 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use orc_client::{Error, WorkerError, wire::Problem};
+use orc_client::{
+    Error, WorkerError,
+    wire::{Problem, paths},
+};
 use orc_raft::backup::BackupError;
 
 use super::{
@@ -123,7 +126,7 @@ fn code_of(error: &Error) -> u8 {
 
 fn code_of_problem(problem: &Problem) -> u8 {
     match (problem.status, problem.code.as_str()) {
-        (_, "VALIDATION_FAILED") => 8,
+        (_, "VALIDATION_FAILED") if is_about_a_definition(problem) => 8,
         (401 | 403, _) => 4,
         (404, _) => 5,
         (409 | 412, _) | (_, "IDEMPOTENCY_KEY_REUSED") => 6,
@@ -132,6 +135,11 @@ fn code_of_problem(problem: &Problem) -> u8 {
         (400..=499, _) => 2,
         _ => 1,
     }
+}
+
+/// Elsewhere it is what the command was given that is wrong: a setting, the type of an event.
+fn is_about_a_definition(problem: &Problem) -> bool {
+    [paths::WORKFLOWS, paths::RUNS].iter().any(|path| problem.instance.starts_with(path))
 }
 
 fn tell_call(error: &Error, format: Format) {

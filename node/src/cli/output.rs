@@ -98,6 +98,17 @@ impl Out {
         }
     }
 
+    /// A list that has no further pages.
+    pub(super) fn all<T: Serialize>(
+        &self,
+        items: Vec<T>,
+        columns: &[Column<T>],
+        name: fn(&T) -> String,
+    ) -> Result<(), Failure> {
+        let page = Page { items, next_cursor: None, total: None, total_is_exact: None };
+        self.page(&page, columns, name)
+    }
+
     /// A table of items.
     pub(super) fn table<T>(&self, items: &[T], columns: &[Column<T>]) -> Result<(), Failure> {
         self.text(&self.table_text(items, columns))

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use futures::StreamExt;
 use orc_client::{
     Client,
-    wire::{ExportQuery, KeysQuery, StateEntry, StateVersion, StateVersions},
+    wire::{ExportQuery, KeysQuery, StateChanged, StateEntry, StateVersion},
 };
 
 use super::{
@@ -101,10 +101,15 @@ pub enum StateCommand {
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
     /// Follows changes
-    #[command(after_help = "Examples:\n  orc state watch 'app.*'\n  orc state watch '**' -o jsonl")]
+    #[command(
+        after_help = "Examples:\n  orc state watch 'app.*'\n  orc state watch '**' -o jsonl\n  orc state watch app.version --rev 1842"
+    )]
     Watch {
         /// A key or a glob: app.*, **
         pattern: String,
+        /// From the changes after this rev on, not from now
+        #[arg(long)]
+        rev: Option<u64>,
     },
 }
 
@@ -132,18 +137,14 @@ pub struct SetArgs {
 const KEYS: [Column<StateEntry>; 3] = [
     column("KEY", |entry, _| entry.key.clone()),
     column("VERSION", |entry, _| entry.version.to_string()),
-    column("VALUE", |entry, _| values::short_json(Some(&entry.value), 80)),
+    column("VALUE", |entry, _| values::cut(entry.value.get(), 80)),
 ];
 
 const VERSIONS: [Column<StateVersion>; 3] = [
     column("VERSION", |version, _| version.version.to_string()),
     column("WRITTEN", |version, out| values::time(Some(version.at), out)),
     column("VALUE", |version, _| {
-        if version.value.is_some() {
-            values::short_json(version.value.as_ref(), 80)
-        } else {
-            "(deleted)".to_owned()
-        }
+        version.value.as_ref().map_or_else(|| "(deleted)".to_owned(), |value| values::cut(value.get(), 80))
     }),
 ];
 
@@ -151,7 +152,7 @@ const VERSIONS: [Column<StateVersion>; 3] = [
 pub(super) async fn run(global: &Global, out: &Out, command: StateCommand) -> Result<(), Failure> {
     let client = client(global)?;
     match command {
-        StateCommand::Watch { pattern } => in_time(global, watch(out, &client, &pattern)).await,
+        StateCommand::Watch { pattern, rev } => in_time(global, watch(out, &client, &pattern, rev)).await,
         StateCommand::Snapshot(command) => snapshots::run(global, out, &client, command).await,
         command => in_time(global, once(out, &client, command)).await,
     }
@@ -192,11 +193,7 @@ async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), F
             })
         }
         StateCommand::Versions { key } => {
-            let versions = StateVersions { items: state.versions(&key).await? };
-            if out.is_structured() {
-                return out.document(&versions);
-            }
-            out.table(&versions.items, &VERSIONS)
+            out.all(state.versions(&key).await?, &VERSIONS, |version| version.version.to_string())
         }
         StateCommand::Restore { key, version } => {
             let entry = state.restore(&key, version).await?;
@@ -222,8 +219,12 @@ async fn once(out: &Out, client: &Client, command: StateCommand) -> Result<(), F
     }
 }
 
-async fn watch(out: &Out, client: &Client, pattern: &str) -> Result<(), Failure> {
-    let mut changes = client.state().watch(pattern).await?;
+async fn watch(out: &Out, client: &Client, pattern: &str, rev: Option<u64>) -> Result<(), Failure> {
+    let state = client.state();
+    let mut changes = match rev {
+        Some(rev) => state.watch_from_rev(pattern, rev),
+        None => state.watch(pattern).await?,
+    };
     let mut stop = std::pin::pin!(interrupted());
     loop {
         let change = tokio::select! {
@@ -233,12 +234,11 @@ async fn watch(out: &Out, client: &Client, pattern: &str) -> Result<(), Failure>
         match change {
             Some(Ok(change)) => {
                 let changed = &change.change;
-                out.streamed(changed, || {
-                    let value = values::short_json(changed.new_value.as_ref(), 200);
-                    let value =
-                        if changed.new_value.is_some() { format!("= {value}") } else { "deleted".to_owned() };
-                    format!("{} {value} (version {})", changed.key, changed.version)
-                })?;
+                if out.wants_names() {
+                    out.line(&changed.key)?;
+                } else {
+                    out.streamed(changed, || told(changed))?;
+                }
             }
             Some(Err(error @ orc_client::Error::EventsReset { .. })) => {
                 super::output::note(&format!("a gap: {error}"))
@@ -247,6 +247,12 @@ async fn watch(out: &Out, client: &Client, pattern: &str) -> Result<(), Failure>
             None => return Ok(()),
         }
     }
+}
+
+fn told(changed: &StateChanged) -> String {
+    let value = changed.new_value.as_ref().map(|value| values::cut(value.get(), 200));
+    let value = value.map_or_else(|| "deleted".to_owned(), |value| format!("= {value}"));
+    format!("{} {value} (version {})", changed.key, changed.version)
 }
 
 fn not_found(key: &str) -> Failure {

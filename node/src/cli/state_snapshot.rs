@@ -91,8 +91,12 @@ const COLUMNS: [Column<SnapshotView>; 6] = [
 const DIFFERENCES: [Column<KeyDifference>; 4] = [
     column("CHANGE", |one, _| one.change.clone()),
     column("KEY", |one, _| one.key.clone()),
-    column("BEFORE", |one, _| values::short_json(one.before.as_ref().map(|at| &at.value), 40)),
-    column("AFTER", |one, _| values::short_json(one.after.as_ref().map(|at| &at.value), 40)),
+    column("BEFORE", |one, _| {
+        one.before.as_ref().map_or_else(String::new, |at| values::cut(at.value.get(), 40))
+    }),
+    column("AFTER", |one, _| {
+        one.after.as_ref().map_or_else(String::new, |at| values::cut(at.value.get(), 40))
+    }),
 ];
 
 /// Does it.
@@ -137,10 +141,7 @@ async fn once(out: &Out, client: &Client, command: SnapshotCommand) -> Result<()
                     break;
                 }
             }
-            match out.is_structured() {
-                true => out.document(&json!({ "items": all })),
-                false => out.table(&all, &DIFFERENCES),
-            }
+            out.all(all, &DIFFERENCES, |one| one.key.clone())
         }
         SnapshotCommand::Restore(RestoreArgs { snapshot, prefix, keep_new, dry_run }) => {
             let done = snapshots.restore(&snapshot, &RestoreSnapshot { prefix, keep_new, dry_run }).await?;

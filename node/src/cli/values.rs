@@ -127,14 +127,13 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// JSON on one line, cut.
+/// JSON on one line, cut; nothing of `null`.
 pub(super) fn short_json(raw: Option<&Raw>, chars_max: usize) -> String {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return String::new() };
-    short(raw.get(), chars_max)
+    raw.filter(|raw| raw.get() != "null").map_or_else(String::new, |raw| cut(raw.get(), chars_max))
 }
 
 /// Text on one line, cut.
-pub(super) fn short(text: &str, chars_max: usize) -> String {
+pub(super) fn cut(text: &str, chars_max: usize) -> String {
     let text = text.replace('\n', " ");
     let cut: String = text.chars().take(chars_max).collect();
     if cut.len() < text.len() { format!("{cut}…") } else { cut }

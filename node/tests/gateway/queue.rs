@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::node::{Asked, server, shared, start, until};
 
-async fn schedule(node: &Asked, task: Value) -> String {
+pub(crate) async fn schedule(node: &Asked, task: Value) -> String {
     let made = node.post("/tasks", &task.to_string()).await.ok(201);
     made["taskId"].as_str().expect("an id").to_owned()
 }
@@ -28,7 +28,7 @@ pub(crate) async fn offer(node: &Asked, component: &str, action: &str) {
 }
 
 /// The next attempt that a polling component is given.
-async fn attempt(node: &Asked, component: &str) -> (String, u64) {
+pub(crate) async fn attempt(node: &Asked, component: &str) -> (String, u64) {
     let path = format!("/components/{component}/poll");
     let path = &path;
     let polled = until(|| async move {
@@ -39,7 +39,7 @@ async fn attempt(node: &Asked, component: &str) -> (String, u64) {
     (task["taskId"].as_str().expect("an id").to_owned(), task["token"].as_u64().expect("a token"))
 }
 
-async fn fail(node: &Asked, (id, token): &(String, u64), code: &str) -> Value {
+pub(crate) async fn fail(node: &Asked, (id, token): &(String, u64), code: &str) -> Value {
     let body = json!({"token": token, "error": {"code": code, "message": "it broke"}}).to_string();
     node.post(&format!("/tasks/{id}/fail"), &body).await.ok(200)
 }

@@ -3,11 +3,17 @@
 
 mod approvals;
 mod batches;
+mod cluster;
+mod components;
+mod events;
+mod facts;
 mod logs;
 mod repeats;
 mod runs;
 mod schedules;
+mod snapshots;
 mod starts;
+mod state;
 mod tasks;
 mod watches;
 mod workflows;
@@ -24,7 +30,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::node::{Asked, PATIENCE};
+use crate::node::{Asked, Node, PATIENCE, server, start};
+
+/// An address at which nobody answers: port 1 of loopback.
+const NOBODY: &str = "127.0.0.1:1";
 
 fn spawned(node: &Asked, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orc"));
@@ -69,6 +78,13 @@ async fn json(node: &Asked, arguments: &[&str]) -> Value {
     serde_json::from_str(&told).unwrap_or_else(|error| panic!("orc {arguments:?}: {error}: {told}"))
 }
 
+/// What a command prints that finds this on stdin; it must succeed.
+async fn orc_fed(node: &Asked, input: &str, arguments: &[&str]) -> String {
+    let output = fed(node, input, arguments).await;
+    assert!(output.status.success(), "orc {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
 /// What a command says of its failure; it must end with this code.
 async fn refused(node: &Asked, code: i32, arguments: &[&str]) -> String {
     let output = ended(node, arguments).await;
@@ -102,6 +118,19 @@ fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
     let path: &Path = &folder.path().join(name);
     std::fs::write(path, text).expect("a file");
     path.to_str().expect("UTF-8").to_owned()
+}
+
+/// The value of a state key, as HTTP tells it.
+async fn stored(node: &Asked, key: &str) -> Option<Value> {
+    let read = node.read(&format!("/state/keys/{key}")).await;
+    (read.status == 200).then(|| read.json()["value"].clone())
+}
+
+/// A node with nothing in it but what the test puts there.
+async fn own() -> Node {
+    let mut command = server(1, None);
+    command.args(["--bootstrap", "--preset", "testing"]);
+    start(command).await
 }
 
 /// A command under way.
@@ -152,6 +181,26 @@ impl UnderWay {
             told.push_str(&String::from_utf8_lossy(&some[..read]));
         }
         told
+    }
+
+    /// The next line that it prints.
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(PATIENCE, self.stdout.read_line(&mut line)).await.expect("a line in time");
+        assert!(read.expect("text") > 0, "it ended");
+        line.trim_end().to_owned()
+    }
+
+    /// The document in the next line.
+    async fn json(&mut self) -> Value {
+        let line = self.line().await;
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// As Ctrl-C does, to which it must give way.
+    async fn stop(self) {
+        self.interrupt().await;
+        assert_eq!(self.end().await.0, Some(130), "its code says why it ended");
     }
 
     /// As Ctrl-C does.
