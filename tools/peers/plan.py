@@ -68,10 +68,10 @@ class Group:
 
 
 def loop(work, nodes, in_flight, bars=None, latency_bars=None, op=""):
-    """A closed loop: its rate, and the median latency of a single caller or the tail under load."""
+    """A closed loop: its rate and its latency."""
     name = f"{work} {op}".strip()
-    p50, p99 = Figure(f"{name} p50 ms", "p50Ms", latency_bars or {}), Figure(f"{name} p99 ms", "p99Ms")
-    return Measure(work, nodes, in_flight, (Figure(name, "rate", bars or {}), p50 if in_flight == 1 else p99), op)
+    latency = Figure(f"{name} p50 ms", "p50Ms", latency_bars or {}), Figure(f"{name} p99 ms", "p99Ms")
+    return Measure(work, nodes, in_flight, (Figure(name, "rate", bars or {}), *latency), op)
 
 
 def memory(work, nodes):
