@@ -58,7 +58,7 @@ bench-bursts: setup ## a foreach over 10,000 items beside state writes, and 10,0
 bench-peers: setup ## orc and its peers (Restate, etcd, NATS, BullMQ) in turn on this machine; ARGS="--only w3 --rounds 1"
 	@$(PYTHON) tools/bench_peers.py $(ARGS)
 
-coverage: setup ## line coverage of all tests, by package, some 20 minutes; fails below 90 % of domain or 80 % of everything
+coverage: setup ## line coverage of all tests, by package, some 10 minutes; fails below 90 % of domain or 80 % of everything
 	@$(PYTHON) tools/coverage.py $(ARGS)
 
 docker-demo: ## three containers, a run completed, a node killed and back (needs a Docker Engine)

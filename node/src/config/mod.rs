@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_settings;
 mod layer;
 mod preset;
+mod reader;
 mod secrets;
 mod server;
 

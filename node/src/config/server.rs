@@ -8,11 +8,8 @@ use orc_raft::store::EventsKept;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ConfigErrors, Layers, Preset, merge_cluster_config};
-use crate::{
-    definition::{duration::duration_of_value, suggest::did_you_mean},
-    logs::LogLimits,
-};
+use super::{ConfigErrors, Layers, Preset, merge_cluster_config, reader::Reader};
+use crate::logs::LogLimits;
 
 /// Everything one node needs to know to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,96 +155,7 @@ impl ServerConfig {
     }
 }
 
-/// Reads single settings and collects what is wrong.
-struct Reader<'l> {
-    layers: &'l Layers,
-    errors: Vec<String>,
-}
-
 impl Reader<'_> {
-    fn text(&mut self, key: &str) -> Option<String> {
-        let (value, origin) = self.layers.get(key)?;
-        match value {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                self.errors.push(format!("{origin}: must be a text, not {value}"));
-                None
-            }
-        }
-    }
-
-    fn word(&mut self, key: &str, known: &[&str]) -> Option<String> {
-        let word = self.text(key)?;
-        if known.contains(&word.as_str()) {
-            return Some(word);
-        }
-        let (_, origin) = self.layers.get(key)?;
-        let meant = did_you_mean(&word, known.iter().copied());
-        self.errors.push(format!("{origin}: `{word}` is none of {}{meant}", known.join(", ")));
-        None
-    }
-
-    fn number(&mut self, key: &str, bounds: (u64, u64)) -> Option<u64> {
-        let (value, origin) = self.layers.get(key)?;
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        let number = number.filter(|number| (bounds.0..=bounds.1).contains(number));
-        if number.is_none() {
-            self.errors.push(format!(
-                "{origin}: must be a whole number from {} to {}, not {value}",
-                bounds.0, bounds.1
-            ));
-        }
-        number
-    }
-
-    fn size(&mut self, key: &str, default: u64, (min, max): (&str, &str)) -> u64 {
-        let Some((value, origin)) = self.layers.get(key) else { return default };
-        let read = match value {
-            Value::String(text) => parse_size(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                value.as_u64()
-            }
-        };
-        let bounds = parse_size(min).unwrap_or(0)..=parse_size(max).unwrap_or(u64::MAX);
-        let read = read.filter(|bytes| bounds.contains(bytes));
-        if read.is_none() {
-            self.errors
-                .push(format!("{origin}: must be a size from {min} to {max} such as 1MiB, not {value}"));
-        }
-        read.unwrap_or(default)
-    }
-
-    fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        let Some((value, origin)) = self.layers.get(key) else { return default };
-        match duration_of_value(value) {
-            Ok(duration) if !duration.is_zero() => duration,
-            Ok(_) => {
-                self.errors.push(format!("{origin}: must be more than zero"));
-                default
-            }
-            Err(reason) => {
-                self.errors.push(format!("{origin}: {reason}"));
-                default
-            }
-        }
-    }
-
-    fn address(&mut self, key: &str, default: SocketAddr) -> SocketAddr {
-        let Some(text) = self.text(key) else { return default };
-        let full = if text.starts_with(':') {
-            format!("0.0.0.0{text}")
-        } else {
-            text.replace("localhost:", "127.0.0.1:")
-        };
-        full.parse().unwrap_or_else(|_| {
-            let origin = self.layers.get(key).map_or(key, |(_, origin)| origin);
-            self.errors
-                .push(format!("{origin}: `{text}` is not an address such as 127.0.0.1:{}", default.port()));
-            default
-        })
-    }
-
     /// Where others reach a listener: the host given, else the address it listens at.
     fn advertised(&mut self, host: Option<&str>, listen: SocketAddr, key: &str) -> String {
         match host {
@@ -382,18 +290,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        _ => return None,
-    };
-    text[..digits].parse::<u64>().ok()?.checked_mul(factor)
 }
 
 #[cfg(test)]

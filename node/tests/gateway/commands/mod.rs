@@ -7,6 +7,7 @@ mod cluster;
 mod components;
 mod events;
 mod facts;
+mod facts_runs;
 mod logs;
 mod repeats;
 mod runs;
