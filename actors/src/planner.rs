@@ -40,6 +40,7 @@ impl Planner {
                         Err(_) => return,
                     },
                     heard = effects.recv() => match heard {
+                        Ok(effects) if effects.is_empty() => break,
                         Ok(effects) => self.plan_all(&effects).await,
                         Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return,

@@ -296,8 +296,8 @@ impl StreamHandler<Heard<Effects>> for WorkflowManager {
         }
         match heard {
             Heard::Next(effects) => self.take(&effects),
-            Heard::Missed(missed) => {
-                tracing::warn!(missed, "effects were missed: reading what is outstanding");
+            Heard::Missed => {
+                tracing::warn!("effects were missed: reading what is outstanding");
                 self.missed = true;
             }
         }

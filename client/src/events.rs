@@ -161,7 +161,7 @@ impl Stream for EventStream {
 
 struct Subscription {
     feed: Feed,
-    /// The newest event that was given out, or after which it begins.
+    /// The newest event that was given out, after which it begins, or up to which nothing else was wanted.
     last: Option<u64>,
     ready: VecDeque<Result<Event, Error>>,
 }
@@ -184,6 +184,10 @@ impl Subscription {
     }
 
     fn take(&mut self, event: &SseEvent) {
+        if event.data.is_empty() {
+            self.last = self.last.max(event.id.parse().ok());
+            return;
+        }
         if event.event == STREAM_EVENT_RESET {
             match serde_json::from_str::<StreamReset>(&event.data) {
                 Ok(StreamReset { first_seq }) => {

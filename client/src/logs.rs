@@ -66,7 +66,10 @@ impl Following {
                 };
             }
             match this.feed.read(&this.last).await {
-                Ok(events) => this.ready = events.into_iter(),
+                Ok(mut events) => {
+                    events.retain(|event| !event.data.is_empty());
+                    this.ready = events.into_iter();
+                }
                 Err(error) => return Some((Err(error), None)),
             }
         }

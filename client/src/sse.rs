@@ -8,14 +8,16 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SseEvent {
     pub(crate) event: String,
+    /// Empty: there is only a place up to which everything has come.
     pub(crate) data: String,
+    pub(crate) id: String,
 }
 
 /// The stream holds a line or an event that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// The state between two chunks. Ids are in the data here, so `id` lines are skipped, as is `retry`.
+/// The state between two chunks. `retry` lines are skipped.
 #[derive(Debug, Default)]
 pub(crate) struct SseParser {
     line: Vec<u8>,
@@ -46,7 +48,7 @@ impl SseParser {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            if std::mem::take(&mut self.has_data) {
+            if std::mem::take(&mut self.has_data) || !event.id.is_empty() {
                 events.push(event);
             }
             return;
@@ -56,6 +58,7 @@ impl SseParser {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => value.clone_into(&mut self.event.event),
+            "id" => value.clone_into(&mut self.event.id),
             "data" => {
                 if self.has_data {
                     self.event.data.push('\n');
@@ -73,10 +76,10 @@ impl SseParser {
 mod tests {
     use super::*;
 
-    fn check(stream: &str, expected: &[(&str, &str)]) {
+    fn check(stream: &str, expected: &[(&str, &str, &str)]) {
         let expected: Vec<SseEvent> = expected
             .iter()
-            .map(|&(event, data)| SseEvent { event: event.into(), data: data.into() })
+            .map(|&(id, event, data)| SseEvent { id: id.into(), event: event.into(), data: data.into() })
             .collect();
         for size in 1..=stream.len() {
             let (mut parser, mut events) = (SseParser::default(), Vec::new());
@@ -89,10 +92,12 @@ mod tests {
 
     #[test]
     fn events_are_read_whatever_the_chunks() {
-        check("id: 7\ndata: {\"a\":1}\n\n", &[("", "{\"a\":1}")]);
-        check(": hi\n\nretry: 2000\n\nevent: reset\ndata:5\n\n: bye\n\n", &[("reset", "5")]);
-        check("data: zwei\r\ndata:  Zeilen é\r\n\r\ndata\r\rdata: x", &[("", "zwei\n Zeilen é"), ("", "")]);
-        check("event: lost without data\n\ndata: b\nunknown: c\n\n", &[("", "b")]);
+        check("id: 7\ndata: {\"a\":1}\n\n", &[("7", "", "{\"a\":1}")]);
+        check(": hi\n\nretry: 2000\n\nevent: reset\ndata:5\n\n: bye\n\n", &[("", "reset", "5")]);
+        let two = [("", "", "zwei\n Zeilen é"), ("", "", "")];
+        check("data: zwei\r\ndata:  Zeilen é\r\n\r\ndata\r\rdata: x", &two);
+        check("event: lost without data\n\ndata: b\nunknown: c\n\n", &[("", "", "b")]);
+        check(": heartbeat\nid: 9\n\n", &[("9", "", "")]);
     }
 
     #[test]

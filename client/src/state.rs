@@ -137,7 +137,8 @@ impl State {
     }
 
     /// Follows the changes after a `rev`, which every read and write tells; it may be one that is still to come.
-    /// The stream ends with `EVENTS_COMPACTED` where they are no longer all kept.
+    /// The stream ends with `EVENTS_COMPACTED` where they are no longer all kept: then take [`crate::Events::last_seq`], read
+    /// the keys, and [`State::watch_since`] it.
     #[must_use]
     pub fn watch_from_rev(&self, pattern: &str, rev: u64) -> Changes {
         self.changes(pattern, Some(rev), None)

@@ -74,6 +74,17 @@ async fn a_watch_from_a_rev_goes_on_after_the_last_event() {
 }
 
 #[tokio::test]
+async fn a_watch_that_sees_no_change_goes_on_after_the_last_sign_of_life() {
+    let quiet = Act::Stream(": heartbeat\nid: 40\n\n".to_owned());
+    let node = FakeHttp::start([quiet, Act::Stream(events([41]))]).await;
+    let client = Client::builder().nodes([&node.url]).build().expect("a node");
+    let mut changes = client.state().watch_from_rev("app.*", 9);
+    let change = soon("a change", changes.try_next()).await.expect("a change").expect("one");
+    assert_eq!(change.event.seq, 41);
+    assert_eq!(node.header("last-event-id")[1].as_deref(), Some("40"));
+}
+
+#[tokio::test]
 async fn a_refused_stream_ends() {
     let problem = json!({ "status": 410, "code": "EVENTS_COMPACTED" }).to_string();
     let node = FakeHttp::start([Act::Answer(410, "", problem)]).await;

@@ -206,8 +206,8 @@ impl StreamHandler<Heard<Effects>> for ComponentCoordinator {
                     }
                 }
             }
-            Heard::Missed(missed) => {
-                tracing::warn!(missed, "effects were missed: looking at what is outstanding");
+            Heard::Missed => {
+                tracing::warn!("effects were missed: looking at what is outstanding");
                 self.desk.look.notify_one();
             }
         }

@@ -120,7 +120,7 @@ impl StreamHandler<Heard<Events>> for StateManager {
         match heard {
             Heard::Next(events) => events.iter().for_each(|event| self.give(event)),
             // The next event shows the gap in the numbers, too; nobody should wait for it.
-            Heard::Missed(_) => self.cut_all("events were missed"),
+            Heard::Missed => self.cut_all("events were missed"),
         }
     }
 

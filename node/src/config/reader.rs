@@ -83,6 +83,14 @@ impl Reader<'_> {
         }
     }
 
+    pub(super) fn duration_from(&mut self, key: &str, min: Duration, default: Duration) -> Duration {
+        let duration = self.duration(key, default);
+        if let Some((_, origin)) = self.layers.get(key).filter(|_| duration < min) {
+            self.errors.push(format!("{origin}: must be at least {} s", min.as_secs()));
+        }
+        duration
+    }
+
     pub(super) fn address(&mut self, key: &str, default: SocketAddr) -> SocketAddr {
         let Some(text) = self.text(key) else { return default };
         let full = if text.starts_with(':') {

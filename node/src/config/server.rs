@@ -276,8 +276,8 @@ impl Reader<'_> {
     fn events(&mut self) -> EventsKept {
         let default = EventsKept::default();
         EventsKept {
-            count: self.number("events.count", (100, 1_000_000_000)).unwrap_or(default.count),
-            age: self.duration("events.age", default.age),
+            count: self.number("events.count", (1_000, 1_000_000_000)).unwrap_or(default.count),
+            age: self.duration_from("events.age", Duration::from_secs(60), default.age),
         }
     }
 

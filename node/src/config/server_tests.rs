@@ -124,6 +124,7 @@ fn every_mistake_is_told_at_once() {
         ("log.format", "xml"),
         ("task-logs.bytes-per-run", "1KiB"),
         ("events.count", "9"),
+        ("events.age", "1ms"),
     ]);
     check_errors(
         vec![wrong],
@@ -138,6 +139,7 @@ fn every_mistake_is_told_at_once() {
             "--log.format: `xml` is none of",
             "--task-logs.bytes-per-run: must be a size from 256KiB to 1GiB",
             "--events.count: must be a whole number",
+            "--events.age: must be at least 60 s",
         ],
     );
     let cluster =

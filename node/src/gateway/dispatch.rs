@@ -69,7 +69,7 @@ impl Gateway {
     pub async fn answer_call(self: Arc<Self>, id: u64, arrived: Arrived) -> Bytes {
         let (request_id, path) = (request_id(&arrived.headers), arrived.path.clone());
         let reply = self.clone().reply(arrived, &request_id).await;
-        let index = reply.index().unwrap_or_else(|| self.cluster.applied());
+        let index = reply.index().unwrap_or_else(|| self.cluster.newest());
         let message = reply.to_message(id, index);
         message.unwrap_or_else(|| {
             let refusal =
@@ -130,7 +130,7 @@ impl Gateway {
                 map.insert(HeaderName::from_static(name), value);
             }
         };
-        put(headers::ORC_INDEX, index.unwrap_or_else(|| self.cluster.applied()).to_string());
+        put(headers::ORC_INDEX, index.unwrap_or_else(|| self.cluster.newest()).to_string());
         put(headers::ORC_NODE, self.cluster.node().to_string());
         put(headers::ORC_TERM, leadership.term.to_string());
         if let Some(leader) = leadership.leader {

@@ -146,6 +146,7 @@ impl Drop for Ear {
 pub async fn follow(gateway: Arc<Gateway>, mut events: broadcast::Receiver<Arc<[Arc<Recorded>]>>) {
     loop {
         match events.recv().await {
+            Ok(news) if news.is_empty() => gateway.waiters.wake_all(),
             Ok(news) => {
                 for recorded in news.iter() {
                     gateway.waiters.tell(&recorded.event);

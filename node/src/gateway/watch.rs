@@ -1,9 +1,10 @@
 //! `GET /state/watch`: changes of the state keys that match, as a stream that begins anywhere.
 //! Knows nothing of streams' inside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use orc_client::wire::{WatchQuery, codes};
+use orc_domain::Unavailable;
 use orc_raft::store::EventsError;
 
 use super::{
@@ -14,6 +15,9 @@ use super::{
     problem::Refusal,
     reply::Answered,
 };
+
+/// How often the place to begin at is looked for while events go.
+const LOOKS_MAX: usize = 8;
 
 /// Watches keys by an exact name or a glob.
 pub async fn watch(gateway: Arc<Gateway>, call: Call) -> Answered {
@@ -33,30 +37,41 @@ pub async fn watch(gateway: Arc<Gateway>, call: Call) -> Answered {
     gateway.feed(wanted, after).await
 }
 
-/// The number of the last event up to this rev, as far as events are kept: they are in the order of their revs.
+/// The number of the last event up to this rev, if every later one is kept.
 async fn last_seq_of(gateway: &Gateway, rev: u64) -> Result<u64, Refusal> {
+    for _ in 0..LOOKS_MAX {
+        match search(gateway, rev).await {
+            Ok(Some(seq)) => return Ok(seq),
+            Ok(None) => {
+                let detail = format!("changes after rev {rev} are no longer all kept");
+                return Err(Refusal::new(codes::EVENTS_COMPACTED, detail)
+                    .hint("take the Orc-Index of any answer, then read the keys, then watch from that rev"));
+            }
+            // Events went meanwhile: look among those that are left.
+            Err(EventsError::Compacted { .. }) => {}
+            Err(EventsError::Read(error)) => return Err(error.into()),
+        }
+    }
+    Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into())
+}
+
+/// Events are in the order of their revs. Those of one rev may be kept in part.
+async fn search(gateway: &Gateway, rev: u64) -> Result<Option<u64>, EventsError> {
     let rev_of = async |seq: u64| {
         let page = gateway.cluster.events_since(seq - 1, 1, |_| true).await?;
         Ok::<_, EventsError>(page.events.first().map(|event| event.rev))
     };
-    let refuse = |error| match error {
-        EventsError::Compacted { .. } => {
-            Refusal::new(codes::EVENTS_COMPACTED, format!("changes after rev {rev} are no longer all kept"))
-                .hint("read the keys, then watch from the highest rev read")
-        }
-        EventsError::Read(error) => error.into(),
-    };
     let (first, end) = (gateway.cluster.first_seq(), gateway.cluster.last_seq() + 1);
-    if first > 1 && rev_of(first).await.map_err(refuse)?.is_some_and(|oldest| oldest > rev + 1) {
-        return Err(refuse(EventsError::Compacted { first_seq: first }));
+    if first > 1 && rev_of(first).await?.unwrap_or_else(|| gateway.cluster.applied()) > rev {
+        return Ok(None);
     }
     let (mut low, mut high) = (first, end);
     while low < high {
         let middle = low + (high - low) / 2;
-        match rev_of(middle).await.map_err(refuse)? {
+        match rev_of(middle).await? {
             Some(found) if found <= rev => low = middle + 1,
             _ => high = middle,
         }
     }
-    Ok(low - 1)
+    Ok(Some(low - 1))
 }

@@ -23,7 +23,13 @@ impl Metrics {
         let mut tracker = Tracker::default();
         loop {
             match events.recv().await {
-                Ok(news) => news.iter().for_each(|one| hear(one, &mut tracker, &cluster, &self.counted)),
+                Ok(news) if !news.is_empty() => {
+                    news.iter().for_each(|one| hear(one, &mut tracker, &cluster, &self.counted));
+                }
+                Ok(_replaced) => {
+                    self.counted.missed(1);
+                    tracker.forget();
+                }
                 Err(broadcast::error::RecvError::Lagged(entries)) => {
                     self.counted.missed(entries);
                     tracker.forget();

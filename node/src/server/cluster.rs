@@ -61,6 +61,11 @@ impl Cluster {
         self.applied.borrow().map_or(0, |id| id.index)
     }
 
+    /// A log index that nothing that was read here before is newer than. [`Cluster::applied`] comes after the rows.
+    pub fn newest(&self) -> u64 {
+        self.reader().newest()
+    }
+
     /// The log index of the newest snapshot on this node.
     pub async fn snapshot_index(&self) -> Option<u64> {
         self.replica.node_status().await.snapshot

@@ -109,44 +109,53 @@ async fn a_watch_begins_now_and_a_run_has_a_stream_of_its_own() {
     );
 }
 
+/// Writes 100 keys at one rev.
+async fn set_many(node: &Asked) -> u64 {
+    let ops = (0..100).map(|key| json!({"op": "set", "key": format!("revved.k{key}"), "value": key}));
+    let body = json!({ "ops": ops.collect::<Vec<_>>() }).to_string();
+    let told = node.post("/state/txn", &body).await;
+    told.ok(200);
+    told.header("orc-index").parse().expect("a rev")
+}
+
 #[tokio::test]
 async fn a_watch_begins_at_any_rev_that_is_kept_or_still_to_come() {
     let mut command = server(1, None);
-    command.args(["--bootstrap", "--preset", "testing", "--set", "events.count=100"]);
+    command.args(["--bootstrap", "--preset", "testing", "--set", "events.count=1000"]);
     let started = start(command).await;
     let node = started.ask();
-    let mut revs = Vec::new();
-    let first_kept = until(|| async {
-        for value in 0..50 {
-            set(&node, "revved", value).await;
-        }
+    let path = |rev: u64| format!("/state/watch?pattern=revved.*&rev={rev}");
+    let oldest = until(|| async {
+        set_many(&node).await;
         let page = node.read("/events?limit=1").await.ok(200);
-        page["firstSeq"].as_u64().filter(|first| *first > 1).map(|_| page["items"][0]["rev"].clone())
+        page["firstSeq"].as_u64().filter(|first| *first > 1).and_then(|_| page["items"][0]["rev"].as_u64())
     });
-    let first_kept = first_kept.await.as_u64().expect("a number");
-    let read = async |rev: u64| {
-        let mut watch = Reader::open(&node, &format!("/state/watch?pattern=revved&rev={rev}"), None).await;
-        watch.next().await.1["rev"].as_u64().expect("a number")
-    };
-    for value in 0..3 {
-        let told = node.put("/state/keys/revved", &json!({ "value": value }).to_string()).await;
-        revs.push(told.header("orc-index").parse::<u64>().expect("a rev"));
+    let oldest = oldest.await;
+    for rev in [1, oldest - 1] {
+        node.read(&path(rev)).await.problem(410, "EVENTS_COMPACTED");
     }
-    assert_eq!(read(revs[0]).await, revs[1]);
-    assert_eq!(read(revs[0] - 1).await, revs[0]);
-    let problem = node.read(&format!("/state/watch?pattern=revved&rev={}", first_kept - 2)).await;
-    problem.problem(410, "EVENTS_COMPACTED");
-    node.read("/state/watch?pattern=revved&rev=1&since=1").await.problem(400, "BAD_REQUEST");
+    let both = format!("{}&since=1", path(1));
+    node.read(&both).await.problem(400, "BAD_REQUEST");
 
-    let path = format!("/state/watch?pattern=revved&rev={}", revs[2] + 1);
-    let mut future = Reader::open(&node, &path, None).await;
-    for value in 7..10 {
-        set(&node, "revved", value).await;
+    let revs = [set_many(&node).await, set_many(&node).await];
+    for (after, first) in [(revs[0] - 1, revs[0]), (revs[0], revs[1])] {
+        let mut watch = Reader::open(&node, &path(after), None).await;
+        for key in 0..100 {
+            let change = watch.next().await.1;
+            assert_eq!(change["rev"], first, "{change}");
+            assert_eq!(change["data"]["key"], format!("revved.k{key}"));
+        }
     }
+    assert_eq!(node.get(&format!("/api/v1{}", path(u64::MAX))).await.status(), 200);
+
+    let to_come = revs[1] + 1;
+    let mut future = Reader::open(&node, &path(to_come), None).await;
+    let later = [set_many(&node).await, set_many(&node).await];
+    let first = later.into_iter().find(|rev| *rev > to_come).expect("the second is");
     let (id, change) = future.next().await;
-    assert!(change["rev"].as_u64() > Some(revs[2] + 1), "{change}");
+    assert_eq!(change["rev"], first);
     let (next, _) = future.next().await;
-    let mut resumed = Reader::open(&node, &path, Some(id)).await;
+    let mut resumed = Reader::open(&node, &path(to_come), Some(id)).await;
     assert_eq!(resumed.next().await.0, next, "Last-Event-ID wins over rev");
 }
 

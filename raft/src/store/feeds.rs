@@ -46,6 +46,11 @@ impl StateReader {
         self.core.published.applied.subscribe()
     }
 
+    /// The index of the newest record of which anything can have been read before this call.
+    pub fn newest(&self) -> u64 {
+        self.core.published.newest.load(Ordering::Acquire)
+    }
+
     /// Up to here the state survives a power cut without the log.
     pub fn durable_applied(&self) -> Option<LogId> {
         *self.core.published.durable.borrow()

@@ -1,6 +1,11 @@
 //! Reads: rows in memory and on the disk as one, events from both, news without waiting.
 //! Knows nothing of crashes.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use orc_domain::{Command, DeadSelection, Event, StateKey, Task, TaskStatus};
 use orc_raft::store::{EventsError, Query};
 
@@ -29,7 +34,7 @@ async fn ended_and_live_tasks_are_one_list() {
         }
     }
     assert_eq!(found, expected);
-    let filter = std::sync::Arc::new(|task: &Task| task.status == TaskStatus::Completed);
+    let filter = Arc::new(|task: &Task| task.status == TaskStatus::Completed);
     let (ended, _) = node.reader.list_tasks(Query { filter, ..Query::new(1_000) }).await.unwrap();
     assert!(ended.rows.len() > 150 && ended.next.is_none());
     let first = node.reader.find_task(task_id(0)).await.unwrap().unwrap();
@@ -196,4 +201,28 @@ async fn whoever_hears_of_an_effect_finds_its_row() {
     });
     node.live_a_little(0, 1).await;
     assert!(delivered.await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_read_is_never_newer_than_the_node_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    let (reader, over) = (node.reader.clone(), Arc::new(AtomicBool::new(false)));
+    let ended = over.clone();
+    let looking = std::thread::spawn(move || {
+        let key: StateKey = "a".parse().unwrap();
+        let mut looks = 0u64;
+        while !ended.load(Ordering::Relaxed) {
+            let read = reader.key(&key).map_or(0, |record| record.rev);
+            let newest = reader.newest();
+            assert!(read <= newest, "{read} was read where {newest} is the newest");
+            looks += 1;
+        }
+        looks
+    });
+    for value in 0..2_000 {
+        node.commit(&[set("a", value)]).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(looking.join().expect("nothing newer") > 1_000);
 }

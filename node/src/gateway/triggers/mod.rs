@@ -127,7 +127,9 @@ impl<'g> Follower<'g> {
 
     /// The events of one log record.
     async fn hear(&mut self, events: &[Arc<Recorded>]) -> Result<(), Stop> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return self.catch_up().await;
+        };
         let next = self.places.at().seq + 1;
         if first.seq > next {
             return self.catch_up().await;

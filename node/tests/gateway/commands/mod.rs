@@ -173,15 +173,17 @@ impl UnderWay {
 
     /// Waits until the screen has shown this part, and gives all that it has shown since.
     async fn shows(&mut self, part: &str) -> String {
-        let mut told = String::new();
-        while !told.contains(part) {
-            let mut some = vec![0; 4096];
-            let read = timeout(PATIENCE, self.stdout.read(&mut some)).await;
+        let mut bytes = Vec::new();
+        loop {
+            // A piece may end within a character.
+            let told = String::from_utf8_lossy(&bytes).into_owned();
+            if told.contains(part) {
+                return told;
+            }
+            let read = timeout(PATIENCE, self.stdout.read_buf(&mut bytes)).await;
             let read = read.unwrap_or_else(|_| panic!("no {part:?}: {told}")).expect("text");
             assert!(read > 0, "it ended without {part:?}: {told}");
-            told.push_str(&String::from_utf8_lossy(&some[..read]));
         }
-        told
     }
 
     /// The next line that it prints.
