@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo
+.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PYTHON ?= python3
@@ -63,3 +63,16 @@ coverage: setup ## line coverage of all tests, by package, some 10 minutes; fail
 
 docker-demo: ## three containers, a run completed, a node killed and back (needs a Docker Engine)
 	@docker/demo.sh
+
+# Faults that CI lets happen once each, to the programs that the tests use.
+SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
+
+chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+	@tools/chaos_needs.sh
+	cargo build --release --bin orc --bin chaos
+	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
+
+chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 3 minutes
+	@tools/chaos_needs.sh
+	cargo build --workspace --bin orc --bin chaos
+	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1

@@ -1,26 +1,42 @@
 //! Nodes of one cluster as processes that a test starts, kills and starts again.
 //! Knows nothing of what runs on them.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use orc_client::{Client, wire};
 use tokio::time::{Instant, sleep};
 
-use crate::process::{Process, TempDir, free_ports};
+use crate::{
+    machines::{FileSystem, Machines, Network},
+    process::{Process, TempDir, binary, free_ports},
+};
 
 /// How the nodes of a cluster are started.
 #[derive(Clone, Default)]
 pub struct Options {
     /// Further arguments of every `orc server`.
     pub arguments: Vec<String>,
+    /// Each node has a machine of its own, with such a disk; otherwise all are on loopback.
+    pub machines: Option<(FileSystem, u64)>,
 }
 
 struct Member {
     id: u64,
-    http: u16,
-    peer: u16,
+    http: String,
+    peer: String,
     process: Option<Process>,
+}
+
+impl Member {
+    fn new(id: u64, host: &str, ports: &[u16]) -> Member {
+        Member {
+            id,
+            http: format!("{host}:{}", ports[0]),
+            peer: format!("{host}:{}", ports[1]),
+            process: None,
+        }
+    }
 }
 
 /// Nodes of one cluster and workers beside them.
@@ -28,6 +44,7 @@ pub struct Cluster {
     members: Vec<Member>,
     workers: Vec<Process>,
     options: Options,
+    machines: Option<Machines>,
     folder: TempDir,
 }
 
@@ -47,13 +64,14 @@ impl Cluster {
     /// Starts nodes 1 to `count` and waits for nothing.
     pub fn launch(name: &str, count: u64, options: Options) -> Result<Self> {
         let folder = TempDir::new(name)?;
+        let machines = options.machines.map(|disk| Machines::new(folder.path(), count, disk)).transpose()?;
         let ports = free_ports(2 * count as usize)?;
-        let member = |id: u64| {
-            let place = 2 * (id as usize - 1);
-            Member { id, http: ports[place], peer: ports[place + 1], process: None }
+        let member = |(id, ports): (u64, &[u16])| match &machines {
+            Some(_) => Member::new(id, &Network::address(id), &[7420, 7520]),
+            None => Member::new(id, "127.0.0.1", ports),
         };
-        let mut cluster =
-            Cluster { members: (1..=count).map(member).collect(), workers: Vec::new(), options, folder };
+        let members = (1..).zip(ports.chunks(2)).map(member).collect();
+        let mut cluster = Cluster { members, workers: Vec::new(), options, machines, folder };
         for id in 1..=count {
             cluster.start_node(id)?;
         }
@@ -67,14 +85,30 @@ impl Cluster {
 
     /// A node's data folder.
     pub fn data(&self, id: u64) -> std::path::PathBuf {
-        self.folder.path().join(format!("data-{id}"))
+        match self.machines.as_ref().and_then(|machines| machines.disk(id).ok()) {
+            Some(disk) => disk.path().join("data"),
+            None => self.folder.path().join(format!("data-{id}")),
+        }
+    }
+
+    /// The machines that the nodes run on.
+    pub fn machines(&self) -> Result<&Machines> {
+        self.machines.as_ref().context("the nodes have no machines of their own")
+    }
+
+    /// A node's command, on its machine if it has one.
+    fn command(&self, id: u64) -> Result<Command> {
+        match &self.machines {
+            Some(machines) => machines.network.on(id, &binary()?),
+            None => Ok(Command::new(binary()?)),
+        }
     }
 
     /// Adds a member that is not started yet.
     pub fn add_member(&mut self) -> Result<u64> {
         let ports = free_ports(2)?;
         let id = self.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
-        self.members.push(Member { id, http: ports[0], peer: ports[1], process: None });
+        self.members.push(Member::new(id, "127.0.0.1", &ports));
         Ok(id)
     }
 
@@ -84,28 +118,19 @@ impl Cluster {
 
     /// Starts a node that does not run.
     pub fn start_node(&mut self, id: u64) -> Result<()> {
-        let first_peer = self.members[0].peer;
-        let data = self.data(id);
-        let more = self.options.arguments.clone();
+        let first_peer = self.members[0].peer.clone();
+        let mut command = self.command(id)?;
+        command.args(["server", "--node-id", &id.to_string(), "--data-dir"]).arg(self.data(id));
         let folder = self.folder.path().to_owned();
+        let more = self.options.arguments.clone();
         let member = self.member(id)?;
-        let mut arguments: Vec<String> = vec![
-            "server".into(),
-            "--node-id".into(),
-            id.to_string(),
-            "--data-dir".into(),
-            data.display().to_string(),
-            "--listen".into(),
-            format!("127.0.0.1:{}", member.http),
-            "--peer-listen".into(),
-            format!("127.0.0.1:{}", member.peer),
-        ];
+        command.args(["--listen", &member.http, "--peer-listen", &member.peer]);
         match id {
-            1 => arguments.push("--bootstrap".into()),
-            _ => arguments.extend(["--join".into(), format!("127.0.0.1:{first_peer}")]),
-        }
-        arguments.extend(more);
-        member.process = Some(Process::start(&folder, &format!("node-{id}"), &arguments)?);
+            1 => command.arg("--bootstrap"),
+            _ => command.args(["--join", &first_peer]),
+        };
+        command.args(more);
+        member.process = Some(Process::run(&folder, &format!("node-{id}"), &mut command)?);
         Ok(())
     }
 
@@ -129,8 +154,8 @@ impl Cluster {
 
     /// A node's address for clients.
     pub fn url(&self, id: u64) -> String {
-        let port = self.members.iter().find(|member| member.id == id).map_or(0, |member| member.http);
-        format!("http://127.0.0.1:{port}")
+        let member = self.members.iter().find(|member| member.id == id);
+        format!("http://{}", member.map_or("", |member| &member.http))
     }
 
     /// Every node's address for clients.

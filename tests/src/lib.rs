@@ -1,12 +1,14 @@
 //! The harness of the slow rings: real nodes and workers as processes on loopback, load with its bookkeeping,
 //! and the checks that hold after every fault. Knows the product only by its binary and its client library.
 
+pub mod chaos;
 mod check;
 mod cluster;
 mod dev;
 mod durable;
 mod examples;
 mod load;
+pub mod machines;
 mod process;
 
 pub use check::{counted_once, equal_hashes, every_run_completed, started_once};

@@ -68,10 +68,14 @@ pub struct Process {
 impl Process {
     /// Starts `orc` with arguments; its output goes to `<folder>/<name>.log`.
     pub fn start(folder: &Path, name: &str, arguments: &[String]) -> Result<Self> {
+        Process::run(folder, name, Command::new(binary()?).args(arguments))
+    }
+
+    /// The same with a command that becomes `orc`.
+    pub fn run(folder: &Path, name: &str, command: &mut Command) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(binary()?);
-        command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("ORC_")) {
             command.env_remove(variable);
         }

@@ -14,15 +14,16 @@ mod tree;
 use tree::{File, crate_of, root, rust_files, text_files};
 
 /// Crate folder, the workspace packages it may depend on, and those that only its tests may.
-const MAY_KNOW: [(&str, &[&str], &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str], &[&str]); 9] = [
     ("domain", &[], &[]),
     ("raft", &["orc-domain"], &[]),
     ("actors", &["orc-domain"], &[]),
     ("client", &["orc-domain"], &[]),
     ("executors", &["orc-client"], &[]),
     ("node", &["orc-raft", "orc-actors", "orc-client", "orc-executors", "orc-domain"], &[]),
-    ("tests", &["orc-client"], &["orc-domain", "orc-actors"]),
+    ("tests", &["orc-client", "orc-check"], &["orc-domain", "orc-actors"]),
     ("benches", &["orc-client", "orc-tests"], &["orc-domain", "orc-raft"]),
+    ("checker", &[], &[]),
 ];
 
 /// Foreign packages with one home, and the crate folders that may depend on them.

@@ -138,7 +138,7 @@ async fn all_nodes_are_killed_at_once_and_what_was_acknowledged_is_there() -> Re
 async fn a_follower_that_fell_behind_the_log_catches_up_by_snapshot_while_writes_go_on() -> Result<()> {
     let settings = ["--set", "snapshot.every-entries=500", "--set", "snapshot.keep-entries=100"];
     let arguments = settings.map(str::to_owned).to_vec();
-    let mut cluster = loaded_cluster("behind", Options { arguments }).await?;
+    let mut cluster = loaded_cluster("behind", Options { arguments, ..Options::default() }).await?;
     let client = cluster.client()?;
     let follower = if cluster.leader().await? == 3 { 2 } else { 3 };
     let before = cluster.until("state", |status| status.leader.is_some()).await?;

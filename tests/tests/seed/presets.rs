@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 /// A node of a preset, with the change that the seed's listing makes; its settings.
 async fn settings(preset: &str, change: &str) -> Result<Value> {
     let arguments = ["--preset", preset, "--set", change].map(str::to_owned).to_vec();
-    let cluster = Cluster::start(&format!("seed-{preset}"), 1, Options { arguments }).await?;
+    let cluster =
+        Cluster::start(&format!("seed-{preset}"), 1, Options { arguments, ..Options::default() }).await?;
     Ok(cluster.client()?.cluster().config().await?)
 }
 

@@ -1,0 +1,81 @@
+//! What the nodes say at the end: the whole log of each, and the hashes of their states.
+//! Knows nothing of what happened before.
+
+use std::{collections::BTreeMap, io::Write as _};
+
+use anyhow::{Context, Result, ensure};
+use orc_check::log::StateHash;
+use orc_client::Client;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::scene::Scene;
+
+const EQUAL_WITHIN: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    last_seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    seq: u64,
+}
+
+/// Writes `hashes.json` once every node tells its hash at the same rev.
+pub async fn hashes(scene: &Scene, client: &Client) -> Result<()> {
+    let hashes = equal_hashes(scene.urls.len(), client).await?;
+    Ok(serde_json::to_writer(scene.file("hashes.json")?, &hashes)?)
+}
+
+/// Writes the log of each node.
+pub async fn logs(scene: &Scene) -> Result<()> {
+    for (place, url) in scene.urls.iter().enumerate() {
+        let node = Scene::node(place);
+        let mut file = scene.file(&format!("events-{node}.jsonl"))?;
+        log(url, &mut file).await.with_context(|| format!("the log of {node}"))?;
+    }
+    Ok(())
+}
+
+async fn log(url: &str, to: &mut impl std::io::Write) -> Result<()> {
+    let (http, mut since) = (reqwest::Client::new(), 0);
+    loop {
+        let asked = http.get(format!("{url}/api/v1/events?since={since}&limit=500&consistency=stale"));
+        let page: Page = asked.send().await?.error_for_status()?.json().await?;
+        let mut text = Vec::new();
+        for event in &page.items {
+            since = serde_json::from_str::<Numbered>(event.get())?.seq;
+            writeln!(text, "{}", event.get())?;
+        }
+        to.write_all(&text)?;
+        if since >= page.last_seq {
+            return Ok(());
+        }
+        ensure!(!page.items.is_empty(), "the log ends at {since}, not at {}", page.last_seq);
+    }
+}
+
+async fn equal_hashes(nodes: usize, client: &Client) -> Result<BTreeMap<String, StateHash>> {
+    let deadline = Instant::now() + EQUAL_WITHIN;
+    loop {
+        if let Ok(status) = client.cluster().status().await {
+            let told = status
+                .nodes
+                .into_iter()
+                .filter_map(|node| Some((node.id, StateHash { rev: node.applied?, hash: node.state_hash? })));
+            let hashes: BTreeMap<String, StateHash> = told.collect();
+            let same_rev = hashes.values().all(|one| hashes.values().all(|other| other.rev == one.rev));
+            if hashes.len() == nodes && same_rev {
+                return Ok(hashes);
+            }
+            ensure!(Instant::now() < deadline, "not all nodes are at the same rev: {hashes:#?}");
+        }
+        ensure!(Instant::now() < deadline, "the cluster does not answer");
+        sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,13 @@
+//! Chaos: real nodes on machines of their own under load, faults that really happen to them, and a recorded folder that
+//! `orc-check` judges. See [`round::run`].
+
+mod asker;
+mod export;
+mod faults;
+mod registers;
+pub mod round;
+mod scene;
+mod starts;
+mod watchers;
+
+pub use faults::{FAULTS, Fault, fault};
