@@ -52,7 +52,7 @@ bench: setup ## throughput and latency of every work and of the parts, as a date
 bench-growth: setup ## the same with up to 100,000 live and 1,000,000 ended runs, some 5 minutes; ARGS="--ended 20000"
 	@$(PYTHON) tools/bench_growth.py $(ARGS)
 
-bench-bursts: setup ## a foreach over 10,000 items beside state writes, and 10,000 timers at one instant, some 3 minutes
+bench-bursts: setup ## a foreach over 10,000 items beside state writes, and 10,000 timers at one instant, some 2 minutes
 	@$(PYTHON) tools/bench_bursts.py $(ARGS)
 
 bench-peers: setup ## orc and its peers (Restate, etcd, NATS, BullMQ) in turn on this machine; ARGS="--only w3 --rounds 1"
@@ -67,12 +67,12 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 # Faults that CI lets happen once each, to the programs that the tests use.
 SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
 
-chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 12 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
 
-chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 3 minutes
+chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
 	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1

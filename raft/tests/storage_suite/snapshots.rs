@@ -14,7 +14,6 @@ use orc_raft::{
     types::{LogId, Snapshot, SnapshotFolder},
 };
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::node::{Node, options, place, set};
 
@@ -70,8 +69,8 @@ async fn an_installed_snapshot_is_the_same_state() {
     );
     assert_eq!(follower.machine.get_current_snapshot().await.unwrap().unwrap().meta, snapshot.meta);
     assert_eq!(follower.reader.durable_applied(), snapshot.meta.last_log_id);
-    assert!(matches!(effects.recv().await, Err(RecvError::Lagged(_))));
-    assert!(matches!(events.recv().await, Err(RecvError::Lagged(_))));
+    assert!(effects.recv().await.unwrap().is_empty(), "what led to the snapshot was missed");
+    assert!(events.recv().await.unwrap().is_empty());
     assert!(!received.exists() && !folders[1].path().join("group-0/state-0").exists());
     let mut history = Vec::new();
     for node in [&leader, &follower] {

@@ -178,8 +178,9 @@ impl Fault {
                 }
             }
             Kind::Loss => {
-                for (from, to) in others.iter().flat_map(|other| [(node, *other), (*other, node)]) {
-                    network.filter((from, to), Filter::Lose(0.1))?;
+                let pairs = (1..=self.nodes).flat_map(|from| (1..=self.nodes).map(move |to| (from, to)));
+                for pair in pairs.filter(|(from, to)| from != to) {
+                    network.filter(pair, Filter::Lose(0.1))?;
                 }
             }
             Kind::Slow => network.slow(node, 2_000)?,
