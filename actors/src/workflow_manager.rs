@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    MessageError, Options, Outgoing,
+    MessageError, Outgoing,
     component_coordinator::CoordinatorHandle,
     expression::{Evaluated, Family, ReadKey, evaluate},
     following::{Heard, following},
@@ -54,7 +54,6 @@ pub struct WorkflowManager {
     state: Arc<dyn ReplicatedState>,
     proposer: ProposerHandle,
     coordinator: CoordinatorHandle,
-    options: Options,
     gauges: Arc<Gauges>,
     processors: Arc<Semaphore>,
     leads: bool,
@@ -71,7 +70,6 @@ impl WorkflowManager {
         state: Arc<dyn ReplicatedState>,
         proposer: ProposerHandle,
         coordinator: CoordinatorHandle,
-        options: &Options,
         gauges: Arc<Gauges>,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -79,7 +77,6 @@ impl WorkflowManager {
             state,
             proposer,
             coordinator,
-            options: options.clone(),
             gauges,
             processors: Arc::new(Semaphore::new(processors)),
             leads: false,
@@ -190,12 +187,12 @@ impl WorkflowManager {
     }
 
     fn evaluate(&self, family: Family, point: EvalPoint) -> impl Future<Output = Evaluation> + use<> {
-        let (processors, runtime) = (self.processors.clone(), self.options.runtime.clone());
+        let processors = self.processors.clone();
         let (state, gauges) = (self.state.clone(), self.gauges.clone());
         async move {
             let id = family.runs[0].id;
             let place = processors.acquire_owned().await;
-            let found = runtime.spawn_blocking(move || {
+            let found = orc_runtime::blocking(move || {
                 let _place = place;
                 evaluate(&family, point)
             });

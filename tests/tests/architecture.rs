@@ -14,13 +14,14 @@ mod tree;
 use tree::{File, crate_of, root, rust_files, text_files};
 
 /// Crate folder, the workspace packages it may depend on, and those that only its tests may.
-const MAY_KNOW: [(&str, &[&str], &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str], &[&str]); 10] = [
     ("domain", &[], &[]),
-    ("raft", &["orc-domain"], &[]),
-    ("actors", &["orc-domain"], &[]),
+    ("runtime", &[], &[]),
+    ("raft", &["orc-domain", "orc-runtime"], &[]),
+    ("actors", &["orc-domain", "orc-runtime"], &[]),
     ("client", &["orc-domain"], &[]),
     ("executors", &["orc-client"], &[]),
-    ("node", &["orc-raft", "orc-actors", "orc-client", "orc-executors", "orc-domain"], &[]),
+    ("node", &["orc-runtime", "orc-raft", "orc-actors", "orc-client", "orc-executors", "orc-domain"], &[]),
     ("tests", &["orc-client", "orc-check"], &["orc-domain", "orc-actors"]),
     ("benches", &["orc-client", "orc-tests"], &["orc-domain", "orc-raft"]),
     ("checker", &[], &[]),

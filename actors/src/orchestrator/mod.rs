@@ -3,9 +3,10 @@
 
 mod health;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use orc_runtime::Worker;
 use tokio::sync::{oneshot, watch};
 
 pub use health::{ActorHealth, HealthHandle, HealthReport, NodeStatus};
@@ -39,7 +40,7 @@ pub struct Handles {
     pub health: HealthHandle,
     desk: Arc<Desk>,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    thread: Worker,
     deadline: Duration,
 }
 
@@ -54,8 +55,7 @@ impl Handles {
         self.proposer.close(self.deadline / 2).await;
         // Either the thread hears it, or it has ended.
         let _ = self.stop.send(());
-        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
+        if self.thread.ended().await.is_err() {
             tracing::error!("the thread of the actors panicked");
         }
     }
@@ -88,11 +88,11 @@ impl Orchestrator {
         let (stop, stopped) = oneshot::channel();
         let (handles, deadline) =
             ((propose.clone(), desk.clone(), subscriptions.clone()), options.shutdown_deadline);
-        let thread = std::thread::Builder::new().name("orc-actors".to_owned()).spawn(move || {
+        let thread = Worker::start_local("orc-actors", move || {
             let (propose, desk, subscriptions) = handles;
             let coordinator = CoordinatorHandle::new(desk.clone());
             let members = vec![
-                leader_only_members((&state, &propose, &coordinator), &options, &gauges),
+                leader_only_members((&state, &propose, &coordinator), &gauges),
                 vec![
                     leader_only("ComponentCoordinator", move || ComponentCoordinator::new(desk.clone())),
                     behind("Proposer", Door::new(), move || Proposer::new(submits.clone())),
@@ -101,7 +101,7 @@ impl Orchestrator {
             ];
             let roster = Rc::new(RefCell::new(members.into_iter().flatten().collect()));
             let keeper = Keeper { roster, leadership: state.leadership(), checks, options };
-            System::new().block_on(keeper.keep(stopped));
+            keeper.keep(stopped)
         })?;
         let state_manager = StateManagerHandle::new(subscriptions);
         Ok(Handles { proposer: propose, coordinator, state_manager, health, desk, stop, thread, deadline })
@@ -110,19 +110,18 @@ impl Orchestrator {
 
 fn leader_only_members(
     (state, propose, coordinator): (&Arc<dyn ReplicatedState>, &ProposerHandle, &CoordinatorHandle),
-    options: &Options,
     gauges: &Arc<Gauges>,
 ) -> Vec<Member> {
     let coordinator = coordinator.clone();
-    let parts = || (state.clone(), propose.clone(), options.clone(), gauges.clone());
+    let parts = || (state.clone(), propose.clone(), gauges.clone());
     let (manager, scheduler) = (parts(), parts());
     vec![
         leader_only("WorkflowManager", move || {
-            let (state, propose, options, gauges) = manager.clone();
-            WorkflowManager::new(state, propose, coordinator.clone(), &options, gauges)
+            let (state, propose, gauges) = manager.clone();
+            WorkflowManager::new(state, propose, coordinator.clone(), gauges)
         }),
         leader_only("TaskScheduler", move || {
-            let (state, propose, _, gauges) = scheduler.clone();
+            let (state, propose, gauges) = scheduler.clone();
             TaskScheduler::new(state, propose, gauges)
         }),
     ]

@@ -13,10 +13,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use orc_runtime::net::{TcpListener, TcpStream};
 use parking_lot::Mutex;
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tracing::{debug, warn};

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use orc_client::wire::{Problem, codes, headers, paths};
-use tokio::{net::TcpListener, task::JoinSet};
+use orc_runtime::net::TcpListener;
+use tokio::task::JoinSet;
 use warp::http::{HeaderValue, StatusCode, header};
 
 /// Connections at once.

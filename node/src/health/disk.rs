@@ -44,7 +44,7 @@ impl Disk {
     pub(super) async fn probe(&self) -> Probed {
         let Ok(place) = self.place.clone().try_acquire_owned() else { return hangs() };
         let folder = self.folder.clone();
-        let probing = tokio::task::spawn_blocking(move || {
+        let probing = orc_runtime::blocking(move || {
             let probed = Probed { sync: write(&folder), free: free(&folder) };
             drop(place);
             probed

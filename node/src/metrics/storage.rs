@@ -34,7 +34,7 @@ impl Storage {
             return bytes;
         }
         let folder = self.folder.clone();
-        let looked = tokio::task::spawn_blocking(move || taken(&folder)).await;
+        let looked = orc_runtime::blocking(move || taken(&folder)).await;
         let bytes = looked.unwrap_or_else(|_| known.map_or(0, |(_, bytes)| bytes));
         *self.known.lock() = Some((Instant::now(), bytes));
         bytes

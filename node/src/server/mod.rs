@@ -17,8 +17,8 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use orc_actors::{Handles, Options, Orchestrator, ReplyListener};
 use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
+use orc_runtime::net::TcpListener;
 use tokio::{
-    net::TcpListener,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -81,7 +81,7 @@ pub async fn run(
 async fn open_logs(config: &ServerConfig) -> Result<Arc<LogStore>, ServerError> {
     let (folder, limits) = (logs::folder(&config.data_dir), config.task_logs);
     let failed = |source| ServerError::Logs { folder: logs::folder(&config.data_dir), source };
-    let opened = tokio::task::spawn_blocking(move || LogStore::open(folder, limits)).await;
+    let opened = orc_runtime::blocking(move || LogStore::open(folder, limits)).await;
     opened.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)
 }
 

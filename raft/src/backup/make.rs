@@ -54,7 +54,7 @@ impl Backup {
         let manifest = BackupManifest::new(cluster_id, node_id, made_at, &copy.position);
         let mut manifest = manifest.ok_or(BackupError::Nothing)?;
         let folder = copy.path.clone();
-        let listed = tokio::task::spawn_blocking(move || list(&folder)).await;
+        let listed = orc_runtime::blocking(move || list(&folder)).await;
         manifest.files = listed.map_err(|_| BackupError::Stopped)??;
         let beginning = MAGIC.len() + codec::encode(&manifest).len();
         let files: u64 = manifest.files.iter().map(|part| part.size).sum();
@@ -138,7 +138,7 @@ impl Backup {
         out.sync_all().await.map_err(wrap())?;
         tokio::fs::rename(&unfinished.path, &path).await.map_err(file(&path))?;
         let folder = folder.to_owned();
-        let synced = tokio::task::spawn_blocking(move || sync_folder(&folder).map_err(file(folder))).await;
+        let synced = orc_runtime::blocking(move || sync_folder(&folder).map_err(file(folder))).await;
         synced.map_err(|_| BackupError::Stopped)??;
         Ok(path)
     }
@@ -162,7 +162,7 @@ impl Unfinished {
                 .filter(|name| is_left(name))
                 .try_for_each(|name| std::fs::remove_file(folder.join(name)))
         };
-        let prepared = tokio::task::spawn_blocking(prepare).await.map_err(|_| BackupError::Stopped)?;
+        let prepared = orc_runtime::blocking(prepare).await.map_err(|_| BackupError::Stopped)?;
         prepared.map_err(file(&path))?;
         Ok(Unfinished { path })
     }

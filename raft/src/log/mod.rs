@@ -194,7 +194,7 @@ impl LogStore {
         &self,
         read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let result = tokio::task::spawn_blocking(read).await.map_err(|_| broken())?;
+        let result = orc_runtime::blocking(read).await.map_err(|_| broken())?;
         result.map_err(|error| {
             let answer = StorageIOError::read_logs(AnyError::new(&error)).into();
             match error {

@@ -1,12 +1,10 @@
 //! The one thread that writes the log: what waits is written together and synced once, then everybody is told.
 //! Knows nothing of openraft's rules; after a failed write it tells nobody, ever.
 
-use std::{
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::sync::Arc;
 
 use openraft::storage::LogFlushed;
+use orc_runtime::Worker;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -63,7 +61,7 @@ pub struct Writer {
 /// A running writer; dropping it writes what waits and ends the thread.
 pub struct Handle {
     jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Worker>,
 }
 
 impl Handle {
@@ -77,8 +75,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A panic was reported by its guard.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
@@ -87,14 +84,14 @@ impl Writer {
     /// Starts the thread.
     pub fn start(self) -> std::io::Result<Handle> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        let thread = thread::Builder::new().name("orc-log".to_owned()).spawn(move || self.run(waiting))?;
+        let thread = Worker::start("orc-log", self.run(waiting))?;
         Ok(Handle { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         let _guard = PanicGuard::new("log writer", self.fatal.clone());
         let mut committed_written = None;
-        while let Some(first) = waiting.blocking_recv() {
+        while let Some(first) = waiting.recv().await {
             let mut group = vec![first];
             while group.len() < GROUP_MAX
                 && let Ok(job) = waiting.try_recv()

@@ -126,7 +126,8 @@ impl NodeService {
                     Err(error) => Err(error),
                 };
                 // What was installed has been moved; what was refused or not needed must not stay.
-                if tokio::fs::remove_dir_all(&folder).await.is_ok() {
+                let leftover = folder.clone();
+                if let Ok(Ok(())) = orc_runtime::blocking(move || std::fs::remove_dir_all(leftover)).await {
                     tracing::info!(folder = %folder.display(), "a received snapshot was not needed");
                 }
                 Response::Snapshot(installed?.vote)
@@ -184,7 +185,7 @@ async fn verified(folder: &std::path::Path, meta: &SnapshotMeta) -> io::Result<(
         Ok(_) => Err(io::Error::other("the snapshot is another one than was offered")),
         Err(error) => Err(io::Error::other(error)),
     };
-    let verdict = tokio::task::spawn_blocking(check).await.map_err(io::Error::other)?;
+    let verdict = orc_runtime::blocking(check).await.map_err(io::Error::other)?;
     if let Err(error) = &verdict {
         tracing::error!(%error, folder = %folder.display(), "a received snapshot is damaged");
     }

@@ -11,9 +11,9 @@ use std::{
 };
 
 use openraft::error::Fatal as RaftFatal;
+use orc_runtime::net::TcpListener;
 use parking_lot::Mutex;
 use tokio::{
-    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{Instant, interval, sleep},
@@ -119,7 +119,7 @@ async fn open(options: &ReplicaOptions) -> Result<Opened, StartFailure> {
         events_kept: options.limits.events_kept,
         ..OpenOptions::new(options.node.0)
     };
-    let opened = tokio::task::spawn_blocking(move || store::open(&data, store)).await;
+    let opened = orc_runtime::blocking(move || store::open(&data, store)).await;
     Ok(opened.map_err(|error| StartFailure::Raft(error.to_string()))??)
 }
 

@@ -1,12 +1,10 @@
 //! The one thread that owns the state: it applies records in order and shows what they led to.
 //! Knows nothing of disks, encodings or who waits; it never waits for a reader.
 
-use std::{
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::sync::Arc;
 
 use orc_domain::{Applied, Effect, Entry, State};
+use orc_runtime::Worker;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{encoder::Changes, guard::PanicGuard, published::Published};
@@ -87,16 +85,16 @@ pub struct Applier {
 
 impl Applier {
     /// Starts the thread; it ends when every sender is gone.
-    pub fn start(self) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+    pub fn start(self) -> std::io::Result<(mpsc::Sender<Job>, Worker)> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        let thread = thread::Builder::new().name("orc-apply".to_owned()).spawn(move || self.run(waiting))?;
+        let thread = Worker::start("orc-apply", self.run(waiting))?;
         Ok((jobs, thread))
     }
 
-    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         let _guard = PanicGuard::new("apply", self.fatal.clone());
         // Whoever asked may have stopped waiting, so a failed send is nothing.
-        while let Some(job) = waiting.blocking_recv() {
+        while let Some(job) = waiting.recv().await {
             match job {
                 Job::Apply(records, answer) => {
                     let outcomes = records.into_iter().map(|record| self.apply(record)).collect();

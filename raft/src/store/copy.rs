@@ -43,9 +43,9 @@ impl Drop for StateCopy {
 fn remove_later(path: PathBuf) {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => {
-            runtime.spawn_blocking(move || {
+            runtime.spawn(orc_runtime::blocking(move || {
                 let _ = remove_folder(&path);
-            });
+            }));
         }
         Err(_) => {
             let _ = remove_folder(&path);

@@ -2,19 +2,15 @@
 //! batch, on a beat or on demand. One batch is in flight at most; changes wait in memory meanwhile.
 //! Knows nothing of rules; a failed write ends the node.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use orc_runtime::Worker;
 use parking_lot::RwLock;
 use rocksdb::checkpoint::Checkpoint;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     apply::{Job, Replacement, Standing},
@@ -46,7 +42,7 @@ pub enum Order {
 }
 
 /// The thread's own things.
-pub struct Worker {
+pub struct Drain {
     /// The database; readers share the slot.
     pub disk: Arc<RwLock<Arc<StateDisk>>>,
     /// What it has.
@@ -66,21 +62,21 @@ pub struct Worker {
 /// The thread has to end: the apply thread has, or a write failed.
 struct Stop;
 
-impl Worker {
+impl Drain {
     /// Starts the thread; it ends when every sender is gone.
-    pub fn start(self) -> std::io::Result<(SyncSender<Order>, JoinHandle<()>)> {
-        let (orders, waiting) = sync_channel(ORDERS_MAX);
-        let thread = thread::Builder::new().name("orc-drain".to_owned()).spawn(move || self.run(&waiting))?;
+    pub fn start(self) -> std::io::Result<(mpsc::Sender<Order>, Worker)> {
+        let (orders, waiting) = mpsc::channel(ORDERS_MAX);
+        let thread = Worker::start("orc-drain", self.run(waiting))?;
         Ok((orders, thread))
     }
 
-    fn run(mut self, waiting: &Receiver<Order>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Order>) {
         let _guard = PanicGuard::new("drain", self.fatal.clone());
         loop {
-            let result = match waiting.recv_timeout(self.interval) {
-                Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => self.drain(),
-                Err(RecvTimeoutError::Disconnected) => return,
+            let result = match timeout(self.interval, waiting.recv()).await {
+                Ok(Some(order)) => self.obey(order).await,
+                Err(_) => self.drain().await,
+                Ok(None) => return,
             };
             if let Err(Stop) = result {
                 return;
@@ -89,21 +85,21 @@ impl Worker {
     }
 
     /// Whoever gave an order may have stopped waiting, so a failed send is nothing.
-    fn obey(&mut self, order: Order) -> Result<(), Stop> {
+    async fn obey(&mut self, order: Order) -> Result<(), Stop> {
         match order {
             Order::Drain(done) => {
-                self.drain()?;
+                self.drain().await?;
                 let _ = done.send(self.encoder.position().clone());
             }
             Order::Sync(done) => {
-                self.drain()?;
+                self.drain().await?;
                 let disk = self.disk.read().clone();
                 self.written(disk.db.flush_wal(true))?;
                 self.durable();
                 let _ = done.send(self.encoder.position().clone());
             }
             Order::Checkpoint(folder, done) => {
-                self.drain()?;
+                self.drain().await?;
                 let disk = self.disk.read().clone();
                 let made =
                     Checkpoint::new(&disk.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder));
@@ -115,18 +111,18 @@ impl Worker {
             }
             Order::Replace(other, done) => {
                 let (disk, loaded) = *other;
-                self.replace(disk, loaded)?;
+                self.replace(disk, loaded).await?;
                 let _ = done.send(());
             }
         }
         Ok(())
     }
 
-    fn drain(&mut self) -> Result<(), Stop> {
+    async fn drain(&mut self) -> Result<(), Stop> {
         if *self.published.applied.borrow() == self.encoder.position().applied() {
             return Ok(());
         }
-        let changes = self.take()?;
+        let changes = self.take().await?;
         let disk = self.disk.read().clone();
         let batch = match self.encoder.encode(&disk, &changes, self.events_kept) {
             Ok(batch) => batch,
@@ -147,10 +143,10 @@ impl Worker {
         Ok(())
     }
 
-    fn take(&self) -> Result<Changes, Stop> {
+    async fn take(&self) -> Result<Changes, Stop> {
         let (answer, changes) = oneshot::channel();
-        self.jobs.blocking_send(Job::Take(answer)).map_err(|_| Stop)?;
-        changes.blocking_recv().map_err(|_| Stop)
+        self.jobs.send(Job::Take(answer)).await.map_err(|_| Stop)?;
+        changes.await.map_err(|_| Stop)
     }
 
     fn written(&self, result: Result<(), rocksdb::Error>) -> Result<(), Stop> {
@@ -182,7 +178,7 @@ impl Worker {
         self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }
 
-    fn replace(&mut self, disk: Arc<StateDisk>, loaded: Loaded) -> Result<(), Stop> {
+    async fn replace(&mut self, disk: Arc<StateDisk>, loaded: Loaded) -> Result<(), Stop> {
         let Loaded { state, encoder } = loaded;
         let position = encoder.position();
         let standing = Standing { applied: position.applied(), membership: position.membership() };
@@ -191,8 +187,8 @@ impl Worker {
         *self.disk.write() = disk;
         self.encoder = encoder;
         let (done, replaced) = oneshot::channel();
-        self.jobs.blocking_send(Job::Replace(Box::new(replacement), done)).map_err(|_| Stop)?;
-        replaced.blocking_recv().map_err(|_| Stop)
+        self.jobs.send(Job::Replace(Box::new(replacement), done)).await.map_err(|_| Stop)?;
+        replaced.await.map_err(|_| Stop)
     }
 }
 
@@ -210,15 +206,8 @@ impl Drainer {
     /// Has the thread obey; none once the node is stopping.
     pub(super) async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
         let (done, answer) = oneshot::channel();
-        let mut order = order(done);
-        loop {
-            match self.core.orders().try_send(order) {
-                Ok(()) => return answer.await.ok(),
-                Err(TrySendError::Full(back)) => order = back,
-                Err(TrySendError::Disconnected(_)) => return None,
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        self.core.orders().send(order(done)).await.ok()?;
+        answer.await.ok()
     }
 
     /// Waits at most this long until the record of an index is applied, makes the state durable up to there, and says

@@ -146,7 +146,7 @@ fn record(entry: LogEntry) -> Result<Record, (LogId, Corrupt)> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
 ) -> Result<T, SnapshotError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SnapshotError::Stopped)?
+    orc_runtime::blocking(work).await.map_err(|_| SnapshotError::Stopped)?
 }
 
 fn failed(fatal: &FatalHandler, error: SnapshotError) -> StorageError {

@@ -28,11 +28,9 @@ mod tally;
 mod view;
 mod walk;
 
-use std::{
-    sync::{Arc, mpsc::SyncSender},
-    thread::JoinHandle,
-};
+use std::sync::Arc;
 
+use orc_runtime::Worker;
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -63,10 +61,10 @@ struct Core {
     published: Arc<published::Published>,
     disk: Arc<RwLock<Arc<disk::StateDisk>>>,
     jobs: Option<mpsc::Sender<apply::Job>>,
-    orders: Option<SyncSender<drain::Order>>,
+    orders: Option<mpsc::Sender<drain::Order>>,
     /// Copies that may be there at once.
     copies: Arc<Semaphore>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Worker>,
 }
 
 impl Core {
@@ -74,7 +72,7 @@ impl Core {
         self.jobs.as_ref().expect("taken only when dropped")
     }
 
-    fn orders(&self) -> &SyncSender<drain::Order> {
+    fn orders(&self) -> &mpsc::Sender<drain::Order> {
         self.orders.as_ref().expect("taken only when dropped")
     }
 }
@@ -83,11 +81,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         drop(self.orders.take());
         drop(self.jobs.take());
-        for thread in self.threads.drain(..) {
-            // The last handle may go on one of the threads; a panic was reported by its guard.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        // The last handle may go on one of the threads.
+        self.threads.drain(..).for_each(Worker::join);
     }
 }

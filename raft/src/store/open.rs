@@ -16,7 +16,7 @@ use super::{
     apply::{Applier, Standing},
     copy::COPIES_MAX,
     disk::{Loaded, StateDisk},
-    drain::{Drainer, Worker},
+    drain::{Drain, Drainer},
     files::{create_folder, start_error},
     folders::Folders,
     published::Published,
@@ -134,7 +134,7 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
     let disk = Arc::new(RwLock::new(Arc::new(disk)));
     let applier = Applier { state, standing, published: published.clone(), fatal: options.fatal.clone() };
     let (jobs, apply_thread) = applier.start()?;
-    let worker = Worker {
+    let drain = Drain {
         disk: disk.clone(),
         encoder,
         jobs: jobs.clone(),
@@ -143,7 +143,7 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
         interval: options.drain_interval,
         events_kept: options.events_kept,
     };
-    let (orders, drain_thread) = worker.start()?;
+    let (orders, drain_thread) = drain.start()?;
     Ok(Core {
         published,
         disk,

@@ -359,7 +359,7 @@ impl StateReader {
             let disk = core.disk.read().clone();
             read(&core, &disk)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| ReadError::Stopped)
+        orc_runtime::blocking(work).await.map_err(|_| ReadError::Stopped)
     }
 }
 

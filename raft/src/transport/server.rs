@@ -5,9 +5,9 @@
 use std::{collections::BTreeSet, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use orc_runtime::net::{TcpListener, TcpStream};
 use parking_lot::Mutex;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{JoinHandle, JoinSet},
 };

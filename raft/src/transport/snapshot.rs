@@ -1,14 +1,18 @@
 //! A snapshot on its way: the files of a folder in chunks, each acknowledged before the next.
 //! Knows nothing of what the files hold; the store checks them against their manifest before it installs them.
 
-use std::{collections::BTreeMap, io, path::Path, time::Duration};
-
-use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
-use tokio::{
+use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{self, Read as _, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
 };
+
+use bytes::Bytes;
+use orc_runtime::blocking;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -65,7 +69,8 @@ pub enum SendError {
 /// Sends a snapshot; returns the receiver's vote, which is higher than `vote` if it follows another leader.
 pub async fn send(peers: &Peers, node: u64, vote: Vote, snapshot: &Snapshot) -> Result<Vote, SendError> {
     // All files are opened first: a newer snapshot may delete their names at any time.
-    let mut files = open_all(&snapshot.snapshot.path).await?;
+    let folder = snapshot.snapshot.path.clone();
+    let files = blocking(move || open_all(&folder)).await.map_err(io::Error::other)??;
     let sizes = files.iter().map(|(name, (_, size))| (name.clone(), *size)).collect();
     let transfer = Uuid::new_v4();
     let offer = Offer { transfer, vote, meta: snapshot.meta.clone(), files: sizes };
@@ -73,16 +78,14 @@ pub async fn send(peers: &Peers, node: u64, vote: Vote, snapshot: &Snapshot) -> 
     if theirs > vote {
         return Ok(theirs);
     }
-    for (name, (file, size)) in &mut files {
+    for (name, (file, size)) in files {
+        let file = Arc::new(file);
         let mut offset = 0;
-        while offset < *size {
-            let mut bytes = BytesMut::with_capacity(CHUNK);
-            while bytes.len() < CHUNK && file.read_buf(&mut bytes).await? > 0 {}
-            if bytes.is_empty() {
-                return Err(SendError::Read(io::ErrorKind::UnexpectedEof.into()));
-            }
+        while offset < size {
+            let file = file.clone();
+            let bytes = blocking(move || part(&file)).await.map_err(io::Error::other)??;
             let length = bytes.len() as u64;
-            let chunk = Chunk { transfer, name: name.clone(), offset, bytes: bytes.freeze() };
+            let chunk = Chunk { transfer, name: name.clone(), offset, bytes };
             ask(peers, node, &Request::SnapshotChunk(chunk), CHUNK_PATIENCE).await?;
             offset += length;
         }
@@ -98,17 +101,26 @@ async fn ask(peers: &Peers, node: u64, request: &Request, patience: Duration) ->
     }
 }
 
-async fn open_all(folder: &Path) -> io::Result<BTreeMap<String, (File, u64)>> {
+fn open_all(folder: &Path) -> io::Result<BTreeMap<String, (File, u64)>> {
     let mut files = BTreeMap::new();
-    let mut entries = tokio::fs::read_dir(folder).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        let metadata = entry.metadata().await?;
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
         if metadata.is_file() {
             let name = entry.file_name().into_string().map_err(|_| io::ErrorKind::InvalidData)?;
-            files.insert(name, (File::open(entry.path()).await?, metadata.len()));
+            files.insert(name, (File::open(entry.path())?, metadata.len()));
         }
     }
     Ok(files)
+}
+
+/// What a file has next; it must have something.
+fn part(file: &File) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(CHUNK);
+    match file.take(CHUNK as u64).read_to_end(&mut bytes)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(bytes.into()),
+    }
 }
 
 /// A snapshot that arrives in a folder made for it.
@@ -127,7 +139,8 @@ impl Receiving {
             if !plain {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a file name that is none"));
             }
-            File::create(folder.path.join(name)).await?;
+            let path = folder.path.join(name);
+            blocking(move || File::create(path)).await.map_err(io::Error::other)??;
             received.insert(name.clone(), 0);
         }
         Ok(Receiving { offer, folder, received })
@@ -140,7 +153,7 @@ impl Receiving {
 
     /// Deletes what has arrived; what cannot be deleted goes at the next start.
     pub async fn discard(self) {
-        let _ = tokio::fs::remove_dir_all(&self.folder.path).await;
+        let _ = blocking(move || std::fs::remove_dir_all(self.folder.path)).await;
     }
 
     /// Whether everything has arrived.
@@ -157,9 +170,9 @@ impl Receiving {
         if chunk.offset != *offset || end > self.offer.files[&chunk.name] {
             return Err(misplaced());
         }
-        let mut file = OpenOptions::new().append(true).open(self.folder.path.join(&chunk.name)).await?;
-        file.write_all(&chunk.bytes).await?;
-        file.flush().await?;
+        let (path, bytes) = (self.folder.path.join(&chunk.name), chunk.bytes.clone());
+        let append = move || OpenOptions::new().append(true).open(path)?.write_all(&bytes);
+        blocking(append).await.map_err(io::Error::other)??;
         *offset = end;
         Ok(())
     }

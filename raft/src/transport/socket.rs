@@ -3,14 +3,8 @@
 
 use std::{io, time::Duration};
 
-use tokio::{
-    io::BufReader,
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    time::timeout,
-};
+use orc_runtime::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use tokio::{io::BufReader, time::timeout};
 
 const READ_BUFFER: usize = 64 << 10;
 
