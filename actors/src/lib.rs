@@ -19,6 +19,7 @@ mod workflow_manager;
 pub use component_coordinator::{
     Cancel, ComponentCoordinator, ConnectError, CoordinatorHandle, Delivery, Goodbye, Heartbeats, Message,
     MessageError, MessageId, Order, Outgoing, Polled, RemoteError, Reply, SessionHandle, SessionLink,
+    WeakCoordinator,
 };
 pub use gauges::Totals;
 pub use options::{Options, ReplyListener};

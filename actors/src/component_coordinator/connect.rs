@@ -1,7 +1,7 @@
 //! How a component is connected, connected again after this node was given up, and disconnected.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -42,7 +42,8 @@ pub struct SessionHandle {
 /// A component's side of its session, apart from the orders; cheap to clone.
 #[derive(Clone)]
 pub struct SessionLink {
-    desk: Arc<Desk>,
+    /// Sessions of pollers are kept at the desk itself.
+    desk: Weak<Desk>,
     session: Arc<Session>,
 }
 
@@ -70,18 +71,22 @@ impl SessionLink {
     /// The component answers a message it was given.
     pub fn reply(&self, message: MessageId, reply: Reply) -> Result<(), MessageError> {
         self.session.hear();
-        self.desk.reply_here(message, Some(self.session.id), reply)
+        let gone = MessageError::MessageUnknown { message: message.to_string() };
+        self.desk.upgrade().ok_or(gone)?.reply_here(message, Some(self.session.id), reply)
     }
 
     /// Gives the component no new tasks; when its last attempt has ended it hears [`Goodbye::Drained`].
     pub async fn drain(&self) -> Result<Outcome, Unavailable> {
         let component = self.session.component.clone();
-        self.desk.proposer.propose(Command::DrainComponent { component, within: None }).await
+        let desk = self.desk.upgrade().ok_or(Unavailable::ShuttingDown)?;
+        desk.proposer.propose(Command::DrainComponent { component, within: None }).await
     }
 
     /// Ends the session.
     pub fn disconnect(&self, end: SessionEnd) {
-        self.desk.end(&self.session, end);
+        if let Some(desk) = self.desk.upgrade() {
+            desk.end(&self.session, end);
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -151,7 +156,7 @@ impl Desk {
         }
         sessions.insert(session.clone());
         drop(sessions);
-        Ok(SessionHandle { link: SessionLink { desk: self.clone(), session }, orders })
+        Ok(SessionHandle { link: SessionLink { desk: Arc::downgrade(self), session }, orders })
     }
 
     pub(super) async fn connect_session(

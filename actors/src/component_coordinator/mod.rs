@@ -13,7 +13,7 @@ mod session;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -42,9 +42,25 @@ pub struct CoordinatorHandle {
     desk: Arc<Desk>,
 }
 
+/// For whom the coordinator itself leads to: holding the handle, they would hold themselves.
+#[derive(Clone)]
+pub struct WeakCoordinator(Weak<Desk>);
+
+impl WeakCoordinator {
+    /// The handle, for as long as the node runs.
+    pub fn upgrade(&self) -> Option<CoordinatorHandle> {
+        self.0.upgrade().map(CoordinatorHandle::new)
+    }
+}
+
 impl CoordinatorHandle {
     pub(crate) fn new(desk: Arc<Desk>) -> Self {
         CoordinatorHandle { desk }
+    }
+
+    /// A handle that does not keep the coordinator.
+    pub fn downgrade(&self) -> WeakCoordinator {
+        WeakCoordinator(Arc::downgrade(&self.desk))
     }
 
     /// Registers and connects a component: when this returns the session is in the replicated state. `held` lists the

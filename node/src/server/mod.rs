@@ -171,7 +171,7 @@ impl Node {
         let options = Options { replied, ..Options::new(tokio::runtime::Handle::current()) };
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
-        seams.answer_with(handles.coordinator.clone(), logs);
+        seams.answer_with(handles.coordinator.downgrade(), logs);
         let monitor = Monitor::new(config, gateway.cluster.clone(), handles.health.clone());
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),

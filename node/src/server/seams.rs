@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use orc_actors::{CoordinatorHandle, Effects, Events, Leadership, Peers, ReplicatedState};
+use orc_actors::{Effects, Events, Leadership, Peers, ReplicatedState, WeakCoordinator};
 use orc_domain::{
     ChildStart, ClusterConfig, Component, ComponentId, Definition, DefinitionId, Effect, Failure, Json,
     NodeId, Outcome, Proposal, QueuedMessage, Run, RunId, Schedule, ScheduleId, State, StateKey, Task,
@@ -42,13 +42,17 @@ impl Seams {
     }
 
     /// Lets other nodes ask the components connected here, and read the logs kept here.
-    pub fn answer_with(&self, coordinator: CoordinatorHandle, logs: Arc<LogStore>) {
+    pub fn answer_with(&self, coordinator: WeakCoordinator, logs: Arc<LogStore>) {
         self.replica.set_ask_handler(Arc::new(move |_, request| {
             let (coordinator, logs) = (coordinator.clone(), logs.clone());
             Box::pin(async move {
                 match logs::Request::of_bytes(&request) {
                     Some(request) => logs.read(request).await.to_bytes(),
-                    None => coordinator.handle_ask(&request).await,
+                    // A node that stops has nothing to say.
+                    None => match coordinator.upgrade() {
+                        Some(coordinator) => coordinator.handle_ask(&request).await,
+                        None => Vec::new(),
+                    },
                 }
             })
         }));

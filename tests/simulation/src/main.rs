@@ -1,0 +1,62 @@
+//! Whole clusters in one thread: the real server, its network and disks simulated, faults drawn from a seed, what happened
+//! judged by `orc-check`. The same seed does the same, to the byte.
+//! This file is the command line; one process simulates one seed.
+
+mod faults;
+mod http;
+mod load;
+mod many;
+mod nodes;
+mod one;
+mod power;
+mod scene;
+mod script;
+mod system;
+mod trace;
+mod worker;
+mod workflows;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+/// Simulates clusters, each from a seed, and judges what happened.
+#[derive(Debug, Parser)]
+pub struct Args {
+    /// Simulates this seed, in this process
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Simulates so many seeds, one process for each
+    #[arg(long, default_value_t = 64, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// So many at once
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Simulated seconds of faults
+    #[arg(long, default_value_t = 30)]
+    lasts: u64,
+    /// Where histories, logs and traces of failures go
+    #[arg(long, default_value = "target/simulation")]
+    out: PathBuf,
+    /// Keeps the history and the trace of a seed that passes, too
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.seed {
+        Some(seed) => one::run(&args, seed).map(|report| println!("{report}")),
+        None => many::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Simulated nodes: the real server on a simulated host, with a simulated disk that survives it.
+//! Knows nothing of load or faults.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use anyhow::{Result, anyhow};
+use orc_node::{
+    config::{Layer, Layers, Secrets, ServerConfig},
+    server,
+};
+use serde_json::{Value, json};
+use tokio::runtime::{Handle, Id};
+use turmoil::Sim;
+
+use crate::{power, system};
+
+/// What is known of the nodes from outside.
+#[derive(Default)]
+pub struct Nodes {
+    /// The runtime that each node runs on now, by which it has a wall clock of its own.
+    runtimes: RefCell<BTreeMap<u64, Id>>,
+    /// How far each wall clock is off, in milliseconds.
+    skews: RefCell<BTreeMap<u64, i64>>,
+}
+
+impl Nodes {
+    /// Sets the wall clock of a node, in milliseconds off the truth.
+    pub fn skew(&self, node: u64, millis: i64) {
+        self.skews.borrow_mut().insert(node, millis);
+        if let Some(runtime) = self.runtimes.borrow().get(&node) {
+            system::skew(*runtime, millis);
+        }
+    }
+
+    fn booted(&self, node: u64) {
+        self.runtimes.borrow_mut().insert(node, Handle::current().id());
+        system::skew(Handle::current().id(), self.skews.borrow().get(&node).copied().unwrap_or(0));
+    }
+}
+
+/// The name of a node's host and disk.
+pub fn host(node: u64) -> String {
+    format!("n{node}")
+}
+
+/// Adds a node to the simulation; the first one founds the cluster.
+pub fn add(sim: &mut Sim<'_>, nodes: &Rc<Nodes>, node: u64) {
+    let nodes = nodes.clone();
+    sim.host(host(node), move || {
+        let nodes = nodes.clone();
+        async move {
+            nodes.booted(node);
+            let config = config(node)?;
+            let ended = server::run(config, Secrets::default(), std::future::pending()).await;
+            // The simulation shows only the outermost cause.
+            Ok(ended.map_err(|error| anyhow!("node-{node}: {:#}", anyhow!(error)))?)
+        }
+    });
+}
+
+fn config(node: u64) -> Result<ServerConfig> {
+    let disk = power::disk(&host(node))?;
+    let beginning = if node == 1 { ("bootstrap", json!(true)) } else { ("join", json!(["n1:7520"])) };
+    let settings: [(&str, Value); 12] = [
+        ("node-id", json!(node)),
+        ("data-dir", json!(disk)),
+        ("listen", json!("0.0.0.0:7420")),
+        ("peer-listen", json!("0.0.0.0:7520")),
+        ("advertise", json!(host(node))),
+        beginning,
+        // Snapshots and forgetting as often as the load makes possible.
+        ("snapshot.every-entries", json!(200)),
+        ("snapshot.keep-entries", json!(50)),
+        ("cluster.maxConcurrentWorkflows", json!(2000)),
+        ("cluster.maxConcurrentTasks", json!(4000)),
+        ("log.format", json!("text")),
+        ("events.count", json!(1_000_000)),
+    ];
+    let mut layer = Layer::default();
+    settings.into_iter().for_each(|(key, value)| layer.set(key, value, "the simulation"));
+    ServerConfig::of_layers(&Layers(vec![layer])).map_err(|errors| anyhow!("{errors}"))
+}

@@ -1,0 +1,141 @@
+//! One seed from beginning to verdict.
+//! Knows nothing of other seeds.
+
+use std::{
+    cell::RefCell,
+    fmt, fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use fastrand::Rng;
+use orc_check::{
+    linear::Limits,
+    replay::Folder,
+    verdict::{Report, Verdict},
+};
+
+use crate::{
+    Args,
+    faults::Faults,
+    nodes::{self, Nodes},
+    power,
+    scene::Scene,
+    script, system,
+    trace::Trace,
+};
+
+/// A simulation that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What came of a seed that passed.
+pub struct Passed {
+    seed: u64,
+    trace: (u64, u64),
+    simulated: Duration,
+    faults: u64,
+    report: Report,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Passed { seed, trace: (hash, lines), simulated, faults, report } = self;
+        let operations = report.counts.operations;
+        write!(
+            f,
+            "seed {seed}: trace {hash:016x} of {lines} lines, {:.1} s simulated, {faults} faults, {operations} operations",
+            simulated.as_secs_f64()
+        )
+    }
+}
+
+/// Simulates a seed; its record stays if it fails, or if it is to be kept.
+pub fn run(args: &Args, seed: u64) -> Result<Passed> {
+    let folder = args.out.join(format!("seed-{seed}"));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let folder = folder.canonicalize()?;
+    let disks = Disks::new()?;
+    // Paths are told and written: they must not differ between two simulations of a seed.
+    std::env::set_current_dir(&disks.0)?;
+    power::begin(&disks.0)?;
+    let trace = Trace::begin(&folder.join("trace.log"))?;
+    let (place, lasts) = (folder.clone(), Duration::from_secs(args.lasts));
+    // A thread of its own: whatever the standard library drew at random for this one is not of the seed.
+    let simulating = std::thread::Builder::new().spawn(move || simulate(&place, seed, lasts))?;
+    let simulated = simulating.join().map_err(|_| anyhow!("the simulation panicked"))?;
+    let (faults, simulated) = simulated?;
+    let trace = trace.end()?;
+    let report = Folder::look(&folder)?.judge(Limits::default())?;
+    if report.verdict != Verdict::Valid {
+        bail!("{:?}\n{}", report.verdict, serde_json::to_string_pretty(&report)?);
+    }
+    if !args.keep {
+        fs::remove_dir_all(&folder)?;
+    }
+    Ok(Passed { seed, trace, simulated, faults, report })
+}
+
+/// The disks of this process, in memory where that is possible; they go with it.
+struct Disks(PathBuf);
+
+impl Disks {
+    fn new() -> Result<Disks> {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = parent.join(format!("orc-simulation-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Disks(path))
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        // What stays is the system's to clean up.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How many faults there were, and how long it took in simulated time.
+fn simulate(folder: &Path, seed: u64, lasts: Duration) -> Result<(u64, Duration)> {
+    system::begin(seed);
+    let mut rng = Rng::with_seed(seed);
+    let count = if rng.u32(..4) == 0 { 5 } else { 3 };
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(seed)
+        .enable_random_order()
+        .simulation_duration(LONGEST)
+        .tick_duration(Duration::from_millis(1))
+        .min_message_latency(Duration::from_millis(0))
+        .max_message_latency(Duration::from_millis(3))
+        .tcp_capacity(65_536)
+        .build();
+    let (scene, nodes) = (Scene::new(folder, count)?, Rc::new(Nodes::default()));
+    (1..=count as u64).for_each(|node| nodes::add(&mut sim, &nodes, node));
+    let failed = Rc::new(RefCell::new(None));
+    let (script, told) = (script::run(scene.clone(), rng.fork()), failed.clone());
+    sim.client("load", async move {
+        if let Err(error) = script.await {
+            *told.borrow_mut() = Some(error);
+        }
+        Ok(())
+    });
+    let mut faults = Faults::new(scene.clone(), nodes, rng.fork(), lasts);
+    loop {
+        let over = sim.step();
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        if over.map_err(|error| anyhow!("{error}"))? {
+            break;
+        }
+        faults.advance(&mut sim)?;
+    }
+    ensure!(faults.count > 0, "nothing went wrong");
+    serde_json::to_writer(scene.file("guards.json")?, &script::guards(faults.happened.clone()))?;
+    Ok((faults.count, sim.elapsed()))
+}
