@@ -2,6 +2,10 @@
 //! what follows follows, until nothing more does. The same on every node.
 
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use crate::{
     answer::{Answer, Outcome},
@@ -13,6 +17,7 @@ use crate::{
     evolve::evolve,
     ids::RunId,
     message::{MessageCommand, MessageEvent},
+    planted::{Bug, planted},
     react::{FollowUp, effects_of, react},
     recorded::Recorded,
     rejection::Rejection,
@@ -38,6 +43,9 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     state.meta.rev = entry.rev;
     state.meta.now = state.meta.now.max(entry.proposed_at);
     state.answers.expire(state.meta.now);
+    if planted(Bug::NondeterministicApply) {
+        state.meta.now = state.meta.now + Duration::from_millis(applied_here() % 2);
+    }
     if let Some(outcome) = entry.proposal.idempotency.and_then(|idempotency| replay(state, idempotency)) {
         return Applied { outcome, effects: Vec::new() };
     }
@@ -72,8 +80,17 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     Applied { outcome: Outcome { rev: entry.rev, replayed: false, result: Ok(answer) }, effects }
 }
 
+/// How many records this program has applied, which the nodes of a cluster need not agree on.
+fn applied_here() -> u64 {
+    static APPLIED: AtomicU64 = AtomicU64::new(0);
+    APPLIED.fetch_add(1, Ordering::Relaxed)
+}
+
 fn replay(state: &State, idempotency: Idempotency) -> Option<Outcome> {
     let known = state.answers.get(&idempotency.key)?;
+    if planted(Bug::IdemNotAtomic) && known.rev == state.meta.rev {
+        return None;
+    }
     if known.idempotency.request == idempotency.request {
         return Some(Outcome { rev: known.rev, replayed: true, result: Ok(known.answer.clone()) });
     }

@@ -28,6 +28,7 @@ mod key;
 mod listed;
 mod message;
 mod names;
+mod planted;
 mod react;
 mod recorded;
 mod rejection;
@@ -74,6 +75,7 @@ pub use message::{
     NewMessage, QueuedMessage,
 };
 pub use names::{ScheduleId, WorkflowName};
+pub use planted::{Bug, plant, planted};
 pub use recorded::Recorded;
 pub use rejection::{Limited, Rejection, RunWish};
 pub use request::{

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     definition::Retry,
     ids::{ActionName, ComponentId, Json, Labels, Priority, TaskId, Text, Timestamp, Token},
+    planted::{Bug, planted},
     run::Failure,
 };
 
@@ -289,6 +290,8 @@ impl Task {
 
     /// Whether a result with this token is about the running attempt.
     pub fn is_current(&self, token: Token) -> bool {
-        self.assignment.as_ref().is_some_and(|assignment| assignment.token == token)
+        self.assignment
+            .as_ref()
+            .is_some_and(|assignment| assignment.token == token || planted(Bug::NoFencing))
     }
 }

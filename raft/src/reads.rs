@@ -2,9 +2,14 @@
 //! asked and is never used again.
 //! Knows nothing of what is read afterwards.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use orc_domain::Unavailable;
+use orc_domain::{Bug, Unavailable, planted};
+use parking_lot::Mutex;
 use tokio::sync::{
     Semaphore,
     mpsc::{self, error::TrySendError},
@@ -58,15 +63,27 @@ where
     F: Future<Output = ReadIndex> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    let last: Arc<Mutex<Option<(Instant, u64)>>> = Arc::default();
     while let Some(first) = callers.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let mut gathered = vec![first];
         while let Ok(caller) = callers.try_recv() {
             gathered.push(caller);
         }
-        let result = work();
+        let (result, reused) = (work(), last.clone());
         tokio::spawn(async move {
-            let result = result.await;
+            let known = *reused.lock();
+            let result = match known {
+                Some((since, index)) if planted(Bug::ReadIndexReuse) && since.elapsed() < RETRY_AFTER => {
+                    Ok(index)
+                }
+                Some(_) | None => result.await,
+            };
+            if let (Ok(index), true) = (&result, planted(Bug::ReadIndexReuse)) {
+                let mut reused = reused.lock();
+                let expired = reused.is_none_or(|(since, _)| since.elapsed() >= RETRY_AFTER);
+                *reused = if expired { Some((Instant::now(), *index)) } else { *reused };
+            }
             drop(place);
             for caller in gathered {
                 let _ = caller.send(result.clone());

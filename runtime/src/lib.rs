@@ -3,6 +3,7 @@
 //! Knows nothing of what the work is.
 
 pub mod net;
+pub mod simulation;
 mod worker;
 
 pub use worker::Worker;

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use orc_client::wire::{ComponentView, ComponentsQuery, DrainComponent, RegisterComponent as Body};
-use orc_domain::{ActionName, Command, Component, ComponentId, Labels, RegisterComponent, Text};
+use orc_domain::{
+    ActionName, Bug, Command, Component, ComponentId, Labels, RegisterComponent, Text, planted,
+};
 
 use super::{
     Gateway,
@@ -25,7 +27,12 @@ const SLOTS_MAX: u32 = 100_000;
 pub async fn register(gateway: Arc<Gateway>, call: Call) -> Answered {
     let id = call.component_id()?;
     let body: Body = call.json_or_default()?;
-    let info = registration(id.clone(), body)?;
+    let mut info = registration(id.clone(), body)?;
+    if planted(Bug::NsFromBody)
+        && let Ok(named) = info.name.parse()
+    {
+        info.id = named;
+    }
     let accepted = gateway.command(&call, Command::RegisterComponent(Box::new(info))).await?;
     gateway.component_after(&id, accepted).await
 }

@@ -217,8 +217,13 @@ impl Writes<'_> {
 
     /// Writes all of it, or, after a crash, none; returns when it is synced.
     pub fn sync(self) -> Result<(), rocksdb::Error> {
+        self.write(true)
+    }
+
+    /// The same; not synced, it may be gone after a power cut.
+    pub fn write(self, sync: bool) -> Result<(), rocksdb::Error> {
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(sync);
         self.disk.db.write_opt(self.batch, &options)
     }
 }

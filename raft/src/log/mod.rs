@@ -13,6 +13,7 @@ use openraft::{
     AnyError, OptionalSend, RaftLogReader, StorageIOError,
     storage::{LogFlushed, RaftLogStorage},
 };
+use orc_runtime::simulation;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -94,6 +95,7 @@ impl OpenedLog {
             fatal: fatal.clone(),
             last: found.last.or(found.purged),
         };
+        simulation::vote_found(node, found.vote.map(|vote| (vote.leader_id.term, vote.leader_id.node_id)));
         let writer = writer.start().map_err(start_error("the log's thread"))?;
         let vote = Mutex::new(found.vote.map(|vote| as_found(node, vote)));
         let company = Company::new(node);

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use openraft::storage::LogFlushed;
-use orc_runtime::Worker;
+use orc_domain::{Bug, planted};
+use orc_runtime::{Worker, simulation};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -108,7 +109,13 @@ impl Writer {
                 writes.committed(id);
                 committed_written = committed;
             }
-            if let Err(error) = writes.sync() {
+            let is_vote = |job: &Job| matches!(job, Job::Vote(..));
+            let forgets = planted(Bug::NoFsync) || (planted(Bug::VoteUnsynced) && group.iter().all(is_vote));
+            if planted(Bug::AckBeforeCommit) {
+                group.drain(..).for_each(|job| self.finish(job));
+            }
+            simulation::disk_write().await;
+            if let Err(error) = writes.write(!forgets) {
                 (self.fatal)(&Fatal::Log(error));
                 return;
             }

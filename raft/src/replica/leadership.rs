@@ -1,13 +1,14 @@
 //! Who leads, as this node may act on it: confirmed, and not while the quorum gate is closed.
 //! Knows nothing of what leaders do.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use openraft::ServerState;
 use orc_domain::NodeId;
 use tokio::sync::watch;
 
 use crate::{
+    clock::Clock,
     gate::Gate,
     log::LogStore,
     transport::Peers,
@@ -31,6 +32,7 @@ pub(super) struct Observer {
     pub log: LogStore,
     pub gate: Gate,
     pub peers: Peers,
+    pub clock: Arc<Clock>,
     pub applied: watch::Receiver<Option<LogId>>,
     pub leadership: watch::Sender<Leadership>,
 }
@@ -44,6 +46,9 @@ impl Observer {
             gate.mark_unchanged();
             self.place_peers();
             let (now, confirmed) = self.look();
+            if !now.is_leader && now.leader.is_some_and(|leader| leader.0 != self.peers.local().node) {
+                self.clock.follow();
+            }
             self.leadership.send_if_modified(|known| std::mem::replace(known, now) != now);
             let ended = tokio::select! {
                 changed = server.changed() => changed.is_err(),

@@ -5,6 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use orc_domain::{NodeId, Unavailable};
+use orc_runtime::simulation;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
@@ -93,7 +94,14 @@ impl NodeService {
                 }
                 Response::Append(response)
             }
-            Request::Vote(rpc) => Response::Vote(raft.vote(rpc).await.map_err(io::Error::other)?),
+            Request::Vote(rpc) => {
+                let asked = rpc.vote.leader_id;
+                let response = raft.vote(rpc).await.map_err(io::Error::other)?;
+                if response.vote_granted {
+                    simulation::vote_given(self.core.node.0, asked.term, asked.node_id);
+                }
+                Response::Vote(response)
+            }
             Request::Canvass(canvass) => Response::Canvass(self.core.elections.would_vote(&canvass).await),
             Request::Elect => {
                 if self.core.way() == Way::To(from) {

@@ -78,7 +78,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         gate: gate.clone(),
         elections: Elections::new(raft.clone(), log.clone(), peers.clone(), gate.clone(), options.timings),
         batcher,
-        clock,
+        clock: clock.clone(),
         leadership,
         led_since: Mutex::default(),
         log,
@@ -90,7 +90,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         caught_up: AtomicBool::new(false),
     });
     let (log, applied) = (core.log.clone(), core.reader.applied());
-    let observer = Observer { raft, log, gate, peers, applied, leadership: observed };
+    let observer = Observer { raft, log, gate, peers, clock, applied, leadership: observed };
     tasks.spawn(observer.run());
     let (service, barrier) = gather(&core, &mut tasks);
     let server = Server::start(listener, local, Arc::new(Door(service.clone())));

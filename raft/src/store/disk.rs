@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orc_domain::{Meta, State, Table, Timestamp};
+use orc_domain::{Meta, State, Table, Task, Timestamp};
 use rocksdb::{DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions};
 
 use super::{
@@ -97,6 +97,14 @@ impl StateDisk {
         state.restore_indexes();
         let events_first = self.events_first(0)?.unwrap_or(state.meta.seq + 1);
         Ok(Loaded { state, encoder: Encoder::new(position, hashes, events_first) })
+    }
+
+    /// The mistake of [`Bug::SnapshotMissesLeases`](orc_domain::Bug::SnapshotMissesLeases).
+    pub fn forget_attempts(&self) -> Result<(), ReadError> {
+        self.each(keys::TASKS.live, |key, value| {
+            let task = codec::decode::<Task>(value)?;
+            Ok(self.db.put(key, codec::encode(&Task { assignment: None, ..task }))?)
+        })
     }
 
     fn restore<K: RowKey, V: Stored + Clone>(

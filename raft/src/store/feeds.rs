@@ -1,7 +1,7 @@
 //! What the state tells as it goes: effects, events, where it stands; and work on the apply thread.
 //! Knows nothing of rows.
 
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
 
 use orc_domain::{State, Timestamp};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -28,7 +28,12 @@ impl StateReader {
 
     /// The cluster's time: the latest that a record brought.
     pub fn now(&self) -> Timestamp {
-        Timestamp(self.core.published.now.load(Ordering::Acquire))
+        self.stamped().0
+    }
+
+    /// The cluster's time as of the last record, and when that was applied here.
+    pub(crate) fn stamped(&self) -> (Timestamp, Instant) {
+        *self.core.published.stamped.lock()
     }
 
     /// Number of the last event.

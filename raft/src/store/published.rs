@@ -1,13 +1,16 @@
 //! What the apply thread shows to everybody else: rows, events, effects, how far it is.
 //! Knows nothing of who looks; it never waits for anybody.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use orc_domain::{ClusterConfig, Effect, Recorded, State, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use super::{events::Ring, view::View};
@@ -41,8 +44,8 @@ pub struct Published {
     pub durable: watch::Sender<Option<LogId>>,
     /// When time alone changes the state next.
     pub next_due: watch::Sender<Option<Timestamp>>,
-    /// The cluster's time, in milliseconds since 1970.
-    pub now: AtomicU64,
+    /// The cluster's time as of the last record, and when that was applied here.
+    pub stamped: Mutex<(Timestamp, Instant)>,
     /// The cluster's settings.
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
@@ -64,7 +67,7 @@ impl Published {
             applied: watch::Sender::new(applied),
             durable: watch::Sender::new(applied),
             next_due: watch::Sender::new(state.next_due()),
-            now: AtomicU64::new(state.meta.now.0),
+            stamped: Mutex::new((state.meta.now, Instant::now())),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
             moving: RwLock::new(()),
@@ -116,7 +119,7 @@ impl Published {
             *self.config.write() = config.clone();
         }
         self.applied.send_replace(Some(applied));
-        self.now.store(state.meta.now.0, Ordering::Release);
+        *self.stamped.lock() = (state.meta.now, Instant::now());
         let due = state.next_due();
         self.next_due.send_if_modified(|shown| {
             let changed = *shown != due;

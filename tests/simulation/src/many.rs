@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
                 child.wait()?;
             }
             bail!(
-                "{}{told}\nseed {seed} failed: {}. Its record is in {}; replay it:\n  make sim SEED={seed}",
+                "{}\nseed {seed} failed: {}. Its record is in {}; replay it:\n  make sim SEED={seed}",
                 String::from_utf8_lossy(&output.stderr),
                 output.status,
                 args.out.join(format!("seed-{seed}")).display()

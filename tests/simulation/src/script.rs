@@ -14,13 +14,13 @@ use fastrand::Rng;
 use hyper::Method;
 use orc_check::{
     guards::{Guards, OperationsMin},
-    history::Call,
+    history::{Call, Outcome},
     log::StateHash,
 };
 use serde_json::Value;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -32,7 +32,10 @@ use crate::{
 
 const FOUNDED_WITHIN: Duration = Duration::from_secs(30);
 const BEFORE_FAULTS: Duration = Duration::from_secs(3);
-const AFTER_FAULTS: Duration = Duration::from_secs(5);
+/// The longest time without a majority once there may be one (P20). No lost packet is sent again here, so a connection that
+/// lost one has to be given up first.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(8);
+const AFTER_FAULTS: Duration = Duration::from_secs(4);
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
 const ALIKE_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,6 +49,7 @@ pub async fn run(scene: Rc<Scene>, mut rng: Rng) -> Result<()> {
     sleep(BEFORE_FAULTS).await;
     scene.enter(Phase::Faults);
     scene.reached(Phase::Calm).await;
+    written(&scene).await?;
     sleep(AFTER_FAULTS).await;
     scene.enter(Phase::Ending);
     ended(&scene, &mut http).await?;
@@ -124,13 +128,42 @@ async fn founded(scene: &Scene, http: &mut Http) -> Result<()> {
     }
 }
 
+/// A majority takes writes again.
+async fn written(scene: &Scene) -> Result<()> {
+    let (deadline, mut op) = (Instant::now() + WRITTEN_WITHIN, 0);
+    loop {
+        for place in up(scene) {
+            op += 1;
+            let (key, value) = ("hot.first".to_owned(), op.into());
+            let (call, idempotency) = (Call::Write { key, value }, format!("first-{op}"));
+            let mut http = Http::default();
+            let asked = load::ask_key(scene, &mut http, ("first", op), (place, call, &idempotency));
+            // A caller that waits for an answer that was lost would miss what others see.
+            let Ok(done) = timeout(LOOK * 5, asked).await else { continue };
+            if matches!(done?, Outcome::Ok(_)) {
+                return Ok(());
+            }
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "P20: no write is acknowledged {WRITTEN_WITHIN:?} after the last fault"
+        );
+        sleep(LOOK).await;
+    }
+}
+
+/// The places of the nodes that are not down.
+fn up(scene: &Scene) -> Vec<usize> {
+    (0..scene.nodes).filter(|place| !scene.down.borrow().contains(&(*place as u64 + 1))).collect()
+}
+
 /// Every run comes to its end, also those whose start nobody heard of.
 async fn ended(scene: &Scene, http: &mut Http) -> Result<()> {
     let deadline = Instant::now() + ENDED_WITHIN;
     let path = "/runs?status=queued,running,waiting,paused,cancelling&limit=1";
     let mut last = Value::Null;
     while Instant::now() < deadline {
-        for place in (0..scene.nodes).filter(|place| !scene.down.borrow().contains(&(*place as u64 + 1))) {
+        for place in up(scene) {
             if let Ok(reply) = http.ask(&Scene::http(place), Ask::new(Method::GET, path)).await
                 && reply.status.is_success()
             {
@@ -155,7 +188,7 @@ async fn visit_all(scene: &Scene) -> Result<()> {
             op += 1;
             let call = Call::Read { key: "hot.k0".to_owned() };
             let done = load::ask_key(scene, &mut http, ("visitor", op), (place, call, "")).await?;
-            if matches!(done, orc_check::history::Outcome::Ok(_)) {
+            if matches!(done, Outcome::Ok(_)) {
                 break;
             }
             ensure!(Instant::now() < deadline, "P20: {} does not answer: {done:?}", Scene::node(place));
