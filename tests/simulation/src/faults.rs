@@ -4,9 +4,10 @@
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use orc_check::guards::Injection;
+use orc_runtime::simulation;
 use turmoil::Sim;
 
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
 };
 
 /// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[value(rename_all = "verbatim")]
 pub enum Kind {
     /// A node's process ends and starts again.
     Kill,
@@ -40,9 +42,17 @@ pub enum Kind {
     Clock,
     /// All packets take longer.
     Slow,
+    /// Writes to a node's disk take longer.
+    SlowDisk,
+    /// A node loses power in the moment in which it gives its vote.
+    PowerAtVote,
+    /// The leader hears nobody for a long time, though all hear it: others have to take over.
+    Unheard,
+    /// The leader has one follower left, who sees everybody, for a long time: the others have to take over. Of five nodes.
+    Bridge,
 }
 
-const ALL: [Kind; 11] = [
+const ALL: [Kind; 15] = [
     Kind::Kill,
     Kind::Power,
     Kind::PowerAll,
@@ -54,11 +64,25 @@ const ALL: [Kind; 11] = [
     Kind::Flapping,
     Kind::Clock,
     Kind::Slow,
+    Kind::SlowDisk,
+    Kind::PowerAtVote,
+    Kind::Unheard,
+    Kind::Bridge,
 ];
+
+impl Kind {
+    /// One that the cluster has to overcome while it lasts.
+    fn is_long(self) -> bool {
+        matches!(self, Kind::Unheard | Kind::Bridge)
+    }
+}
 
 /// Between two faults, and for how long one lasts, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 200..3000;
 const LASTS: std::ops::Range<u64> = 100..6000;
+/// How long one lasts that has to be overcome, and within what time.
+const LONG: Duration = Duration::from_secs(15);
+const OVERCOME_WITHIN: Duration = Duration::from_secs(8);
 const LATENCY_MAX: Duration = Duration::from_millis(3);
 /// Who calls the nodes; its links are not cut.
 const BEYOND: Duration = Duration::from_secs(3600);
@@ -90,10 +114,16 @@ pub struct Faults {
 
 impl Faults {
     /// Draws a mix of kinds, of which those of this seed are.
-    pub fn new(scene: Rc<Scene>, nodes: Rc<Nodes>, mut rng: Rng, lasts: Duration) -> Faults {
-        let mut kinds = ALL.to_vec();
+    pub fn new(
+        scene: Rc<Scene>,
+        nodes: Rc<Nodes>,
+        mut rng: Rng,
+        (lasts, only): (Duration, &[Kind]),
+    ) -> Faults {
+        let mut kinds = if only.is_empty() { ALL.to_vec() } else { only.to_vec() };
+        kinds.retain(|kind| *kind != Kind::Bridge || scene.nodes >= 5);
         rng.shuffle(&mut kinds);
-        kinds.truncate(rng.usize(1..=5));
+        kinds.truncate(rng.usize(1..=5).max(only.len()));
         tracing::info!(?kinds, "faults of this seed");
         Faults {
             scene,
@@ -123,11 +153,13 @@ impl Faults {
             Phase::Founding | Phase::Calm | Phase::Ending | Phase::Whole | Phase::Over => return Ok(()),
         }
         self.flap(sim, now);
+        self.cut_voters(sim)?;
         while let Some(place) = self.active.iter().position(|active| active.until <= now) {
             let active = self.active.remove(place);
             self.end(sim, active)?;
         }
-        if now >= self.next && self.active.len() < 2 {
+        let overcoming = self.active.iter().any(|active| active.kind.is_long());
+        if now >= self.next && self.active.len() < 2 && !overcoming {
             self.next = now + Duration::from_millis(self.rng.u64(PAUSE));
             self.begin(sim, now)?;
         }
@@ -143,16 +175,19 @@ impl Faults {
         let other = all[(all.iter().position(|other| *other == node).unwrap_or(0) + 1) % all.len()];
         let nodes = match kind {
             Kind::PowerAll | Kind::Slow => all,
+            Kind::PowerAtVote => Vec::new(),
             Kind::Cut | Kind::Flapping => vec![node, other],
             _ => vec![node],
         };
-        if nodes.iter().any(|node| busy.contains(node)) {
+        // What has to be overcome is so by itself, not in spite of more trouble.
+        let crowded = kind.is_long() && (!self.active.is_empty() || self.scene.leader.get() != Some(node));
+        if crowded || nodes.iter().any(|node| busy.contains(node)) {
             return Ok(());
         }
         tracing::info!(?kind, ?nodes, "a fault begins");
         self.happened.insert(format!("{kind:?}"));
         self.count += 1;
-        let mut lasts = self.rng.u64(LASTS);
+        let mut lasts = if kind.is_long() { LONG.as_millis() as u64 } else { self.rng.u64(LASTS) };
         match kind {
             Kind::Kill | Kind::Power | Kind::PowerAll => {
                 lasts = lasts.min(3000);
@@ -174,7 +209,15 @@ impl Faults {
                 tracing::info!(node, off, "a clock jumps");
             }
             Kind::Slow => sim.set_max_message_latency(Duration::from_millis(self.rng.u64(10..60))),
+            Kind::SlowDisk => self.nodes.slow_disk(node, self.rng.u64(5..120)),
+            // It happens with the next vote.
+            Kind::PowerAtVote => drop(simulation::votes_given()),
+            Kind::Unheard => self.others(&nodes).for_each(|other| link(sim, kind, &host(node), &other, true)),
+            Kind::Bridge => {
+                self.beyond_bridge(node, other).for_each(|far| link(sim, kind, &host(node), &far, true))
+            }
         }
+        self.scene.written.set(None);
         let until = now + Duration::from_millis(lasts);
         let flap = (true, now + Duration::from_millis(self.rng.u64(100..1500)));
         self.active.push(Active { kind, nodes, since: self.scene_now(now), until, flap });
@@ -182,7 +225,8 @@ impl Faults {
     }
 
     fn end(&mut self, sim: &mut Sim<'_>, active: Active) -> Result<()> {
-        let Active { kind, nodes, since, .. } = active;
+        let Active { kind, nodes, since, .. } = &active;
+        let (kind, nodes, since) = (*kind, nodes.clone(), *since);
         tracing::info!(?kind, ?nodes, "a fault ends");
         match kind {
             Kind::Kill | Kind::Power | Kind::PowerAll => {
@@ -196,6 +240,25 @@ impl Faults {
             Kind::Clock if self.rng.bool() => self.nodes.skew(nodes[0], 0),
             Kind::Clock => {}
             Kind::Slow => sim.set_max_message_latency(LATENCY_MAX),
+            Kind::SlowDisk => self.nodes.slow_disk(nodes[0], 0),
+            Kind::PowerAtVote => {}
+            Kind::Unheard => {
+                self.others(&nodes).for_each(|other| link(sim, kind, &host(nodes[0]), &other, false));
+            }
+            Kind::Bridge => {
+                let other = nodes[0] % self.scene.nodes as u64 + 1;
+                self.beyond_bridge(nodes[0], other)
+                    .for_each(|far| link(sim, kind, &host(nodes[0]), &far, false));
+            }
+        }
+        if kind.is_long() && sim.elapsed() >= active.until {
+            let began = Duration::from_nanos(since);
+            let last = self.scene.written.get();
+            ensure!(
+                last.is_some_and(|last| last > began + OVERCOME_WITHIN),
+                "P20: {kind:?} of node-{} was not overcome within {OVERCOME_WITHIN:?}: the last write was at {last:?}",
+                nodes[0]
+            );
         }
         let node = nodes.first().filter(|_| nodes.len() == 1).map(|node| format!("node-{node}"));
         let end = Some(self.scene_now(sim.elapsed()));
@@ -217,6 +280,7 @@ impl Faults {
         for active in std::mem::take(&mut self.active) {
             self.end(sim, active)?;
         }
+        (1..=self.scene.nodes as u64).for_each(|node| self.nodes.skew(node, 0));
         let minority = (self.scene.nodes - 1) / 2;
         if self.rng.u32(..3) == 0 {
             let mut all: Vec<u64> = (1..=self.scene.nodes as u64).collect();
@@ -238,6 +302,27 @@ impl Faults {
         Ok(())
     }
 
+    /// Nodes that gave their vote in the last step are without power before they do anything else.
+    fn cut_voters(&mut self, sim: &mut Sim<'_>) -> Result<()> {
+        if !self.active.iter().any(|active| active.kind == Kind::PowerAtVote) {
+            return Ok(());
+        }
+        let busy: Vec<u64> = self.active.iter().flat_map(|active| active.nodes.clone()).collect();
+        for node in simulation::votes_given().into_iter().filter(|node| !busy.contains(node)) {
+            sim.crash(host(node));
+            let loss = power::cut(&host(node), &mut self.rng)?;
+            tracing::info!(node, ?loss, "the power is gone after a vote");
+            sim.bounce(host(node));
+        }
+        Ok(())
+    }
+
+    /// Those that the leader does not see over the bridge.
+    fn beyond_bridge(&self, leader: u64, bridge: u64) -> impl Iterator<Item = String> + use<> {
+        let all = self.scene.nodes as u64;
+        (1..=all).filter(move |node| *node != leader && *node != bridge).map(host)
+    }
+
     fn others(&self, nodes: &[u64]) -> impl Iterator<Item = String> + use<> {
         let (nodes, all) = (nodes.to_vec(), self.scene.nodes as u64);
         (1..=all).filter(move |other| !nodes.contains(other)).map(host)
@@ -253,8 +338,8 @@ fn link(sim: &Sim<'_>, kind: Kind, one: &str, other: &str, cut: bool) {
     match (kind, cut) {
         (Kind::Mute, true) => sim.partition_oneway(one, other),
         (Kind::Mute, false) => sim.repair_oneway(one, other),
-        (Kind::Deaf, true) => sim.partition_oneway(other, one),
-        (Kind::Deaf, false) => sim.repair_oneway(other, one),
+        (Kind::Deaf | Kind::Unheard, true) => sim.partition_oneway(other, one),
+        (Kind::Deaf | Kind::Unheard, false) => sim.repair_oneway(other, one),
         (Kind::Stall, true) => sim.hold(one, other),
         (Kind::Stall, false) => sim.release(one, other),
         (_, true) => sim.partition(one, other),

@@ -21,6 +21,8 @@ use crate::{
 };
 
 const KEYS: u64 = 6;
+/// Calls of one start of which nobody knows what became.
+const TRIES_MAX: u32 = 4;
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 const PATTERN: &str = "hot.*";
@@ -112,10 +114,11 @@ pub async fn ask_key(
 /// Starts runs until the faults are over.
 pub async fn starts(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
     let mut callers: Vec<Http> = (0..3).map(|_| Http::default()).collect();
-    let mut number = 0u64;
+    let (mut number, mut again) = (0u64, None);
     while scene.phase() <= Phase::Calm {
         number += 1;
-        let (key, definition) = (format!("{name}-{number}"), workflows::any(&mut rng));
+        let fresh = || (format!("{name}-{number}"), workflows::any(&mut rng.fork()), 1);
+        let (key, definition, tries) = again.take().unwrap_or_else(fresh);
         let asks = callers.iter_mut().take(rng.usize(1..=3)).enumerate().map(|(caller, http)| {
             let (scene, place) = (&scene, rng.usize(..scene.nodes));
             let (process, key, definition) = (format!("{name}.{caller}"), &key, &definition);
@@ -131,7 +134,9 @@ pub async fn starts(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> 
                 scene.recorded((&process, number), (&Scene::node(place), call), asked).await
             }
         });
-        futures::future::try_join_all(asks.collect::<Vec<_>>()).await?;
+        let done = futures::future::try_join_all(asks.collect::<Vec<_>>()).await?;
+        let nobody_knows = done.iter().all(|outcome| *outcome == Outcome::Unknown);
+        again = (nobody_knows && tries < TRIES_MAX).then_some((key, definition, tries + 1));
         sleep(Duration::from_millis(rng.u64(50..400))).await;
     }
     Ok(())

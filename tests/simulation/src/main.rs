@@ -20,6 +20,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
+use crate::faults::Kind;
+
 /// Simulates clusters, each from a seed, and judges what happened.
 #[derive(Debug, Parser)]
 pub struct Args {
@@ -41,9 +43,24 @@ pub struct Args {
     /// Where histories, logs and traces of failures go
     #[arg(long, default_value = "target/simulation")]
     out: PathBuf,
+    /// Only these kinds of faults, such as Power,Isolate; all of them, in any mix, unless said
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<Kind>,
+    /// Makes this mistake on purpose: whether it is found is what is asked (a build with the feature `mutants`)
+    #[arg(long)]
+    bug: Option<String>,
     /// Keeps the history and the trace of a seed that passes, too
     #[arg(long)]
     keep: bool,
+}
+
+impl Args {
+    /// What a process for one seed has to be told besides.
+    fn flags(&self) -> Vec<String> {
+        let kinds: Vec<String> = self.faults.iter().map(|kind| format!("{kind:?}")).collect();
+        let only = (!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(",")));
+        only.into_iter().chain(self.bug.iter().map(|bug| format!("--bug={bug}"))).collect()
+    }
 }
 
 fn main() -> ExitCode {

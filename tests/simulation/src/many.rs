@@ -24,6 +24,7 @@ pub fn run(args: &Args) -> Result<()> {
                 .args(["--seed", &seed.to_string(), "--lasts", &args.lasts.to_string(), "--out"])
                 .arg(&args.out)
                 .args(args.keep.then_some("--keep"))
+                .args(args.flags())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()

@@ -1,13 +1,15 @@
 //! Simulated nodes: the real server on a simulated host, with a simulated disk that survives it.
 //! Knows nothing of load or faults.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use anyhow::{Result, anyhow};
+use fastrand::Rng;
 use orc_node::{
     config::{Layer, Layers, Secrets, ServerConfig},
     server,
 };
+use orc_runtime::simulation;
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Id};
 use turmoil::Sim;
@@ -21,6 +23,8 @@ pub struct Nodes {
     runtimes: RefCell<BTreeMap<u64, Id>>,
     /// How far each wall clock is off, in milliseconds.
     skews: RefCell<BTreeMap<u64, i64>>,
+    /// How long a write to each disk takes at most, in milliseconds.
+    delays: RefCell<BTreeMap<u64, u64>>,
 }
 
 impl Nodes {
@@ -30,6 +34,22 @@ impl Nodes {
         if let Some(runtime) = self.runtimes.borrow().get(&node) {
             system::skew(*runtime, millis);
         }
+    }
+
+    /// From now on writes to a node's disk take up to so many milliseconds.
+    pub fn slow_disk(&self, node: u64, millis: u64) {
+        self.delays.borrow_mut().insert(node, millis);
+    }
+
+    /// Tells the nodes how long their disks take.
+    pub fn begin(self: &Rc<Self>, rng: Rng) {
+        let (nodes, rng) = (self.clone(), RefCell::new(rng));
+        simulation::slow_disks(move |runtime| {
+            let runtimes = nodes.runtimes.borrow();
+            let node = runtimes.iter().find(|(_, known)| **known == runtime).map(|(node, _)| *node);
+            let most = node.and_then(|node| nodes.delays.borrow().get(&node).copied()).unwrap_or(0);
+            Duration::from_millis(rng.borrow_mut().u64(0..=most))
+        });
     }
 
     fn booted(&self, node: u64) {

@@ -16,10 +16,11 @@ use orc_check::{
     replay::Folder,
     verdict::{Report, Verdict},
 };
+use orc_domain::Bug;
 
 use crate::{
     Args,
-    faults::Faults,
+    faults::{Faults, Kind},
     nodes::{self, Nodes},
     power,
     scene::Scene,
@@ -64,9 +65,14 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     std::env::set_current_dir(&disks.0)?;
     power::begin(&disks.0)?;
     let trace = Trace::begin(&folder.join("trace.log"))?;
-    let (place, lasts) = (folder.clone(), Duration::from_secs(args.lasts));
+    if let Some(name) = &args.bug {
+        let bug = Bug::ALL.iter().find(|bug| bug.name() == name);
+        let bug = bug.with_context(|| format!("there is no bug {name}"))?;
+        ensure!(orc_domain::plant(*bug), "{name} is not built in: build with --features mutants");
+    }
+    let (place, plan) = (folder.clone(), (Duration::from_secs(args.lasts), args.faults.clone()));
     // A thread of its own: whatever the standard library drew at random for this one is not of the seed.
-    let simulating = std::thread::Builder::new().spawn(move || simulate(&place, seed, lasts))?;
+    let simulating = std::thread::Builder::new().spawn(move || simulate(&place, seed, plan))?;
     let simulated = simulating.join().map_err(|_| anyhow!("the simulation panicked"))?;
     let (faults, simulated) = simulated?;
     let trace = trace.end()?;
@@ -101,7 +107,7 @@ impl Drop for Disks {
 }
 
 /// How many faults there were, and how long it took in simulated time.
-fn simulate(folder: &Path, seed: u64, lasts: Duration) -> Result<(u64, Duration)> {
+fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> Result<(u64, Duration)> {
     system::begin(seed);
     let mut rng = Rng::with_seed(seed);
     let count = if rng.u32(..4) == 0 { 5 } else { 3 };
@@ -115,6 +121,7 @@ fn simulate(folder: &Path, seed: u64, lasts: Duration) -> Result<(u64, Duration)
         .tcp_capacity(65_536)
         .build();
     let (scene, nodes) = (Scene::new(folder, count)?, Rc::new(Nodes::default()));
+    nodes.begin(rng.fork());
     (1..=count as u64).for_each(|node| nodes::add(&mut sim, &nodes, node));
     let failed = Rc::new(RefCell::new(None));
     let (script, told) = (script::run(scene.clone(), rng.fork()), failed.clone());
@@ -124,7 +131,7 @@ fn simulate(folder: &Path, seed: u64, lasts: Duration) -> Result<(u64, Duration)
         }
         Ok(())
     });
-    let mut faults = Faults::new(scene.clone(), nodes, rng.fork(), lasts);
+    let mut faults = Faults::new(scene.clone(), nodes, rng.fork(), (lasts, &only));
     loop {
         let over = sim.step();
         if let Some(error) = failed.take() {
@@ -136,6 +143,8 @@ fn simulate(folder: &Path, seed: u64, lasts: Duration) -> Result<(u64, Duration)
         faults.advance(&mut sim)?;
     }
     ensure!(faults.count > 0, "nothing went wrong");
+    let seen = scene.seen.take();
+    ensure!(seen.is_empty(), "{}", seen.join("\n"));
     serde_json::to_writer(scene.file("guards.json")?, &script::guards(faults.happened.clone()))?;
     Ok((faults.count, sim.elapsed()))
 }

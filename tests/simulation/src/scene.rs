@@ -3,10 +3,12 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fs::File,
     io::Write as _,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -42,6 +44,12 @@ pub struct Scene {
     pub nodes: usize,
     /// The node that was last said to lead.
     pub leader: Cell<Option<u64>>,
+    /// When a write was last acknowledged, if one was since the last fault began.
+    pub written: Cell<Option<Duration>>,
+    /// When a step of a run was first reported done, by which the pause after it begins at the latest.
+    pub paused: RefCell<BTreeMap<String, Duration>>,
+    /// What was seen that may not be, in words.
+    pub seen: RefCell<Vec<String>>,
     /// Which nodes need not be asked: they stay down for the time being.
     pub down: RefCell<Vec<u64>>,
 }
@@ -56,6 +64,9 @@ impl Scene {
             phase: Cell::new(Phase::Founding),
             nodes,
             leader: Cell::new(None),
+            written: Cell::default(),
+            paused: RefCell::default(),
+            seen: RefCell::default(),
             down: RefCell::default(),
         }))
     }
@@ -80,7 +91,7 @@ impl Scene {
     /// Waits for a phase.
     pub async fn reached(&self, phase: Phase) {
         while self.phase() < phase {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -114,7 +125,11 @@ impl Scene {
         asked: impl Future<Output = Outcome>,
     ) -> Result<Outcome> {
         self.history.called(process, op, self.now(), (node, &call))?;
+        let writes = !call.is_read();
         let outcome = asked.await;
+        if writes && matches!(outcome, Outcome::Ok(_)) {
+            self.written.set(turmoil::sim_elapsed());
+        }
         self.history.returned(process, op, self.now(), &outcome)?;
         Ok(outcome)
     }

@@ -58,6 +58,7 @@ pub async fn run(scene: Rc<Scene>, mut rng: Rng) -> Result<()> {
         done.context("a part of the load")??;
     }
     visit_all(&scene).await?;
+    only_those_who_came(&scene).await?;
     let hashes = alike(&scene).await;
     let logs = export(&scene).await;
     serde_json::to_writer(scene.file("hashes.json")?, &hashes?)?;
@@ -196,6 +197,20 @@ async fn visit_all(scene: &Scene) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Components are those that registered themselves.
+async fn only_those_who_came(scene: &Scene) -> Result<()> {
+    let asked = Http::default().ask(&Scene::http(0), Ask::new(Method::GET, "/components")).await;
+    let Ok(reply) = asked else { bail!("{} does not list components", Scene::node(0)) };
+    let items = reply.body["items"].as_array().cloned().unwrap_or_default();
+    let wrong: Vec<_> = items.iter().filter(|item| !item["id"].as_str().is_some_and(is_ours)).collect();
+    ensure!(wrong.is_empty() && scene.nodes > 0, "somebody came under another name: {wrong:?}");
+    Ok(())
+}
+
+fn is_ours(component: &str) -> bool {
+    component.starts_with("w-")
 }
 
 /// The hashes of all nodes at one rev.

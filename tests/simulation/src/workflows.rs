@@ -14,11 +14,16 @@ pub fn any(rng: &mut Rng) -> Value {
             needs(task("right"), &["root"]),
             needs(task("join"), &["left", "right"]),
         ]}),
-        2 => json!({"name": "timers", "steps": [
-            task("before"),
-            {"id": "pause", "wait": format!("{}ms", rng.u64(50..3000))},
-            task("after"),
-        ]}),
+        2 => {
+            let wait = rng.u64(50..3000);
+            let timed = |id: &str| {
+                let mut step = task(id);
+                step["config"]["wait"] = json!(wait);
+                step
+            };
+            let pause = json!({"id": "pause", "wait": format!("{wait}ms")});
+            json!({"name": "timers", "steps": [timed("before"), pause, timed("after")]})
+        }
         3 => {
             json!({"name": "decision", "inputs": {"score": {"type": "number", "default": rng.f64()}}, "steps": [
                 {"id": "check", "condition": "inputs.score > 0.5", "onFalse": {"goto": "report"}},
