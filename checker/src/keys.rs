@@ -2,7 +2,7 @@
 //! Checks that versions count up and that the value before is the one before (P6), and that none goes away early (P14).
 //! Knows nothing of who wrote.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -120,6 +120,11 @@ impl Keys {
     /// The changes of a key, oldest first.
     pub fn of(&self, key: &str) -> &[Change] {
         self.changes.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every key that changed, in order.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.changes.keys().map(String::as_str).collect()
     }
 
     /// What a key was at a rev; none: it was never written by then.

@@ -23,9 +23,6 @@ pub use search::{Interval, Limits, RANK_MAX, Stuck, Verdict, search};
 /// No single register would have answered like this.
 pub const NOT_LINEARIZABLE: Rule = Rule::new(2, "not linearizable").harms(Harm::Stale);
 
-/// Operations of one key that are looked at.
-pub const OPS_MAX: usize = 5_000;
-
 impl Default for Limits {
     fn default() -> Limits {
         Limits { time: Duration::from_secs(10), cache_bytes: 256 << 20 }
@@ -59,14 +56,12 @@ pub fn check(history: &History, skipped: &dyn Fn(&str) -> bool, limits: Limits, 
     }
 }
 
-/// What the search knows of operations, which are in the order of their calls. Of very many only the first are looked at;
-/// one that ends when others are called already may have seen those, so that its outcome does not count.
+/// What the search knows of operations, which are in the order of their calls.
 fn intervals<'a>(ops: &[&'a Op]) -> (Vec<&'a Op>, Vec<Interval>) {
-    let end = ops.get(OPS_MAX).map_or(u64::MAX, |next| next.called_at);
     let mut names = Names::default();
     let mut found = (Vec::new(), Vec::new());
-    for op in ops.iter().take(OPS_MAX) {
-        let ended = op.returned_at().filter(|at| *at < end);
+    for op in ops {
+        let ended = op.returned_at();
         if let Some(action) = action(op, ended.is_some(), &mut names) {
             found.0.push(*op);
             found.1.push(Interval {

@@ -25,6 +25,8 @@ pub const REV_FALLS: Rule = Rule::new(5, "rev falls in the log");
 pub const DIVERGENT: Rule = Rule::new(5, "divergent nodes");
 /// The same at the same rev.
 pub const HASHES_DIFFER: Rule = Rule::new(5, "state hashes differ");
+/// A node whose state is of a rev has the events up to it.
+pub const CUT_OFF: Rule = Rule::new(5, "events missing at the end of a node's log");
 /// The log's own clock goes forward only.
 pub const TIME_FALLS: Rule = Rule::new(14, "time falls in the log");
 
@@ -110,14 +112,8 @@ impl Log {
             log.read_node(path, findings)?;
         }
         findings.counts.events = log.events.len() as u64;
-        let Some(first) = log.events.first() else {
+        if log.events.is_empty() {
             findings.void.push("no node has exported an event".to_owned());
-            return Ok(log);
-        };
-        if first.seq != 1 {
-            findings
-                .void
-                .push(format!("the log begins with event {}: what was before cannot be judged", first.seq));
         }
         Ok(log)
     }
@@ -126,6 +122,10 @@ impl Log {
         let (mut before, mut diverged): (Option<(Place, Event)>, bool) = (None, false);
         lines::read(path, Torn::Refused, |place, event: Event| {
             check_time(&event.at)?;
+            if before.is_none() && event.seq != 1 {
+                let what = "what was before cannot be judged";
+                findings.void.push(format!("{} begins with event {}: {what}", place.file, event.seq));
+            }
             if let Some((earlier_place, earlier)) = &before {
                 let lines = || vec![Shown::new(earlier_place, earlier), Shown::new(&place, &event)];
                 for (rule, what) in steps_wrong(earlier, &event) {
@@ -213,6 +213,18 @@ pub struct StateHash {
     pub rev: u64,
     /// In whatever form.
     pub hash: String,
+}
+
+/// A node whose state is of a rev has exported all events up to it that any node has.
+pub fn check_ends(log: &Log, hashes: &BTreeMap<String, StateHash>, findings: &mut Findings) {
+    for (node, end) in &log.ends {
+        let Some(StateHash { rev, .. }) = hashes.get(node) else { continue };
+        let (has, due) = (log.count_up_to(*end), log.events.partition_point(|event| event.rev <= *rev));
+        if has < due {
+            let what = format!("{node} is at rev {rev} and tells nothing after event {end}");
+            findings.violated(CUT_OFF, what, vec![log.shown(has), log.shown(due - 1)]);
+        }
+    }
 }
 
 /// Nodes at the same rev have the same state; at different ones nothing is proved.

@@ -103,13 +103,25 @@ impl Folder {
         findings: &mut Findings,
     ) -> Result<()> {
         let nodes: BTreeSet<String> = log.ends.keys().cloned().collect();
+        if self.guards.is_none() {
+            findings.void.push("guards.json is missing: nothing says what must have happened".to_owned());
+        }
         guards::check(guards, (history, injections), &nodes, findings);
         let ends: BTreeSet<u64> = log.ends.values().copied().collect();
         if ends.len() > 1 {
             findings.notes.push(format!("the logs end with different events: {:?}", log.ends));
         }
         let hashes: BTreeMap<String, StateHash> = or_default(self.hashes.as_deref())?;
+        if nodes.len() == 1 {
+            findings
+                .void
+                .push("only one node exported its log: there is nothing to compare it with".to_owned());
+        }
+        for node in nodes.iter().filter(|node| nodes.len() > 1 && !hashes.contains_key(*node)) {
+            findings.void.push(format!("hashes.json does not tell the state of {node}"));
+        }
         log::check_hashes(&hashes, findings);
+        log::check_ends(log, &hashes, findings);
         Ok(())
     }
 }

@@ -106,7 +106,7 @@ pub fn check(path: &Path, log: &Log, findings: &mut Findings) -> Result<()> {
                 stream.event(&event, &place, findings);
             }
             Line::Bookmark(seq) => stream.bookmark(seq, &place, findings),
-            Line::Reset(first_seq) => stream.after = Some(first_seq.saturating_sub(1)),
+            Line::Reset(first_seq) => stream.reset(first_seq, &place, findings),
         }
         Ok(())
     })?;
@@ -168,6 +168,17 @@ impl<'a> Stream<'a> {
             }
         }
         self.reach(seq, seq + 1, shown, findings);
+    }
+
+    /// The stream leaves out what is before `first_seq` and says so. The log has been exported whole, so nothing was deleted,
+    /// and what is left out is missing.
+    fn reset(&mut self, first_seq: u64, place: &Place, findings: &mut Findings) {
+        let shown = Shown::new(place, &Line::Reset(first_seq));
+        let first_seq = first_seq.max(1);
+        if self.after.is_some_and(|after| first_seq <= after) {
+            return findings.violated(REORDERED, format!("the reset {first_seq} falls"), vec![shown]);
+        }
+        self.reach(first_seq - 1, first_seq, shown, findings);
     }
 
     /// The stream is at event `seq`: nothing that is asked for was left out before `end`.

@@ -148,12 +148,15 @@ fn many_unknown_writes_do_not_multiply() {
 }
 
 #[test]
-fn of_very_many_operations_the_first_are_looked_at() {
-    let mut ops: Vec<Op> = (0..OPS_MAX as u64)
-        .map(|n| op("p", (10 * n + 10, 10 * n + 15), write("k", &n.to_string()), yes()))
-        .collect();
-    // It was called among the first and saw what came after them.
-    ops.push(op("q", (21, 10 * OPS_MAX as u64 + 99), read("k"), sees(Some("late"))));
-    ops.push(op("r", (10 * OPS_MAX as u64 + 20, 10 * OPS_MAX as u64 + 25), write("k", "late"), yes()));
-    accepted(ops);
+fn the_last_of_very_many_operations_are_looked_at_too() {
+    let ops = |seen: &str| {
+        let time = |n: u64| (10 * n + 10, 10 * n + 15);
+        let writes = (0..20_000).map(|n| op("p", time(n), write("k", &n.to_string()), yes()));
+        // It never happened, and could have at any time.
+        let unknown = op("q", (12, 13), write("k", "never"), Outcome::Unknown);
+        let read = op("p", time(20_000), read("k"), sees(Some(seen)));
+        writes.chain([unknown, read]).collect()
+    };
+    accepted(ops("19999"));
+    refused(ops("19998"));
 }

@@ -85,6 +85,37 @@ fn what_proves_nothing_is_void() {
 }
 
 #[test]
+fn a_round_that_failed_before_its_end_is_void() {
+    let without = |name: &str, why: &str| {
+        let folder = good();
+        std::fs::remove_file(folder.path().join(name)).expect("it was there");
+        let report = check(&folder, Verdict::Void).to_string();
+        assert!(report.contains(why), "{report}");
+    };
+    without("guards.json", "guards.json is missing");
+    without("hashes.json", "does not tell the state of n1");
+    without("events-n2.jsonl", "only one node exported its log");
+    let folder = good();
+    folder.write("hashes.json", r#"{"n1":{"rev":6,"hash":"x"}}"#);
+    assert!(check(&folder, Verdict::Void).to_string().contains("does not tell the state of n2"));
+}
+
+#[test]
+fn a_log_that_is_cut_off_is_a_violation() {
+    let short = Logged::default().write(5, "k", 1, "a").text();
+    for text in [&*short, ""] {
+        let folder = good();
+        folder.write("events-n2.jsonl", text);
+        let report = check(&folder, Verdict::Violated).to_string();
+        assert!(report.contains("n2 is at rev 6 and tells nothing after event"), "{report}");
+    }
+    let folder = good();
+    folder.write("events-n2.jsonl", &Logged::default().write(5, "k", 1, "a").write(6, "k", 2, "b").lines[1]);
+    let report = check(&folder, Verdict::Void).to_string();
+    assert!(report.contains("events-n2.jsonl begins with event 2"), "{report}");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_with_its_line() {
     let folder = good();
     folder.write("events-n2.jsonl", "{}\n");

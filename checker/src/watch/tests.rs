@@ -45,7 +45,7 @@ fn good_streams_pass() {
     check_watch(&["open ", "3", "4"], &[]);
     check_watch(&[r#"open ,"since":0,"types":["workflow.*"]"#, "4", "bookmark 5"], &[]);
     check_watch(&[r#"open ,"since":0,"types":["*"],"key":"b""#, "2", "4"], &[]);
-    check_watch(&[ALL, "reset 4", "4", "5"], &[]);
+    check_watch(&[KEYS, "1", "reset 3", "3", "bookmark 4", "5"], &[]);
 }
 
 #[test]
@@ -65,6 +65,13 @@ fn p17_watch_gap() {
     caught(&[ALL, "1", "2", "3", "bookmark 5"], GAP);
     caught(&[r#"open ,"rev":5"#, "3"], GAP);
     caught(&[r#"open ,"rev":5"#, "2", "3", "bookmark 5"], GAP);
+}
+
+#[test]
+fn p17_a_reset_excuses_nothing_that_the_log_has() {
+    caught(&[ALL, "reset 4", "4", "5"], GAP);
+    caught(&[KEYS, "1", "reset 4", "5"], GAP);
+    caught(&[ALL, "1", "2", "reset 2"], REORDERED);
 }
 
 #[test]

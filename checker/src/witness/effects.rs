@@ -1,7 +1,7 @@
 //! What was acknowledged happened once, where the answer says, and under its condition; what was rejected did not; and
 //! nothing happened that nobody asked for. Knows writes of state keys only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -34,11 +34,21 @@ pub(super) fn check(history: &History, log: &Log, keys: &Keys, findings: &mut Fi
             of_key.entry(key).or_default().push(op);
         }
     }
+    // Whoever calls `a.b` writes all that is called `a.*`.
+    let folders: BTreeSet<&str> = of_key.keys().filter_map(|key| folder(key)).collect();
+    for key in keys.names().into_iter().filter(|key| folder(key).is_some_and(|of| folders.contains(of))) {
+        of_key.entry(key).or_default();
+    }
     for (key, ops) in of_key {
         let mut judge = Judge { log, changes: keys.of(key), findings };
         judge.values(&ops);
         judge.deletions(&ops);
     }
+}
+
+/// A key's name up to its last dot.
+fn folder(key: &str) -> Option<&str> {
+    key.rsplit_once('.').map(|(folder, _)| folder)
 }
 
 /// The writes of one key.

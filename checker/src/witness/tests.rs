@@ -57,6 +57,17 @@ fn p1_write_at_another_rev_than_answered() {
 }
 
 #[test]
+fn p2_a_write_to_a_key_that_nobody_called() {
+    let ops = || vec![op("p", (10, 20), write("hot.a", "a"), done(5, 1))];
+    let beside = |key: &str| Logged::default().write(5, "hot.a", 1, "a").write(6, key, 1, "z").clone();
+    check(ops(), &beside("hot.b"), &[(2, NOBODYS_WRITE.name)]);
+    check(ops(), &beside("cold.b"), &[]);
+    check(ops(), &beside("hot"), &[]);
+    let deleted = beside("hot.b").delete(7, "hot.b", 2).clone();
+    check(ops(), &deleted, &[(2, NOBODYS_WRITE.name)]);
+}
+
+#[test]
 fn p4_doubled_write() {
     let logged = two_writes().write(9, "k", 3, "a").clone();
     let ops =

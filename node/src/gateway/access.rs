@@ -44,7 +44,7 @@ impl Gateway {
     /// Proposes a command and explains a rejection.
     pub async fn command(&self, call: &Call, command: Command) -> Result<Accepted, Refusal> {
         let outcome = self.propose(call.idempotency()?, command).await?;
-        self.accepted(outcome).await
+        self.accepted(call, outcome).await
     }
 
     /// Proposes a command.
@@ -60,11 +60,14 @@ impl Gateway {
         Ok(outcome?)
     }
 
-    /// The answer, or the rejection with what the archive knows about it.
-    pub async fn accepted(&self, outcome: Outcome) -> Result<Accepted, Refusal> {
+    /// The answer, or the rejection with what the archive knows about it. From an answer on, the call has had an effect.
+    pub async fn accepted(&self, call: &Call, outcome: Outcome) -> Result<Accepted, Refusal> {
         let Outcome { rev, replayed, result } = outcome;
         match result {
-            Ok(answer) => Ok(Accepted { answer, rev, replayed }),
+            Ok(answer) => {
+                call.effect.happened();
+                Ok(Accepted { answer, rev, replayed })
+            }
             Err(rejection) => Err(self.explain(rejection, rev).await),
         }
     }

@@ -1,7 +1,13 @@
 //! One request as a handler sees it: its parts, read by name and refused with a reason.
 //! Knows nothing of connections or of what handlers do.
 
-use std::{str::FromStr, sync::Arc};
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use orc_client::wire::{self, codes, headers, paths};
@@ -33,6 +39,24 @@ pub struct Call {
     pub upgrade: Option<warp::ws::Ws>,
     /// Its place among the connections.
     pub slot: Option<Arc<Slot>>,
+    /// Whether it has had an effect.
+    pub effect: Effect,
+}
+
+/// Whether a command of a call was accepted: a refusal after that no longer says that nothing happened. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Effect(Arc<AtomicBool>);
+
+impl Effect {
+    /// A command was accepted, now or when the same call was made before.
+    pub fn happened(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The refusal, as it may be told of this call.
+    pub fn told(&self, refusal: Refusal) -> Refusal {
+        if self.0.load(Ordering::Relaxed) { refusal.maybe_executed() } else { refusal }
+    }
 }
 
 /// How new an answer must be.
@@ -218,5 +242,23 @@ impl Call {
             key: IdempotencyKey(std::array::from_fn(|place| key[place])),
             request: first(&request),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orc_domain::Unavailable;
+
+    #[test]
+    fn a_node_that_cannot_answer_after_the_effect_does_not_deny_it() {
+        let executed = |effect: &Effect| {
+            let refusal = effect.clone().told(Unavailable::ShuttingDown.into());
+            refusal.into_parts().0.executed
+        };
+        let effect = Effect::default();
+        assert_eq!(executed(&effect), Some(false));
+        effect.happened();
+        assert_eq!(executed(&effect), None);
     }
 }

@@ -21,7 +21,7 @@ use warp::{
 use super::{
     Gateway,
     body::Body,
-    call::Call,
+    call::{Call, Effect},
     listen::Slot,
     problem::Refusal,
     reply::{Answered, Reply},
@@ -103,6 +103,7 @@ impl Gateway {
             return Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into());
         }
         let body = self.limits.read(&arrived.headers, arrived.body).await?;
+        let effect = Effect::default();
         let call = Call {
             method: arrived.method,
             path: arrived.path,
@@ -112,14 +113,18 @@ impl Gateway {
             body,
             upgrade: arrived.upgrade,
             slot: arrived.slot,
+            effect: effect.clone(),
         };
         let handled = AssertUnwindSafe((prepared.handler)(self, call)).catch_unwind().await;
-        handled.unwrap_or_else(|panic| {
+        let answered = handled.unwrap_or_else(|panic| {
             let reason = panic_text(panic.as_ref());
             error!(request = prepared.request_id, reason, "a handler panicked");
+            // It may have proposed something and not come to hear the outcome.
             Err(Refusal::new(codes::INTERNAL, "the server made a mistake")
+                .maybe_executed()
                 .hint("look for the request id in its log"))
-        })
+        });
+        answered.map_err(|refusal| effect.told(refusal))
     }
 
     /// Who answered, how new the answer is, and whom this node follows.

@@ -61,7 +61,7 @@ pub async fn receive(gateway: Arc<Gateway>, call: Call) -> Answered {
     };
     let create = wanted.create(&stored.compiled, &stored.definition)?;
     let idempotency = delivery(&call).map(|id| idempotency(&name, hook, id, &call.body));
-    let accepted = gateway.create_run(idempotency, create, &stored.definition).await?;
+    let accepted = gateway.create_run(&call, idempotency, create, &stored.definition).await?;
     let Answer::Run { id, .. } = accepted.answer else { return Err(unexpected(&accepted.answer)) };
     let answered = HookAnswered { started: true, run_id: Some(id.to_string()) };
     let reply = Reply::json(&answered).created(&paths::fill(paths::RUN, &id.to_string()));

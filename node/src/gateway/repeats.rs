@@ -193,7 +193,8 @@ impl Gateway {
     }
 
     async fn repeat(&self, call: &Call, create: CreateRun, definition: Arc<Definition>) -> Answered {
-        let accepted: Accepted = self.create_run(call.idempotency()?, create.clone(), &definition).await?;
+        let accepted: Accepted =
+            self.create_run(call, call.idempotency()?, create.clone(), &definition).await?;
         let started = self.started(&accepted, &create).await?;
         Ok(created(Reply::json(&started), &started).rev(accepted.rev).replayed(accepted.replayed))
     }

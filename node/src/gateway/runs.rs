@@ -89,7 +89,7 @@ pub async fn delete(gateway: Arc<Gateway>, call: Call) -> Answered {
     let mut deletion = gateway.cluster.deletion(&[run]).await?;
     let last = deletion.pop().unwrap_or_default();
     for parts in deletion {
-        gateway.accepted(gateway.propose(None, Command::DeleteEnded(parts)).await?).await?;
+        gateway.accepted(&call, gateway.propose(None, Command::DeleteEnded(parts)).await?).await?;
     }
     let accepted = gateway.command(&call, Command::DeleteEnded(last)).await?;
     Ok(Reply::nothing().rev(accepted.rev).replayed(accepted.replayed))

@@ -57,7 +57,7 @@ pub async fn start(gateway: Arc<Gateway>, call: Call) -> Answered {
         }
     };
     let create = wanted.create(&compiled, &definition)?;
-    let accepted = gateway.create_run(call.idempotency()?, create.clone(), &definition).await?;
+    let accepted = gateway.create_run(&call, call.idempotency()?, create.clone(), &definition).await?;
     let started = gateway.started(&accepted, &create).await?;
     let reply = match (query.wait, &accepted.answer) {
         (Some(_), Answer::Run { id, .. }) => {
@@ -201,6 +201,7 @@ impl Gateway {
     /// The definition goes into the log only where the state does not have it.
     pub async fn create_run(
         &self,
+        call: &Call,
         idempotency: Option<Idempotency>,
         create: CreateRun,
         definition: &Arc<Definition>,
@@ -210,11 +211,11 @@ impl Gateway {
         let first = CreateRun { body: body.clone().filter(|_| !known), ..create.clone() };
         let outcome = self.propose(idempotency, Command::CreateRun(Box::new(first))).await?;
         if !matches!(outcome.result, Err(Rejection::DefinitionUnknown { .. })) {
-            return self.accepted(outcome).await;
+            return self.accepted(call, outcome).await;
         }
         let whole = CreateRun { body, ..create };
         let outcome = self.propose(idempotency, Command::CreateRun(Box::new(whole))).await?;
-        self.accepted(outcome).await
+        self.accepted(call, outcome).await
     }
 
     /// The run that was created, or the one with the same word that lived already.

@@ -161,7 +161,7 @@ impl Gateway {
         let looked_up = self.with_ended(tasks).await?;
         let outcome = self.propose(idempotency, Command::CreateTasks { tasks: looked_up.clone() }).await?;
         let Err(Rejection::DependencyUnknown { .. }) = &outcome.result else {
-            return self.accepted(outcome).await;
+            return self.accepted(call, outcome).await;
         };
         self.cluster.wait_applied(outcome.rev).await?;
         let again = self.with_ended(looked_up).await?;
@@ -170,7 +170,7 @@ impl Gateway {
             Outcome { result: Err(Rejection::DependencyUnknown { task }), .. } => {
                 Err(unknown_dependency(task, planned, batch))
             }
-            decided => self.accepted(decided).await,
+            decided => self.accepted(call, decided).await,
         }
     }
 

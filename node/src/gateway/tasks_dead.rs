@@ -140,7 +140,7 @@ impl Gateway {
                 || choices >= CHOICES_MAX
                 || !matches!(outcome.result, Err(Rejection::TaskNotDead { .. }))
             {
-                return self.accepted(outcome).await;
+                return self.accepted(call, outcome).await;
             }
             self.cluster.wait_applied(outcome.rev).await?;
         }

@@ -66,6 +66,26 @@ async fn a_repeated_call_gets_the_first_answer() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_an_accepted_command_does_not_say_that_nothing_happened() {
+    let node = shared().await;
+    let key = [("idempotency-key", "a-snapshot-that-goes")];
+    let make = || node.call_with(Method::POST, "/state/snapshots", r#"{"name":"goes"}"#, &key);
+    let id = make().await.ok(201)["id"].as_str().expect("an id").to_owned();
+    node.call(Method::DELETE, &format!("/state/snapshots/{id}"), "").await;
+    let refused = make().await.problem(404, "NOT_FOUND");
+    assert_eq!(refused.get("executed"), None, "the first call with this key made it");
+
+    node.put("/components/leaves", r#"{"name":"leaves","type":"test","slots":1}"#).await.ok(200);
+    let key = [("idempotency-key", "a-component-that-leaves")];
+    let drain = || node.call_with(Method::POST, "/components/leaves/drain", "", &key);
+    drain().await.ok(200);
+    node.call(Method::DELETE, "/components/leaves", "").await;
+    assert_eq!(drain().await.problem(404, "NOT_FOUND").get("executed"), None);
+    let other = node.post("/components/leaves/drain", "").await.problem(404, "NOT_FOUND");
+    assert_eq!(other["executed"], false, "a command that the rules refuse has no effect");
+}
+
+#[tokio::test]
 async fn what_has_ended_does_not_change() {
     let node = shared().await;
     let run = node.post(

@@ -136,6 +136,8 @@ impl Drain {
             }
         };
         let published = self.published.clone();
+        // Whoever finds an event gone must be able to see that it is.
+        published.raise_events_first(self.encoder.events_first());
         // Ended rows move from memory to the disk: whoever counts both waits until they have.
         let _moving = published.moving.write();
         self.written(disk.db.write(batch))?;
@@ -175,7 +177,6 @@ impl Drain {
         view.schedules.settle(&changes.schedules, |_| ());
         view.outputs.settle(&changes.outputs, |_| ());
         self.published.ring.write().stored(changes.meta.seq + 1);
-        self.published.events_first.store(self.encoder.events_first(), std::sync::atomic::Ordering::Release);
     }
 
     async fn replace(&mut self, disk: Arc<StateDisk>, loaded: Loaded) -> Result<(), Stop> {
@@ -183,7 +184,9 @@ impl Drain {
         let position = encoder.position();
         let standing = Standing { applied: position.applied(), membership: position.membership() };
         let replacement = Replacement { state, standing, events_first: encoder.events_first() };
-        // Readers that still hold the old view find its rows in the old database or not at all.
+        self.published.announce(replacement.standing.applied, replacement.events_first);
+        // Rows of the old view are in the new database, too, once they have ended; those of the new view are not in the old
+        // one, so whoever reads both there reads again.
         *self.disk.write() = disk;
         self.encoder = encoder;
         let (done, replaced) = oneshot::channel();

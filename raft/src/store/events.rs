@@ -109,9 +109,10 @@ pub(super) fn page(
     limit: usize,
     filter: &dyn Fn(&Recorded) -> bool,
 ) -> Result<EventPage, EventsError> {
-    let first_seq = published.events_first.load(Ordering::Acquire);
-    if after + 1 < first_seq {
-        return Err(EventsError::Compacted { first_seq });
+    let first_seq = || published.events_first.load(Ordering::Acquire);
+    let compacted = || Err(EventsError::Compacted { first_seq: first_seq() });
+    if after + 1 < first_seq() {
+        return compacted();
     }
     let mut page = EventPage { events: Vec::new(), upto: after, more: true };
     while page.more && page.upto - after < SCAN_MAX {
@@ -120,6 +121,10 @@ pub(super) fn page(
             Some(found) => found,
             None => stored(disk, page.upto + 1)?,
         };
+        // They may have gone since the look at the beginning: then this is not the end.
+        if found.is_empty() && page.upto + 1 < first_seq() {
+            return if page.upto > after { Ok(page) } else { compacted() };
+        }
         page.more = !found.is_empty();
         for event in found {
             if page.events.len() == limit {
@@ -144,4 +149,57 @@ fn stored(disk: &StateDisk, seq: u64) -> Result<Vec<Arc<Recorded>>, ReadError> {
     let EventRow(mut events) = codec::decode(&value)?;
     events.retain(|event| event.seq >= seq);
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use openraft::storage::RaftStateMachine;
+    use orc_domain::{Command, Expect, Json, Proposal, Timestamp};
+
+    use super::super::{OpenOptions, Opened, open};
+    use super::*;
+    use crate::types::{Batch, LeaderId, LogEntry, LogId, Payload};
+
+    /// A record that sets so many keys, each an event.
+    fn record(index: u64, keys: u64) -> LogEntry {
+        let set = |number: u64| {
+            let (key, value) = (format!("k.{number}").parse().unwrap(), Some(Json::from(index.to_string())));
+            codec::encode_proposal(&Proposal::from(Command::SetState { key, value, expect: Expect::Any }))
+        };
+        let batch = Batch::pack(Timestamp(index), &(0..keys).map(set).collect::<Vec<_>>()).unwrap();
+        LogEntry { log_id: LogId::new(LeaderId::new(1, 1), index), payload: Payload::Normal(batch) }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn whoever_finds_an_event_gone_can_see_that_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = OpenOptions::new(1);
+        (options.drain_interval, options.events_kept.count) = (Duration::from_secs(3_600), 10);
+        let Opened { mut machine, reader, log: _log, .. } = open(folder.path(), options).unwrap();
+        for index in 1..=15 {
+            machine.apply([record(index, 1)]).await.unwrap();
+            reader.drain().await.unwrap();
+        }
+        machine.apply([record(16, 6)]).await.unwrap();
+        let (core, first) = (reader.core.clone(), reader.first_seq());
+        let draining = {
+            // Nothing is written while this is held.
+            let _moving = core.published.moving.read();
+            let draining = tokio::spawn({
+                let reader = reader.clone();
+                async move { reader.drain().await.is_ok() }
+            });
+            let patience = Instant::now() + Duration::from_secs(30);
+            while reader.first_seq() == first && Instant::now() < patience {
+                std::thread::yield_now();
+            }
+            assert!(reader.first_seq() > first, "told too late");
+            assert_eq!(core.disk.read().events_first(0).unwrap(), Some(first), "it is still there");
+            draining
+        };
+        assert!(draining.await.unwrap());
+        assert_eq!(core.disk.read().events_first(0).unwrap(), Some(reader.first_seq()));
+    }
 }

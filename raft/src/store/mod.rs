@@ -2,6 +2,7 @@
 //! Knows nothing of elections or of other nodes. [`open`] is the only way in.
 
 mod apply;
+mod both;
 mod copy;
 mod cut;
 mod disk;

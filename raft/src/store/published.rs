@@ -99,6 +99,17 @@ impl Published {
         }
     }
 
+    /// The disk keeps no event before this one; told before they go.
+    pub(super) fn raise_events_first(&self, seq: u64) {
+        self.events_first.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    /// Told before anybody can read the disk of another state: what its rows are of, and which events it has.
+    pub(super) fn announce(&self, applied: Option<LogId>, events_first: u64) {
+        self.newest.fetch_max(applied.map_or(0, |id| id.index), Ordering::AcqRel);
+        self.raise_events_first(events_first);
+    }
+
     /// Shows another state altogether; receivers of events and effects hear that they missed some.
     pub(super) fn replace(&self, state: &State, applied: LogId, events_first: u64) {
         self.newest.store(applied.index, Ordering::Release);

@@ -306,7 +306,7 @@ impl StateReader {
         limit: usize,
         filter: impl Fn(&Recorded) -> bool + Send + 'static,
     ) -> Result<EventPage, EventsError> {
-        self.blocking(move |core, disk| events::page(&core.published, disk, after, limit, &filter)).await?
+        self.both(move |core, disk| events::page(&core.published, disk, after, limit, &filter)).await?
     }
 
     async fn find<K: RowKey, V: Stored + Clone + Send + Sync + 'static>(
@@ -330,9 +330,9 @@ impl StateReader {
         (limit, filter): (usize, impl Fn(&V) -> bool + Send + 'static),
     ) -> Result<Page<K, V>, ReadError> {
         let read = move |core: &Core, disk: &StateDisk| {
-            lists::page((shards(&core.published.view), disk, rows), span, limit, &filter)
+            lists::page((shards(&core.published.view), disk, rows), span.clone(), limit, &filter)
         };
-        self.blocking(read).await?
+        self.both(read).await?
     }
 
     async fn search<K: RowKey, V: Stored + Listed + Clone + Send + Sync + 'static>(
@@ -347,7 +347,7 @@ impl StateReader {
             let _still = core.published.moving.read();
             Ok((found, search::count(&sources, &query)?))
         };
-        self.blocking(read).await?
+        self.both(read).await?
     }
 
     pub(super) async fn blocking<T: Send + 'static>(

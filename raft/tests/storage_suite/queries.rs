@@ -167,6 +167,35 @@ async fn old_events_go() {
 }
 
 #[tokio::test]
+async fn events_that_go_while_they_are_read_are_not_taken_for_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    for round in 0..40 {
+        node.live_a_little(round, 1).await;
+        node.reader.sync().await.unwrap();
+    }
+    drop(node);
+    let mut options = options(1);
+    options.events_kept.count = 100;
+    let mut node = Node::open_with(folder.path(), options).await.unwrap();
+    node.live_a_little(40, 1).await;
+    let (reader, runtime) = (node.reader.clone(), tokio::runtime::Handle::current());
+    let drained = AtomicBool::new(false);
+    let drains = move |_: &orc_domain::Recorded| {
+        if !drained.swap(true, Ordering::Relaxed) {
+            runtime.block_on(reader.drain()).unwrap();
+        }
+        true
+    };
+    let page = node.reader.events_since(0, 10_000, drains).await.unwrap();
+    let first = node.reader.first_seq();
+    assert!(page.upto > 0 && page.upto + 1 < first, "{} before {first}", page.upto);
+    assert!(page.more, "there are events after {}", page.upto);
+    let gone = node.reader.events_since(page.upto, 10, |_| true).await.unwrap_err();
+    assert!(matches!(gone, EventsError::Compacted { first_seq } if first_seq == first));
+}
+
+#[tokio::test]
 async fn events_go_with_their_age() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(1);

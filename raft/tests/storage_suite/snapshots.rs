@@ -1,7 +1,12 @@
 //! Snapshots: built on one node, installed on another, refused where they do not belong.
 //! Knows nothing of how they travel.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use openraft::{
     RaftSnapshotBuilder,
@@ -10,12 +15,12 @@ use openraft::{
 use orc_domain::State;
 use orc_raft::{
     error::{Chain, SnapshotError},
-    store::{MANIFEST, verify_snapshot},
+    store::{EventsError, MANIFEST, verify_snapshot},
     types::{LogId, Snapshot, SnapshotFolder},
 };
 use parking_lot::Mutex;
 
-use crate::node::{Node, options, place, set};
+use crate::node::{Node, options, place, set, task_id};
 
 async fn build(node: &mut Node) -> Snapshot {
     node.machine.get_snapshot_builder().await.build_snapshot().await.unwrap()
@@ -91,6 +96,51 @@ async fn an_installed_snapshot_is_the_same_state() {
         node.live_a_little(6, 3).await;
     }
     assert_eq!(follower.reader.state_hash().await.unwrap(), leader.reader.state_hash().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_read_while_a_snapshot_is_installed_is_never_newer_than_the_node_says() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut few_events = options(1);
+    few_events.events_kept.count = 100;
+    let mut leader = Node::open_with(folders[0].path(), few_events).await.unwrap();
+    let mut follower = Node::open(folders[1].path()).await;
+    follower.live_a_little(0, 1).await;
+    follower.reader.sync().await.unwrap();
+    drop(follower);
+    for round in 0..40 {
+        leader.live_a_little(round, 1).await;
+        leader.reader.drain().await.unwrap();
+    }
+    let snapshot = build(&mut leader).await;
+    let index = snapshot.meta.last_log_id.unwrap().index;
+
+    let mut follower = Node::open(folders[1].path()).await;
+    let folder = receive(&mut follower, &snapshot).await;
+    let reader = follower.reader.clone();
+    let (go_on, held) = mpsc::sync_channel(1);
+    // The apply thread is busy: the database of the snapshot is there, its rows in memory are not.
+    let busy = tokio::spawn({
+        let reader = reader.clone();
+        async move { reader.inspect(move |_| held.recv().is_ok()).await }
+    });
+    let installed = tokio::spawn(async move {
+        follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap();
+        follower
+    });
+    let ended = async {
+        while reader.find_task(task_id(40)).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the database is there");
+    assert!(reader.applied().borrow().unwrap().index < index, "the snapshot is not applied yet");
+    assert_eq!(reader.newest(), index);
+    let gone = reader.events_since(0, 10, |_| true).await;
+    assert!(matches!(gone, Err(EventsError::Compacted { .. })), "not the end: {gone:?}");
+    go_on.send(()).unwrap();
+    assert!(busy.await.unwrap().unwrap());
+    assert_eq!(installed.await.unwrap().reader.newest(), index);
 }
 
 #[tokio::test]
