@@ -153,6 +153,7 @@ fn proposals() -> Vec<Proposal> {
         }])),
         Command::Message(MessageCommand::Drop(DeadMessages::All)),
         Command::Report(Box::new(trouble())),
+        Command::BeginAnew { token_min: Token(300) },
     ];
     commands.map(Proposal::from).into()
 }
