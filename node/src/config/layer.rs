@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 34] = [
     "node-id",
     "data-dir",
     "listen",
@@ -40,6 +40,10 @@ pub(super) const KEYS: [&str; 30] = [
     "events.age",
     "events",
     "secrets-file",
+    "disk.low-percent",
+    "disk.low-bytes",
+    "disk.full-percent",
+    "disk",
 ];
 /// The table whose names are the seed's.
 pub(super) const CLUSTER: &str = "cluster";

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ConfigErrors, Layers, Preset, merge_cluster_config, reader::Reader};
-use crate::logs::LogLimits;
+use crate::{health::RoomLimits, logs::LogLimits};
 
 /// Everything one node needs to know to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ pub struct ServerConfig {
     pub task_logs: LogLimits,
     /// Which events are kept.
     pub events: EventsKept,
+    /// With how little room on its disk it refuses new work, and ends.
+    pub disk: RoomLimits,
     /// A file with secrets, `NAME=value` lines.
     pub secrets_file: Option<PathBuf>,
 }
@@ -123,7 +125,7 @@ impl ServerConfig {
         let advertise_peer = reader.advertised(advertise.as_deref(), peer_listen, "peer-listen");
         let start = reader.start();
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
-        let (task_logs, events) = (reader.task_logs(), reader.events());
+        let (task_logs, events, disk) = (reader.task_logs(), reader.events(), reader.disk());
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
@@ -154,6 +156,7 @@ impl ServerConfig {
         })
     }
 }
+            disk,
 
 impl Reader<'_> {
     /// Where others reach a listener: the host given, else the address it listens at.
@@ -290,6 +293,22 @@ impl Reader<'_> {
             }
         }
     }
+    fn disk(&mut self) -> RoomLimits {
+        let default = RoomLimits::default();
+        let limits = RoomLimits {
+            low_percent: self.number("disk.low-percent", (0, 90)).unwrap_or(default.low_percent),
+            low_bytes: self.size("disk.low-bytes", default.low_bytes, ("0", "1024GiB")),
+            out_percent: self.number("disk.full-percent", (0, 50)).unwrap_or(default.out_percent),
+        };
+        if limits.low_percent < limits.out_percent {
+            self.errors.push(format!(
+                "disk: low-percent ({}) must not be below full-percent ({})",
+                limits.low_percent, limits.out_percent
+            ));
+        }
+        limits
+    }
+
 }
 
 #[cfg(test)]

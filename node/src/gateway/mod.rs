@@ -40,6 +40,7 @@ mod repeats;
 mod reply;
 mod routes;
 mod runs;
+mod room;
 mod runs_start;
 mod schedules;
 mod search;
@@ -77,7 +78,7 @@ use tokio::sync::watch as tokio_watch;
 
 use crate::{
     config::Secrets,
-    health::Report,
+    health::{Report, Room},
     logs::LogStore,
     metrics::Metrics,
     server::{Catalog, Cluster},
@@ -124,6 +125,8 @@ pub struct Hands {
     pub reports: tokio_watch::Receiver<Arc<Report>>,
 }
 
+    /// The room on this node's disk.
+    pub room: tokio_watch::Receiver<Room>,
 /// Where the node stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -219,6 +222,11 @@ impl Gateway {
 
     /// The actors, once they have started.
     fn hands(&self) -> Result<&Hands, Refusal> {
+    /// The room on this node's disk, once it has started.
+    pub fn room(&self) -> Option<Room> {
+        self.hands.get().map(|hands| *hands.room.borrow())
+    }
+
         if self.phase() >= Phase::Draining {
             return Err(Unavailable::ShuttingDown.into());
         }
