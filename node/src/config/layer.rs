@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 34] = [
+pub(super) const KEYS: [&str; 36] = [
     "node-id",
     "data-dir",
     "listen",
@@ -23,6 +23,8 @@ pub(super) const KEYS: [&str; 34] = [
     "limits.body",
     "limits.header-timeout",
     "limits.body-timeout",
+    "limits.write-timeout",
+    "limits.connections-per-peer",
     "raft.heartbeat",
     "raft.election-min",
     "raft.election-max",

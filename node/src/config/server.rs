@@ -68,12 +68,16 @@ pub enum Start {
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
+    /// Of them from one address.
+    pub connections_per_peer: usize,
     /// Bytes of a request's body.
     pub body: usize,
     /// Time for a request's headers to arrive.
     pub header_timeout: Duration,
     /// Time for a request's body to arrive.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
 }
 
 /// Clocks of consensus.
@@ -152,11 +156,11 @@ impl ServerConfig {
             notes,
             task_logs,
             events,
+            disk,
             secrets_file,
         })
     }
 }
-            disk,
 
 impl Reader<'_> {
     /// Where others reach a listener: the host given, else the address it listens at.
@@ -235,12 +239,17 @@ impl Reader<'_> {
 
     fn limits(&mut self) -> Limits {
         let connections = self.number("limits.connections", (1, 1_000_000)).unwrap_or(1_024);
+        // Half of them: whoever floods a node from one address leaves room for others, and a proxy in front of it is no flood.
+        let per_peer = self.number("limits.connections-per-peer", (1, connections));
+        let per_peer = per_peer.unwrap_or(connections.div_ceil(2));
         let body = self.size("limits.body", 1 << 20, ("1KiB", "1GiB"));
         Limits {
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
+            connections_per_peer: usize::try_from(per_peer).unwrap_or(usize::MAX),
             body: usize::try_from(body).unwrap_or(usize::MAX),
             header_timeout: self.duration("limits.header-timeout", Duration::from_secs(5)),
             body_timeout: self.duration("limits.body-timeout", Duration::from_secs(60)),
+            write_timeout: self.duration("limits.write-timeout", Duration::from_secs(30)),
         }
     }
 
@@ -284,15 +293,6 @@ impl Reader<'_> {
         }
     }
 
-    fn cluster(&mut self, preset: Preset) -> (ClusterConfig, Vec<String>) {
-        match merge_cluster_config(&preset.cluster(), &self.layers.cluster()) {
-            Ok(merged) => (merged.config, merged.notes),
-            Err(errors) => {
-                self.errors.extend(errors.iter().map(|error| format!("cluster.{error}")));
-                (ClusterConfig::default(), Vec::new())
-            }
-        }
-    }
     fn disk(&mut self) -> RoomLimits {
         let default = RoomLimits::default();
         let limits = RoomLimits {
@@ -309,6 +309,15 @@ impl Reader<'_> {
         limits
     }
 
+    fn cluster(&mut self, preset: Preset) -> (ClusterConfig, Vec<String>) {
+        match merge_cluster_config(&preset.cluster(), &self.layers.cluster()) {
+            Ok(merged) => (merged.config, merged.notes),
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| format!("cluster.{error}")));
+                (ClusterConfig::default(), Vec::new())
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ fn defaults_are_those_of_the_documents() {
         ("127.0.0.1:7420", "127.0.0.1:7520")
     );
     assert_eq!((config.limits.connections, config.limits.body), (1_024, 1 << 20));
+    assert_eq!((config.limits.connections_per_peer, config.limits.write_timeout.as_secs()), (512, 30));
     let disk = RoomLimits { low_percent: 10, low_bytes: 512 << 20, out_percent: 3 };
     assert_eq!(config.disk, disk);
     let millis = [config.raft.heartbeat, config.raft.election_min, config.raft.election_max]

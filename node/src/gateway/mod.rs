@@ -31,16 +31,18 @@ mod logs_take;
 mod messages;
 mod names;
 mod nodes;
+mod outlet;
 mod paging;
+mod patience;
 mod poll;
 mod problem;
 pub mod render;
 mod repeat;
 mod repeats;
 mod reply;
+mod room;
 mod routes;
 mod runs;
-mod room;
 mod runs_start;
 mod schedules;
 mod search;
@@ -123,10 +125,10 @@ pub struct Hands {
     pub health: HealthHandle,
     /// The latest health checks of this node.
     pub reports: tokio_watch::Receiver<Arc<Report>>,
-}
-
     /// The room on this node's disk.
     pub room: tokio_watch::Receiver<Room>,
+}
+
 /// Where the node stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -220,13 +222,13 @@ impl Gateway {
         self.hands.get().map(|hands| hands.reports.borrow().clone()).unwrap_or_default()
     }
 
-    /// The actors, once they have started.
-    fn hands(&self) -> Result<&Hands, Refusal> {
     /// The room on this node's disk, once it has started.
     pub fn room(&self) -> Option<Room> {
         self.hands.get().map(|hands| *hands.room.borrow())
     }
 
+    /// The actors, once they have started.
+    fn hands(&self) -> Result<&Hands, Refusal> {
         if self.phase() >= Phase::Draining {
             return Err(Unavailable::ShuttingDown.into());
         }

@@ -163,8 +163,9 @@ impl Node {
         let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
+            per_peer_max: Some(config.limits.connections_per_peer),
             header_timeout: config.limits.header_timeout,
-            ..listen::ConnectionLimits::default()
+            write_timeout: config.limits.write_timeout,
         };
         let helpers = vec![
             tokio::spawn(follow_events(gateway.clone(), gateway.cluster.events())),
@@ -185,8 +186,8 @@ impl Node {
             state_manager: handles.state_manager.clone(),
             health: handles.health.clone(),
             reports: monitor.reports(),
-        });
             room: room.clone(),
+        });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
         let folder = config.data_dir.join("backups");
@@ -213,7 +214,6 @@ impl Node {
         Ok(())
     }
 
-    /// Takes nothing new, says goodbye to components, hands over leadership, lets requests end, stops.
     /// Lets callers in, and goes on until something ends it.
     async fn live(&mut self, config: &ServerConfig) -> Result<(), ServerError> {
         self.become_ready(config).await?;
@@ -230,6 +230,7 @@ impl Node {
         }
     }
 
+    /// Takes nothing new, says goodbye to components, hands over leadership, lets requests end, stops.
     async fn stop(self) {
         let Node { gateway, handles, http, helpers, .. } = self;
         info!("shutting down");
