@@ -91,7 +91,7 @@ const TASK: TaskId = TaskId::Single(Uuid::from_u128(7));
 /// Registers and connects the only worker, which takes what there is.
 async fn connect(replica: &Replica, session: u128) -> Arc<Task> {
     let worker = RegisterComponent {
-        id: "worker".parse().unwrap(),
+        id: "worker".parse().expect("a legal name"),
         name: "worker".into(),
         kind: "worker".into(),
         version: "1".into(),
