@@ -20,7 +20,8 @@ pub struct Options {
     pub sessions_max: usize,
     /// Orders that may wait for one polling component.
     pub poll_orders_max: usize,
-    /// Events that may wait for one subscriber; beyond it the subscription is cut.
+    /// Events that may wait for one subscriber, shared with all others; beyond it the subscription is cut. More than a record of
+    /// many commands makes at once.
     pub subscriber_events_max: usize,
     /// Subscriptions at once.
     pub subscriptions_max: usize,
@@ -75,7 +76,7 @@ impl Options {
             proposal_deadline: Duration::from_secs(10),
             sessions_max: 10_000,
             poll_orders_max: 1024,
-            subscriber_events_max: 1024,
+            subscriber_events_max: 8_192,
             subscriptions_max: 10_000,
             health_check_deadline: Duration::from_secs(1),
             watchdog_interval: Duration::from_millis(100),

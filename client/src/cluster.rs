@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::Call;
-use crate::wire::{AddNode, ClusterStatus, Membership, SnapshotMade, paths};
+use crate::wire::{
+    AddNode, ClusterStatus, LeadershipTransferred, Membership, SnapshotMade, TransferLeadership, paths,
+};
 use crate::{Client, Download, Error};
 
 /// Calls about the cluster: [`Client::cluster`]. To ask one certain node, make a client that knows only that one.
@@ -50,6 +52,15 @@ impl Cluster {
     /// As every call: [`Error`].
     pub async fn remove_node(&self, id: &str) -> Result<Membership, Error> {
         self.client.call(Call::mutation(Method::DELETE, paths::fill(paths::CLUSTER_NODE, id))).await
+    }
+
+    /// Lets another voter lead, the one that is named or the one whose log is longest, and gives who leads then.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn transfer_leadership(&self, to: Option<&str>) -> Result<LeadershipTransferred, Error> {
+        let wish = TransferLeadership { to: to.map(str::to_owned) };
+        self.client.call(Call::post(paths::CLUSTER_TRANSFER, &wish)?).await
     }
 
     /// The cluster-wide configuration, by the seed's names.

@@ -167,9 +167,17 @@ impl Start {
     /// # Errors
     /// As every call: [`Error`].
     pub async fn send(self) -> Result<RunHandle, Error> {
+        Ok(self.send_told().await?.0)
+    }
+
+    /// As [`Self::send`], with what the cluster said of it: whether a run with the same `dedupe` word lived already.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn send_told(self) -> Result<(RunHandle, RunStarted), Error> {
         let client = self.client.clone();
         let started: RunStarted = client.call(self.call()?).await?;
-        Ok(RunHandle { client, id: started.run_id })
+        Ok((RunHandle { client, id: started.run_id.clone() }, started))
     }
 
     /// Starts the run and waits until it is terminal, in one call if that takes less than 20 s:

@@ -15,7 +15,7 @@ use crate::{
     effect::Effect,
     event::Event,
     evolve::evolve,
-    ids::RunId,
+    ids::{RunId, Token},
     message::{MessageCommand, MessageEvent},
     planted::{Bug, planted},
     react::{FollowUp, effects_of, react},
@@ -28,6 +28,9 @@ use crate::{
 
 /// Deadlines that one `AdvanceTime` lets take effect; the rest follow in the next.
 const DUE_MAX: usize = 256;
+
+/// More tokens than the cluster that a backup was made of hands out afterwards, should a clock be wrong.
+const TOKENS_SKIPPED: u64 = 1 << 32;
 
 /// What an entry led to. Its events are the latest in [`State::journal`].
 #[derive(Debug)]
@@ -61,6 +64,10 @@ pub fn apply(state: &mut State, entry: &Entry) -> Applied {
             return Applied { outcome, effects: Vec::new() };
         }
     };
+    if let Command::BeginAnew { token_min } = command {
+        // No fact of its own: what follows already hands out tokens.
+        state.meta.token = (*token_min).max(Token(state.meta.token.0 + TOKENS_SKIPPED));
+    }
     let first = state.journal.events.len();
     let mut story = Story { state, effects: Vec::new(), follow_ups: VecDeque::new() };
     story.record(events);
@@ -214,6 +221,7 @@ fn answer(
         | Command::RegisterComponent(_)
         | Command::EndSession { .. }
         | Command::EndNodeSessions { .. }
+        | Command::BeginAnew { .. }
         | Command::DrainComponent { .. }
         | Command::DeregisterComponent { .. }
         | Command::RecordEvaluation { .. }

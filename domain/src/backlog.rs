@@ -88,14 +88,31 @@ impl Indexes {
     }
 
     pub(crate) fn add_dead(&mut self, dead: &DeadTask) {
-        self.dead.insert((dead.at, dead.task));
+        self.dead.entry(dead.action.clone()).or_default().insert((dead.at, dead.task));
     }
 
     pub(crate) fn remove_dead(&mut self, dead: &DeadTask) {
-        self.dead.remove(&(dead.at, dead.task));
+        if let Some(tasks) = self.dead.get_mut(&dead.action) {
+            tasks.remove(&(dead.at, dead.task));
+            if tasks.is_empty() {
+                self.dead.remove(&dead.action);
+            }
+        }
     }
 
-    pub(crate) fn oldest_dead(&self, count: usize) -> Vec<TaskId> {
-        self.dead.iter().take(count).map(|(_, task)| *task).collect()
+    /// The oldest of the actions that have most: one that fails all the time pushes nobody else's off the list.
+    pub(crate) fn surplus_dead(&self, count: usize) -> Vec<TaskId> {
+        let mut left: Vec<_> = self.dead.values().map(|tasks| (tasks.len(), tasks.iter())).collect();
+        let mut surplus = Vec::new();
+        while surplus.len() < count {
+            let most = left.iter_mut().max_by_key(|(length, tasks)| (*length, Reverse(tasks.clone().next())));
+            let Some((length, (_, task))) = most.and_then(|(length, tasks)| Some((length, tasks.next()?)))
+            else {
+                break;
+            };
+            *length -= 1;
+            surplus.push(*task);
+        }
+        surplus
     }
 }

@@ -356,4 +356,9 @@ pub enum Command {
     },
     /// A node tells of an error outside the log, or of a health check.
     Report(Box<TroubleEvent>),
+    /// The first record of a cluster that was made of a backup: nobody who worked for the old one works for this one.
+    BeginAnew {
+        /// No token below is handed out here.
+        token_min: Token,
+    },
 }

@@ -52,7 +52,8 @@ pub struct ClusterConfig {
     pub tasks_kept_for: Duration,
     /// Ended tasks kept, the latest (`tasks.maxEndedTasks`).
     pub tasks_kept_max: u32,
-    /// Tasks kept on the dead-letter list (`tasks.maxDeadLetters`); the oldest leave first, 0 keeps none.
+    /// Tasks kept on the dead-letter list (`tasks.maxDeadLetters`); the oldest of the action that has most leaves first, 0
+    /// keeps none.
     pub tasks_dead_max: u32,
     /// Time between sweeps for work that nothing can wake (`tasks.deadlockDetectionInterval`).
     pub deadlock_interval: Duration,

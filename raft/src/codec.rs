@@ -7,7 +7,10 @@ mod batch;
 #[cfg(test)]
 mod golden;
 mod mirror;
+#[cfg(test)]
+mod noise;
 
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use orc_domain::{
     CachedOutput, Component, DeadMessage, DeadTask, Definition, FanChunk, KeyRecord, Meta, Proposal,
     QueuedMessage, Run, SavedKey, Schedule, Snapshot, Task, VersionRecord, Workflow, WorkflowVersion,
@@ -160,7 +163,11 @@ stored! {
     BackupManifest => Backup, BackupEnd => BackupEnd,
 }
 
-const CONFIG: bincode::config::Configuration = bincode::config::standard();
+/// More than anything that is stored or sent. Room is made for as many bytes as a text says it has, before they are there:
+/// without a limit, nine bytes of a peer could end a node.
+const DECODED_MAX: usize = 1 << 30;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_MAX>> =
+    bincode::config::standard().with_limit::<DECODED_MAX>();
 /// The length of an envelope without what is in it.
 pub(crate) const HEADER: usize = 10;
 const CHECKED: usize = 6;

@@ -113,6 +113,19 @@ impl Elections {
         true
     }
 
+    /// How long this node will still vote for nobody else.
+    pub async fn lease_left(&self) -> Duration {
+        let view = self.view().await;
+        view.map_or(Duration::ZERO, |view| {
+            (self.timings.election_min + LOOK_EVERY).saturating_sub(view.silence)
+        })
+    }
+
+    /// Lets another node stand first, for which the leader steps down.
+    pub fn give_way(&self) {
+        *self.yielded.lock() = Some(Instant::now());
+    }
+
     /// Stands when nobody leads, until consensus ends.
     pub async fn run(self) {
         let mut timer = Timer { timings: self.timings, patience: self.timings.election_max };

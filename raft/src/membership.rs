@@ -116,6 +116,11 @@ impl Members {
             .collect()
     }
 
+    /// Those with a vote.
+    pub fn voters(&self) -> Vec<u64> {
+        self.raft.server_metrics().borrow().membership_config.voter_ids().collect()
+    }
+
     /// Changes the membership; only the leader can.
     pub async fn change(&self, change: Change) -> Result<(), MembershipError> {
         let _turn = timeout(CHANGE_PATIENCE, self.turn.lock()).await.map_err(|_| MembershipError::Busy)?;

@@ -191,6 +191,33 @@ async fn a_new_node_joins_votes_and_is_removed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_leader_moves_and_every_node_is_restarted_under_load_and_no_call_fails() -> Result<()> {
+    let mut cluster = loaded_cluster("rolling", Options::default()).await?;
+    let client = cluster.client()?;
+    let load = Load::start(client.clone(), 50, three_echo_steps());
+    let other = if cluster.leader().await? == 2 { 3 } else { 2 };
+    let term = client.cluster().status().await?.term;
+    let moved = client.cluster().transfer_leadership(Some(&format!("node-{other}"))).await?;
+    ensure!(moved.leader == format!("node-{other}") && cluster.leader().await? == other, "{moved:?}");
+    for id in [other, 1, 5 - other] {
+        cluster.process(id)?.signal("TERM")?;
+        let status = cluster.process(id)?.ended(Duration::from_secs(25)).await?;
+        ensure!(status.code() == Some(0), "it ended with {status}\n{}", cluster.process(id)?.output());
+        cluster.start_node(id)?;
+        cluster.ready(id).await?;
+        cluster.voters(3).await?;
+    }
+    let elections = client.cluster().status().await?.term - term;
+    ensure!(elections <= 4, "one for the move and at most one for each restart: {elections}");
+    let report = load.finish().await?;
+    ensure!(report.failed.is_empty() && !report.accepted.is_empty(), "{:#?}", report.failed);
+    every_run_completed(&client, &report.accepted, Duration::from_secs(60)).await?;
+    counted_once(&client, &report.accepted, 3).await?;
+    equal_hashes(&client, 3, Duration::from_secs(30)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_or_foreign_data_folder_stops_the_node_with_exit_code_74() -> Result<()> {
     let mut cluster = Cluster::start("damaged", 3, Options::default()).await?;
     let client = cluster.client()?;

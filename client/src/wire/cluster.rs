@@ -104,6 +104,22 @@ pub struct Membership {
     pub learners: Vec<String>,
 }
 
+/// `POST /cluster/transfer-leadership`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TransferLeadership {
+    /// Who shall lead, such as `node-2`; none: the voter whose log is longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// The answer to `POST /cluster/transfer-leadership`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadershipTransferred {
+    /// Who leads now.
+    pub leader: String,
+}
+
 /// The answer to `POST /cluster/snapshot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotMade {

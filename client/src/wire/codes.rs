@@ -45,6 +45,7 @@ codes! {
     SHUTTING_DOWN 503
     SECRET_MISSING 503
     COMPONENT_TIMEOUT 504
+    INSUFFICIENT_STORAGE 507
 }
 
 /// In the error of a run that failed.

@@ -204,6 +204,8 @@ pub const CLUSTER_NODE: &str = "/api/v1/cluster/nodes/{id}";
 pub const CLUSTER_PROMOTE: &str = "/api/v1/cluster/nodes/{id}/promote";
 /// `GET` and `PUT` the cluster-wide configuration.
 pub const CLUSTER_CONFIG: &str = "/api/v1/cluster/config";
+/// `POST` lets another node lead.
+pub const CLUSTER_TRANSFER: &str = "/api/v1/cluster/transfer-leadership";
 /// `POST`: the node that is asked makes a snapshot of its state.
 pub const CLUSTER_SNAPSHOT: &str = "/api/v1/cluster/snapshot";
 /// `GET` the state of the asked node as one file.

@@ -76,6 +76,25 @@ pub(super) fn end_node_sessions(state: &State, node: NodeId, except: &[SessionId
     gone.map(|(component, session)| lost(state, component, session)).collect()
 }
 
+/// At once, those within their grace time included.
+pub(super) fn end_all_sessions(state: &State) -> Vec<Event> {
+    let sessions =
+        state.components.iter().filter_map(|(_, component)| Some((component, component.session.as_ref()?)));
+    let ended = sessions.flat_map(|(component, session)| {
+        let (component, session) = (component.id.clone(), session.id);
+        [
+            Event::SessionEnded {
+                component: component.clone(),
+                session,
+                end: SessionEnd::Closed,
+                until: None,
+            },
+            Event::ComponentDisconnected(component),
+        ]
+    });
+    ended.collect()
+}
+
 fn lost(state: &State, component: &Component, session: &Session) -> Event {
     Event::SessionEnded {
         component: component.id.clone(),

@@ -20,10 +20,10 @@ pub(super) fn drop_dead(state: &State, which: &DeadSelection) -> Decided {
     Ok(dropped(tasks, false))
 }
 
-/// The oldest leave a list that is too long.
+/// The oldest of the actions that have most leave a list that is too long.
 pub(super) fn trim(state: &State) -> Vec<Event> {
     let over = state.dead.len().saturating_sub(state.config().tasks_dead_max as usize);
-    dropped(state.indexes.oldest_dead(over), true)
+    dropped(state.indexes.surplus_dead(over), true)
 }
 
 fn dropped(tasks: Vec<TaskId>, overflow: bool) -> Vec<Event> {

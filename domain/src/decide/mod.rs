@@ -38,6 +38,7 @@ pub(crate) use task::{ENDED_BY_US, scatter};
 type Decided = Result<Vec<Event>, Rejection>;
 
 /// A wish may be refused.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each command")]
 pub(crate) fn decide(state: &State, command: &Command) -> Decided {
     match command {
         Command::CreateRun(create) => run::create(state, create),
@@ -67,6 +68,7 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::EndSession { component, session, end } => {
             Ok(component::end_session(state, component, *session, *end))
         }
+        Command::BeginAnew { .. } => Ok(component::end_all_sessions(state)),
         Command::EndNodeSessions { node, except } => Ok(component::end_node_sessions(state, *node, except)),
         Command::DrainComponent { component, within } => component::drain(state, component, *within),
         Command::DeregisterComponent { component } => component::deregister(state, component),

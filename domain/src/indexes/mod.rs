@@ -74,7 +74,7 @@ pub(crate) struct Indexes {
     approvals: BTreeSet<(RunId, StepIx)>,
     event_waits: BTreeSet<(RunId, StepIx)>,
     pub(crate) backlog: Backlog,
-    pub(crate) dead: BTreeSet<(Timestamp, TaskId)>,
+    pub(crate) dead: BTreeMap<ActionName, BTreeSet<(Timestamp, TaskId)>>,
     schedules_ready: BTreeSet<ScheduleId>,
     pub(crate) outputs: Outputs,
     pub(crate) messages: Messages,

@@ -126,6 +126,24 @@ fn dead_tasks_are_dropped_by_id_by_action_or_all() {
 }
 
 #[test]
+fn an_action_that_fails_all_the_time_pushes_no_other_off_the_list() {
+    let mut cluster = Cluster::new();
+    cluster.connect(ANN, 9, vec![]);
+    cluster.configure(|config| config.tasks_dead_max = 4);
+    [1, 2].into_iter().for_each(|id| die(&mut cluster, id));
+    for id in 11..=20 {
+        cluster.clock = cluster.clock + Duration::from_millis(1);
+        cluster.ok(create(vec![NewTask { action: "b".into(), ..once(id) }]));
+        cluster.fail(single(id), "BROKEN");
+    }
+    assert_eq!(dead(&cluster), [1, 2, 19, 20].map(single));
+    die(&mut cluster, 3);
+    assert_eq!(dead(&cluster), [2, 3, 19, 20].map(single));
+    cluster.configure(|config| config.tasks_dead_max = 3);
+    assert_eq!(dead(&cluster), [3, 19, 20].map(single), "of two that have the same the older leaves");
+}
+
+#[test]
 fn the_oldest_leave_a_full_list_and_are_counted() {
     let mut cluster = Cluster::new();
     cluster.connect(ANN, 9, vec![]);

@@ -154,3 +154,44 @@ fn a_step_takes_over_its_signs_of_life() {
     cluster.ok(Command::ExpireHeartbeat { task: step_task(1, 0), token });
     assert_eq!(cluster.run(1).error.as_ref().map(|error| &*error.code), Some("HEARTBEAT_TIMEOUT"));
 }
+
+/// Lets everything that is due take effect: how many records that takes, and the most events that one of them makes.
+fn work_off(cluster: &mut Cluster) -> (u32, u64) {
+    let (mut records, mut most) = (0, 0);
+    while cluster.state.next_due().is_some_and(|due| due <= cluster.clock) {
+        let before = cluster.state.meta.seq;
+        cluster.ok(Command::AdvanceTime);
+        most = most.max(cluster.state.meta.seq - before);
+        records += 1;
+        assert!(records < 1_000, "it never ends");
+    }
+    (records, most)
+}
+
+#[test]
+fn ten_thousand_timers_of_one_instant_are_worked_off_in_bounded_records() {
+    let mut cluster = Cluster::new();
+    let minute = Duration::from_secs(60);
+    let at = cluster.clock + minute;
+    let tasks = (1..=10_000).map(|id| NewTask { run_at: Some(at), ..new_task(id, "a", &[]) });
+    cluster.ok(Command::CreateTasks { tasks: tasks.collect() });
+    cluster.clock = at;
+    let (records, most) = work_off(&mut cluster);
+    assert!((40..50).contains(&records) && most <= 500, "{records} records of up to {most} events");
+    assert_eq!(cluster.task(10_000).status, TaskStatus::Queued);
+}
+
+#[test]
+fn ten_thousand_attempts_that_run_out_at_one_instant_are_worked_off_in_bounded_records() {
+    let mut cluster = Cluster::new();
+    cluster.configure(|config| config.tasks_running_max = 20_000);
+    let minute = Duration::from_secs(60);
+    let tasks = (1..=10_000).map(|id| NewTask { timeout: Some(minute), ..new_task(id, "a", &[]) });
+    cluster.ok(Command::CreateTasks { tasks: tasks.collect() });
+    cluster.connect(ANN, 10_000, vec![]);
+    assert_eq!(cluster.task(10_000).status, TaskStatus::Running);
+    cluster.clock = cluster.clock + minute;
+    let (records, most) = work_off(&mut cluster);
+    assert!((40..100).contains(&records) && most <= 2_000, "{records} records of up to {most} events");
+    assert_eq!(cluster.task(10_000).status, TaskStatus::Retrying);
+}

@@ -1,4 +1,4 @@
-//! `orc cluster`: shows the nodes, changes who is a member, asks for snapshots and backups, shows and changes the settings.
+//! `orc cluster`: shows the nodes, changes who is a member and who leads, asks for snapshots and backups, shows and changes the settings.
 //! Knows nothing of consensus beyond the words of its answers.
 
 use std::{
@@ -55,6 +55,15 @@ pub enum ClusterCommand {
     Remove {
         /// The node: node-4
         id: String,
+    },
+    /// Lets another node lead, and waits until it does
+    #[command(
+        after_help = "Examples:\n  orc cluster transfer-leader\n  orc cluster transfer-leader --to node-2"
+    )]
+    TransferLeader {
+        /// Who shall lead: node-2; otherwise the voter whose log is longest
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
     },
     /// Lets a node make a snapshot of its state
     #[command(after_help = "Example:\n  orc cluster snapshot --addr http://127.0.0.1:7421")]
@@ -125,6 +134,10 @@ async fn once(global: &Global, out: &Out, client: &Client, command: ClusterComma
         }
         ClusterCommand::Promote { id } => told(out, &cluster.promote(&id).await?),
         ClusterCommand::Remove { id } => told(out, &cluster.remove_node(&id).await?),
+        ClusterCommand::TransferLeader { to } => {
+            let done = cluster.transfer_leadership(to.as_deref()).await?;
+            out.item(&done, &done.leader, || format!("{} leads now", done.leader))
+        }
         ClusterCommand::Snapshot => {
             let made = cluster.snapshot().await?;
             out.item(&made, &made.snapshot.to_string(), || {

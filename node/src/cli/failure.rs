@@ -130,16 +130,20 @@ fn code_of_problem(problem: &Problem) -> u8 {
         (401 | 403, _) => 4,
         (404, _) => 5,
         (409 | 412, _) | (_, "IDEMPOTENCY_KEY_REUSED") => 6,
-        (502 | 503, _) => 7,
+        (502 | 503 | 507, _) => 7,
         (504, _) => 124,
         (400..=499, _) => 2,
         _ => 1,
     }
 }
 
-/// Elsewhere it is what the command was given that is wrong: a setting, the type of an event.
+/// What a call says beside the workflow and its inputs.
+const OF_THE_CALL: [&str; 6] = ["/reason", "/comment", "/dedupe", "/concurrencyKey", "/startedBy", "/labels"];
+
+/// Elsewhere it is what the command was given that is wrong: a setting, the type of an event, a reason that is too long.
 fn is_about_a_definition(problem: &Problem) -> bool {
-    [paths::WORKFLOWS, paths::RUNS].iter().any(|path| problem.instance.starts_with(path))
+    let of_the_call = problem.errors.iter().any(|error| OF_THE_CALL.contains(&error.pointer.as_str()));
+    !of_the_call && [paths::WORKFLOWS, paths::RUNS].iter().any(|path| problem.instance.starts_with(path))
 }
 
 fn tell_call(error: &Error, format: Format) {

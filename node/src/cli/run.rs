@@ -114,14 +114,17 @@ pub(super) async fn run(global: &Global, out: &Out, args: RunArgs) -> Result<(),
     if let Some(name) = args.concurrency_key {
         start = start.concurrency_key(name);
     }
-    let handle = in_time(global, async { Ok(start.send().await?) }).await?;
+    let (handle, started) = in_time(global, async { Ok(start.send_told().await?) }).await?;
+    let lived = if started.deduplicated { ", which lived already" } else { "" };
     if args.watch {
-        out.hint(&format!("Run {} of {}", bold(handle.id()), title));
+        out.hint(&format!("Run {} of {title}{lived}", bold(handle.id())));
         return watch_run(global, out, &client, handle.id(), !args.no_exit_status).await;
     }
-    let status = handle.get().await.map_or(RunStatus::Queued, |view| view.status);
-    let started = RunStarted::of(handle.id().to_owned(), status);
-    out.item(&started, handle.id(), || format!("Run {} of {} is {}", handle.id(), title, started.status))?;
+    let status = handle.get().await.map_or(started.status.clone(), |view| view.status);
+    let started = RunStarted { status, ..started };
+    out.item(&started, handle.id(), || {
+        format!("Run {} of {title}{lived} is {}", handle.id(), started.status)
+    })?;
     out.hint(&format!("watch it: orc runs watch {}", handle.id()));
     Ok(())
 }

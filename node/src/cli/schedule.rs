@@ -11,6 +11,7 @@ use orc_client::{
 
 use super::{
     Failure, Global, Out,
+    cluster::confirm,
     connect::{client, in_time},
     output::{Column, column, wide},
     values,
@@ -124,6 +125,9 @@ const COLUMNS: [Column<ScheduleView>; 10] = [
 
 /// Does it.
 pub(super) async fn run(global: &Global, out: &Out, command: ScheduleCommand) -> Result<(), Failure> {
+    if let ScheduleCommand::Delete { id } = &command {
+        confirm(global, &format!("Delete schedule {id}? It starts no more runs."))?;
+    }
     let client = client(global)?;
     in_time(global, on_cluster(out, &client, command)).await
 }

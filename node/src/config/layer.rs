@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 36] = [
     "node-id",
     "data-dir",
     "listen",
@@ -23,6 +23,8 @@ pub(super) const KEYS: [&str; 30] = [
     "limits.body",
     "limits.header-timeout",
     "limits.body-timeout",
+    "limits.write-timeout",
+    "limits.connections-per-peer",
     "raft.heartbeat",
     "raft.election-min",
     "raft.election-max",
@@ -40,6 +42,10 @@ pub(super) const KEYS: [&str; 30] = [
     "events.age",
     "events",
     "secrets-file",
+    "disk.low-percent",
+    "disk.low-bytes",
+    "disk.full-percent",
+    "disk",
 ];
 /// The table whose names are the seed's.
 pub(super) const CLUSTER: &str = "cluster";

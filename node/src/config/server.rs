@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ConfigErrors, Layers, Preset, merge_cluster_config, reader::Reader};
-use crate::logs::LogLimits;
+use crate::{health::RoomLimits, logs::LogLimits};
 
 /// Everything one node needs to know to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ pub struct ServerConfig {
     pub task_logs: LogLimits,
     /// Which events are kept.
     pub events: EventsKept,
+    /// With how little room on its disk it refuses new work, and ends.
+    pub disk: RoomLimits,
     /// A file with secrets, `NAME=value` lines.
     pub secrets_file: Option<PathBuf>,
 }
@@ -66,12 +68,16 @@ pub enum Start {
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
+    /// Of them from one address.
+    pub connections_per_peer: usize,
     /// Bytes of a request's body.
     pub body: usize,
     /// Time for a request's headers to arrive.
     pub header_timeout: Duration,
     /// Time for a request's body to arrive.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
 }
 
 /// Clocks of consensus.
@@ -123,7 +129,7 @@ impl ServerConfig {
         let advertise_peer = reader.advertised(advertise.as_deref(), peer_listen, "peer-listen");
         let start = reader.start();
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
-        let (task_logs, events) = (reader.task_logs(), reader.events());
+        let (task_logs, events, disk) = (reader.task_logs(), reader.events(), reader.disk());
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
@@ -150,6 +156,7 @@ impl ServerConfig {
             notes,
             task_logs,
             events,
+            disk,
             secrets_file,
         })
     }
@@ -232,12 +239,17 @@ impl Reader<'_> {
 
     fn limits(&mut self) -> Limits {
         let connections = self.number("limits.connections", (1, 1_000_000)).unwrap_or(1_024);
+        // Half of them: whoever floods a node from one address leaves room for others, and a proxy in front of it is no flood.
+        let per_peer = self.number("limits.connections-per-peer", (1, connections));
+        let per_peer = per_peer.unwrap_or(connections.div_ceil(2));
         let body = self.size("limits.body", 1 << 20, ("1KiB", "1GiB"));
         Limits {
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
+            connections_per_peer: usize::try_from(per_peer).unwrap_or(usize::MAX),
             body: usize::try_from(body).unwrap_or(usize::MAX),
             header_timeout: self.duration("limits.header-timeout", Duration::from_secs(5)),
             body_timeout: self.duration("limits.body-timeout", Duration::from_secs(60)),
+            write_timeout: self.duration("limits.write-timeout", Duration::from_secs(30)),
         }
     }
 
@@ -279,6 +291,22 @@ impl Reader<'_> {
             count: self.number("events.count", (1_000, 1_000_000_000)).unwrap_or(default.count),
             age: self.duration_from("events.age", Duration::from_secs(60), default.age),
         }
+    }
+
+    fn disk(&mut self) -> RoomLimits {
+        let default = RoomLimits::default();
+        let limits = RoomLimits {
+            low_percent: self.number("disk.low-percent", (0, 90)).unwrap_or(default.low_percent),
+            low_bytes: self.size("disk.low-bytes", default.low_bytes, ("0", "1024GiB")),
+            out_percent: self.number("disk.full-percent", (0, 50)).unwrap_or(default.out_percent),
+        };
+        if limits.low_percent < limits.out_percent {
+            self.errors.push(format!(
+                "disk: low-percent ({}) must not be below full-percent ({})",
+                limits.low_percent, limits.out_percent
+            ));
+        }
+        limits
     }
 
     fn cluster(&mut self, preset: Preset) -> (ClusterConfig, Vec<String>) {

@@ -41,6 +41,9 @@ fn defaults_are_those_of_the_documents() {
         ("127.0.0.1:7420", "127.0.0.1:7520")
     );
     assert_eq!((config.limits.connections, config.limits.body), (1_024, 1 << 20));
+    assert_eq!((config.limits.connections_per_peer, config.limits.write_timeout.as_secs()), (512, 30));
+    let disk = RoomLimits { low_percent: 10, low_bytes: 512 << 20, out_percent: 3 };
+    assert_eq!(config.disk, disk);
     let millis = [config.raft.heartbeat, config.raft.election_min, config.raft.election_max]
         .map(|time| time.as_millis());
     assert_eq!(millis, [100, 500, 1000]);
@@ -107,6 +110,18 @@ fn a_wildcard_needs_a_name() {
         (config.advertise_http.as_str(), config.advertise_peer.as_str()),
         ("orc-1:7420", "orc-1:7520")
     );
+}
+
+#[test]
+fn little_room_is_more_than_none() {
+    let wrong = [("disk.low-percent", "2"), ("disk.low-bytes", "little")];
+    check_errors(
+        vec![flags(&PLAIN), flags(&wrong)],
+        &["--disk.low-bytes: must be a size", "low-percent (2) must not be below full-percent (3)"],
+    );
+    let off = [("disk.low-percent", "0"), ("disk.low-bytes", "0"), ("disk.full-percent", "0")];
+    let config = configured(vec![flags(&PLAIN), flags(&off)]);
+    assert_eq!(config.disk, RoomLimits { low_percent: 0, low_bytes: 0, out_percent: 0 });
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod examples;
 mod forms;
 mod mistakes;
 mod names;
+mod noise;
 mod reference;
 mod schema;
 mod triggers;

@@ -85,7 +85,7 @@ impl Gateway {
         let (method, path) = (arrived.method.clone(), arrived.path.clone());
         let (label, answered) = match self.router.find(&method, &path) {
             Found::Handler { route, handler, params } => {
-                let prepared = Prepared { handler, params, request_id };
+                let prepared = Prepared { template: route.template, handler, params, request_id };
                 (route.template, self.clone().handle(prepared, arrived).await)
             }
             Found::WrongMethod { route, allow } => {
@@ -102,6 +102,7 @@ impl Gateway {
         if !arrived.admitted {
             return Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into());
         }
+        self.has_room_for(&arrived.method, prepared.template)?;
         let body = self.limits.read(&arrived.headers, arrived.body).await?;
         let effect = Effect::default();
         let call = Call {
@@ -145,6 +146,7 @@ impl Gateway {
 }
 
 struct Prepared<'a> {
+    template: &'static str,
     handler: Handler,
     params: Vec<(String, String)>,
     request_id: &'a str,

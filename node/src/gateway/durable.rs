@@ -183,6 +183,7 @@ impl Gateway {
         call: &Call,
         new: Vec<NewMessage>,
     ) -> Result<(Accepted, Vec<MessageAccepted>), Refusal> {
+        self.has_room()?;
         let accepted = self.command(call, Command::Message(MessageCommand::Send(new))).await?;
         let Answer::Messages(sent) = &accepted.answer else { return Err(unexpected(&accepted.answer)) };
         let rev = accepted.rev;

@@ -3,16 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use orc_actors::{Filter, Pattern, SubscribeError, Subscription};
 use orc_client::wire::codes;
 use orc_domain::{ComponentId, Event, Recorded, RunId, Unavailable};
 use orc_raft::store::EventsError;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Gateway,
     names::KnownNames,
+    outlet::{self, Outlet},
     problem::Refusal,
     render::{
         event::{envelope, kind},
@@ -25,11 +25,8 @@ use super::{
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events rendered at once.
 const BATCH_MAX: usize = 128;
-/// Pieces that may wait for the reader; each holds a batch or about this many bytes.
-const PIECES_MAX: usize = 4;
+/// A piece that waits for the reader holds a batch or about this many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
-/// A reader that takes nothing for this long is cut.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which events a reader wants. A filter constrains the events that it can apply to; events that no given filter applies
 /// to come only if their type was asked for.
@@ -69,14 +66,14 @@ impl Gateway {
     pub async fn feed(self: Arc<Self>, wanted: Wanted, after: u64) -> Answered {
         let wanted = Arc::new(wanted);
         let live = self.subscribe(&wanted).await?;
-        let (pieces, body) = mpsc::channel(PIECES_MAX);
+        let (pieces, mut body) = outlet::stream();
         let guard = self.metrics.sse_client();
         let feed = Feed { gateway: self, wanted, after, names: KnownNames::default(), pieces };
         tokio::spawn(async move {
             let _guard = guard;
             feed.run(live).await;
         });
-        Ok(sse::response(body))
+        Ok(sse::response(move |context| body.poll_next(context)))
     }
 
     async fn subscribe(&self, wanted: &Arc<Wanted>) -> Result<Subscription, Refusal> {
@@ -99,7 +96,7 @@ struct Feed {
     /// Everything wanted up to this event was sent.
     after: u64,
     names: KnownNames,
-    pieces: mpsc::Sender<Bytes>,
+    pieces: Outlet,
 }
 
 /// The reader is gone or was cut, or the node stops.
@@ -116,7 +113,7 @@ impl Feed {
 
     /// Each round: what is kept, then what happens, until the subscription is cut.
     async fn follow(&mut self, mut live: Subscription) -> Over {
-        if let Err(over) = self.send(sse::RETRY.to_owned()).await {
+        if let Err(over) = self.send(sse::RETRY.to_owned(), 1).await {
             return over;
         }
         loop {
@@ -146,7 +143,7 @@ impl Feed {
                     }
                 }
                 Err(EventsError::Compacted { first_seq }) => {
-                    self.send(sse::reset(first_seq)).await?;
+                    self.send(sse::reset(first_seq), 1).await?;
                     self.after = first_seq.saturating_sub(1);
                 }
                 Err(EventsError::Read(error)) => {
@@ -167,7 +164,7 @@ impl Feed {
                     Err(_cut) => return Ok(()),
                 },
                 () = tokio::time::sleep_until(beat) => {
-                    self.send(sse::heartbeat(self.after)).await?;
+                    self.send(sse::heartbeat(self.after), 1).await?;
                     beat = Instant::now() + HEARTBEAT;
                     continue;
                 }
@@ -193,26 +190,25 @@ impl Feed {
     }
 
     async fn send_events(&mut self, events: &[Arc<Recorded>]) -> Result<(), Over> {
-        let mut text = String::new();
+        let (mut text, mut count) = (String::new(), 0);
         self.gateway.learn_names(events, &mut self.names).await;
         for recorded in events.iter().filter(|recorded| recorded.rev > self.wanted.above_rev) {
             sse::event(&mut text, &envelope(recorded, &self.names));
+            count += 1;
             if text.len() >= PIECE_BYTES {
-                self.send(std::mem::take(&mut text)).await?;
+                self.send(std::mem::take(&mut text), std::mem::take(&mut count)).await?;
             }
         }
-        if text.is_empty() { Ok(()) } else { self.send(text).await }
+        if text.is_empty() { Ok(()) } else { self.send(text, count).await }
     }
 
-    async fn send(&self, text: String) -> Result<(), Over> {
-        match self.pieces.send_timeout(Bytes::from(text), PATIENCE).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+    async fn send(&self, text: String, events: usize) -> Result<(), Over> {
+        self.pieces.send(text, events).await.map_err(|why| {
+            if why == outlet::Over::Slow {
                 tracing::warn!(resume_after = self.after, "a reader of events is too slow: it is cut");
-                Err(Over)
             }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Over),
-        }
+            Over
+        })
     }
 }
 

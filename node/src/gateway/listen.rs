@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Gateway, filter::everything};
+use super::{Gateway, filter::everything, patience::Patient};
 
 /// What connections may cost.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +32,14 @@ pub struct ConnectionLimits {
     pub per_peer_max: Option<usize>,
     /// Time for a request's headers, and between two requests.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        ConnectionLimits { total_max: 1024, per_peer_max: None, header_timeout: Duration::from_secs(5) }
+        let (header_timeout, write_timeout) = (Duration::from_secs(5), Duration::from_secs(30));
+        ConnectionLimits { total_max: 1024, per_peer_max: None, header_timeout, write_timeout }
     }
 }
 
@@ -126,7 +129,7 @@ pub async fn serve(socket: TcpListener, gateway: Arc<Gateway>, limits: Connectio
                 .header_read_timeout(limits.header_timeout)
                 .max_buf_size(64 * 1024)
                 .max_headers(64)
-                .serve_connection(TokioIo::new(stream), handler)
+                .serve_connection(TokioIo::new(Patient::new(stream, limits.write_timeout)), handler)
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);
             let served = tokio::select! {

@@ -69,7 +69,7 @@ fn follow(gateway: Arc<Gateway>, call: &Call, (log, mut wanted, mut places): Ask
     if !wanted.tail {
         wanted.limit = PAGE;
     }
-    let (pieces, body) = mpsc::channel(PIECES_MAX);
+    let (pieces, mut body) = mpsc::channel(PIECES_MAX);
     let guard = gateway.metrics.sse_client();
     let follower = Follower {
         gateway,
@@ -85,7 +85,7 @@ fn follow(gateway: Arc<Gateway>, call: &Call, (log, mut wanted, mut places): Ask
         let _guard = guard;
         follower.run().await;
     });
-    Ok(sse::response(body))
+    Ok(sse::response(move |context| body.poll_recv(context)))
 }
 
 /// The log's end was told, the reader is gone or was cut.

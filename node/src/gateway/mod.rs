@@ -31,13 +31,16 @@ mod logs_take;
 mod messages;
 mod names;
 mod nodes;
+mod outlet;
 mod paging;
+mod patience;
 mod poll;
 mod problem;
 pub mod render;
 mod repeat;
 mod repeats;
 mod reply;
+mod room;
 mod routes;
 mod runs;
 mod runs_start;
@@ -77,7 +80,7 @@ use tokio::sync::watch as tokio_watch;
 
 use crate::{
     config::Secrets,
-    health::Report,
+    health::{Report, Room},
     logs::LogStore,
     metrics::Metrics,
     server::{Catalog, Cluster},
@@ -122,6 +125,8 @@ pub struct Hands {
     pub health: HealthHandle,
     /// The latest health checks of this node.
     pub reports: tokio_watch::Receiver<Arc<Report>>,
+    /// The room on this node's disk.
+    pub room: tokio_watch::Receiver<Room>,
 }
 
 /// Where the node stands in its life.
@@ -215,6 +220,11 @@ impl Gateway {
     /// What the latest health checks found; nothing before the first ones.
     pub fn health(&self) -> Arc<Report> {
         self.hands.get().map(|hands| hands.reports.borrow().clone()).unwrap_or_default()
+    }
+
+    /// The room on this node's disk, once it has started.
+    pub fn room(&self) -> Option<Room> {
+        self.hands.get().map(|hands| *hands.room.borrow())
     }
 
     /// The actors, once they have started.

@@ -1,11 +1,13 @@
-//! `/cluster/nodes`: who belongs to the cluster, and changes of that.
+//! `/cluster/nodes` and `/cluster/transfer-leadership`: who belongs to the cluster, who leads, and changes of that.
 //! Knows nothing of how a change is agreed on.
 
 use std::{sync::Arc, time::Duration};
 
-use orc_client::wire::{AddNode, ClusterNode, Membership, Page, codes};
+use orc_client::wire::{
+    AddNode, ClusterNode, LeadershipTransferred, Membership, Page, TransferLeadership, codes,
+};
 use orc_domain::NodeId;
-use orc_raft::membership::MembershipError;
+use orc_raft::{membership::MembershipError, replica::TransferError};
 
 use super::{
     Gateway,
@@ -61,6 +63,15 @@ pub async fn remove(gateway: Arc<Gateway>, call: Call) -> Answered {
     Ok(Reply::json(&gateway.membership().await))
 }
 
+/// `POST /cluster/transfer-leadership`: answers when the other leads.
+pub async fn transfer(gateway: Arc<Gateway>, call: Call) -> Answered {
+    let body: TransferLeadership =
+        if call.body.is_empty() { TransferLeadership::default() } else { call.json()? };
+    let to = body.to.as_deref().map(node_id).transpose()?;
+    let leader = gateway.cluster.replica().transfer_leadership(to).await?;
+    Ok(Reply::json(&LeadershipTransferred { leader: leader.to_string() }))
+}
+
 impl Gateway {
     async fn membership(&self) -> Membership {
         let nodes = self.cluster.replica().status().await.nodes;
@@ -91,6 +102,30 @@ impl From<MembershipError> for Refusal {
             MembershipError::Unknown => Refusal::new(codes::OUTCOME_UNKNOWN, detail)
                 .maybe_executed()
                 .retry_after(Duration::from_secs(1)),
+        }
+    }
+}
+
+impl From<TransferError> for Refusal {
+    fn from(error: TransferError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TransferError::NotLeader => MembershipError::NotLeader.into(),
+            TransferError::NotAMember { node } => MembershipError::NotAMember { node }.into(),
+            TransferError::NotAVoter { node } => Refusal::new(codes::INVALID_TRANSITION, detail)
+                .hint(format!("make it a voter first: POST /api/v1/cluster/nodes/node-{node}/promote")),
+            TransferError::LeadsAlready { .. } => Refusal::new(codes::INVALID_TRANSITION, detail),
+            TransferError::NobodyElse => {
+                Refusal::new(codes::INVALID_TRANSITION, detail).hint("add nodes: orc server --join HOST:PORT")
+            }
+            TransferError::Silent { .. } | TransferError::Behind { .. } => {
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+                    .hint("GET /api/v1/cluster shows how far each node is")
+            }
+            TransferError::NotElected { .. } | TransferError::OtherElected { .. } => {
+                Refusal::new(codes::INVALID_TRANSITION, detail).hint("GET /api/v1/cluster says who leads")
+            }
+            TransferError::Unknown => MembershipError::Unknown.into(),
         }
     }
 }

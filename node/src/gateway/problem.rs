@@ -86,6 +86,12 @@ impl Refusal {
         refusal
     }
 
+    /// The same call may succeed at another node.
+    pub fn elsewhere(mut self) -> Self {
+        self.0.problem.retryable = true;
+        self
+    }
+
     /// A status other than the code's own.
     pub fn status(mut self, status: u16) -> Self {
         self.0.problem.status = status;

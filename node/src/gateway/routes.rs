@@ -123,6 +123,7 @@ pub static ROUTES: &[Route] = routes! {
     paths::CLUSTER_NODE => GET nodes::get, DELETE nodes::remove;
     paths::CLUSTER_PROMOTE => POST nodes::promote;
     paths::CLUSTER_CONFIG => GET config::get, PUT config::put;
+    paths::CLUSTER_TRANSFER => POST nodes::transfer;
     paths::CLUSTER_SNAPSHOT => POST cluster::snapshot;
     paths::CLUSTER_BACKUP => GET backup::backup;
     WORKFLOWS_VALIDATE => POST validate::validate;

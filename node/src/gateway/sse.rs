@@ -1,12 +1,15 @@
 //! The form of an event stream: fields, comments, and the response around them.
 //! Knows nothing of where events come from.
 
-use std::{convert::Infallible, fmt::Write as _};
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use futures::stream;
 use orc_client::wire::{self, STREAM_EVENT_RESET, StreamReset, headers};
-use tokio::sync::mpsc;
 use warp::{
     Reply as _,
     http::{HeaderValue, header},
@@ -41,10 +44,11 @@ pub fn reset(first_seq: u64) -> String {
     format!("event: {STREAM_EVENT_RESET}\ndata: {data}\n\n")
 }
 
-/// The response whose body is what comes through the channel.
-pub fn response(mut pieces: mpsc::Receiver<Bytes>) -> Reply {
-    let body =
-        stream::poll_fn(move |context| pieces.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>)));
+/// The response whose body is what comes.
+pub fn response(
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Send + Sync + 'static,
+) -> Reply {
+    let body = stream::poll_fn(move |context| next(context).map(|piece| piece.map(Ok::<_, Infallible>)));
     let mut response = warp::reply::stream(body).into_response();
     let map = response.headers_mut();
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static(headers::EVENT_STREAM));

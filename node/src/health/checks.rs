@@ -10,13 +10,12 @@ use orc_raft::{replica::Leadership, status::Progress};
 use super::{
     disk::Probed,
     report::{Check, Subject},
+    room::Stage,
 };
 
 /// Entries a node may be behind. An entry holds up to some hundred commands and takes a few milliseconds to apply, so
 /// that this is seconds of stale reads.
 pub const APPLY_LAG_MAX: u64 = 1_000;
-/// Bytes a disk must have left: the write-ahead logs of both databases may grow to 256 MiB each before they shrink.
-pub const DISK_FREE_MIN: u64 = 512 << 20;
 /// Components named in a sentence.
 const NAMED_MAX: usize = 5;
 
@@ -66,10 +65,17 @@ pub(super) fn disk_latency(probed: &Probed, limit: Duration) -> Check {
 
 /// Whether there is room to go on.
 pub(super) fn disk_space(probed: &Probed) -> Check {
-    let subject = Subject::new(DISK_SPACE, DISK_FREE_MIN, "bytes");
-    match &probed.free {
-        Ok(free) => subject.at_least(*free, format!("{} MiB are free", free >> 20)),
-        Err(error) => subject.failed(format!("nobody can say how much room the disk has: {error}")),
+    match &probed.room {
+        Ok(room) => {
+            let meaning = match room.stage() {
+                Stage::Plenty => "",
+                Stage::Low => ": new work is refused",
+                Stage::Out => ": the node ends",
+            };
+            Subject::new(DISK_SPACE, room.low, "bytes").at_least(room.free, format!("{room}{meaning}"))
+        }
+        Err(error) => Subject::new(DISK_SPACE, 0, "bytes")
+            .failed(format!("nobody can say how much room the disk has: {error}")),
     }
 }
 
@@ -139,7 +145,10 @@ mod tests {
 
     use orc_domain::NodeId;
 
-    use super::*;
+    use super::{
+        super::room::{Room, RoomLimits},
+        *,
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -173,14 +182,16 @@ mod tests {
 
     #[test]
     fn a_disk_is_fast_and_has_room() {
-        let probed = |sync, free| Probed { sync, free };
+        let probed = |sync, room| Probed { sync, room };
+        let room =
+            |free| Ok(Room::new(free, 1 << 40, RoomLimits { low_percent: 0, ..RoomLimits::default() }));
         let broken = || Error::other("broken");
-        let good = probed(Ok(SECOND), Ok(DISK_FREE_MIN));
+        let good = probed(Ok(SECOND), room(512 << 20));
         check(&disk_latency(&good, SECOND), true, Some(1_000_000), "1.0s");
-        check(&disk_space(&good), true, Some(512 << 20), "512 MiB");
-        let bad = probed(Ok(2 * SECOND), Ok(DISK_FREE_MIN - 1));
+        check(&disk_space(&good), true, Some(512 << 20), "512 of");
+        let bad = probed(Ok(2 * SECOND), room((512 << 20) - 1));
         check(&disk_latency(&bad, SECOND), false, Some(2_000_000), "2.0s");
-        check(&disk_space(&bad), false, Some((512 << 20) - 1), "511 MiB");
+        check(&disk_space(&bad), false, Some((512 << 20) - 1), "511 of");
         let none = probed(Err(broken()), Err(broken()));
         check(&disk_latency(&none, SECOND), false, None, "broken");
         check(&disk_space(&none), false, None, "broken");

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use super::room::{Room, RoomLimits};
+
 /// Written over and over, so that it takes no more than this.
 const PROBE_BYTES: usize = 4_096;
 const PROBE_FILE: &str = "health.probe";
@@ -21,6 +23,7 @@ const PROBE_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Disk {
     folder: PathBuf,
+    limits: RoomLimits,
     /// A probe that hangs keeps its place: there is never a second one.
     place: Arc<Semaphore>,
 }
@@ -30,22 +33,22 @@ pub struct Disk {
 pub(super) struct Probed {
     /// Time until a small write was on the disk.
     pub(super) sync: Result<Duration>,
-    /// Bytes that this process may still write.
-    pub(super) free: Result<u64>,
+    /// The room on it.
+    pub(super) room: Result<Room>,
 }
 
 impl Disk {
     /// The disk under a folder.
-    pub fn new(folder: PathBuf) -> Disk {
-        Disk { folder, place: Arc::new(Semaphore::new(1)) }
+    pub fn new(folder: PathBuf, limits: RoomLimits) -> Disk {
+        Disk { folder, limits, place: Arc::new(Semaphore::new(1)) }
     }
 
     /// Writes and looks, on a thread that may wait for the disk.
     pub(super) async fn probe(&self) -> Probed {
         let Ok(place) = self.place.clone().try_acquire_owned() else { return hangs() };
-        let folder = self.folder.clone();
+        let (folder, limits) = (self.folder.clone(), self.limits);
         let probing = orc_runtime::blocking(move || {
-            let probed = Probed { sync: write(&folder), free: free(&folder) };
+            let probed = Probed { sync: write(&folder), room: Room::look(&folder, limits) };
             drop(place);
             probed
         });
@@ -59,7 +62,7 @@ impl Disk {
 fn hangs() -> Probed {
     let error =
         || Error::new(ErrorKind::TimedOut, format!("the disk did not answer within {PROBE_WITHIN:?}"));
-    Probed { sync: Err(error()), free: Err(error()) }
+    Probed { sync: Err(error()), room: Err(error()) }
 }
 
 fn write(folder: &Path) -> Result<Duration> {
@@ -71,11 +74,6 @@ fn write(folder: &Path) -> Result<Duration> {
     Ok(started.elapsed())
 }
 
-fn free(folder: &Path) -> Result<u64> {
-    let found = rustix::fs::statvfs(folder)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +81,11 @@ mod tests {
     #[tokio::test]
     async fn a_probe_writes_one_small_file_and_measures() {
         let folder = tempfile::tempdir().expect("a folder");
-        let disk = Disk::new(folder.path().to_owned());
+        let disk = Disk::new(folder.path().to_owned(), RoomLimits::default());
         for _ in 0..3 {
             let probed = disk.probe().await;
             assert!(probed.sync.is_ok_and(|took| took > Duration::ZERO));
-            assert!(probed.free.is_ok_and(|free| free > 0));
+            assert!(probed.room.is_ok_and(|room| room.free > 0));
         }
         let length = std::fs::metadata(folder.path().join(PROBE_FILE)).expect("it is there").len();
         assert_eq!(length, 4_096);
@@ -95,9 +93,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_probe_tells_what_failed_and_waits_for_no_other() {
-        let disk = Disk::new(PathBuf::from("/dev/null/nowhere"));
+        let disk = Disk::new(PathBuf::from("/dev/null/nowhere"), RoomLimits::default());
         let probed = disk.probe().await;
-        assert!(probed.sync.is_err() && probed.free.is_err());
+        assert!(probed.sync.is_err() && probed.room.is_err());
         let _held = disk.place.clone().acquire_owned().await.expect("it is never closed");
         let error = disk.probe().await.sync.expect_err("the earlier probe still runs");
         assert_eq!(error.kind(), ErrorKind::TimedOut);

@@ -4,6 +4,7 @@
 mod checks;
 mod disk;
 mod report;
+mod room;
 
 use std::{
     sync::Arc,
@@ -22,6 +23,7 @@ use tracing::{debug, info, warn};
 pub use checks::{DISK_LATENCY, DISK_SPACE, apply_lag};
 pub use disk::Disk;
 pub use report::{Check, Report};
+pub use room::{Room, RoomLimits, Stage, follow as follow_room};
 
 use crate::{config::ServerConfig, server::Cluster};
 
@@ -52,7 +54,7 @@ impl Monitor {
         Arc::new(Monitor {
             cluster,
             actors,
-            disk: Disk::new(config.data_dir.clone()),
+            disk: Disk::new(config.data_dir.clone(), config.disk),
             limits: Limits { sync: election, leader: election * 3 },
             reports: watch::Sender::default(),
         })

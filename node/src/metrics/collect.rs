@@ -36,6 +36,8 @@ pub(super) struct Gauges {
     lag: IntGaugeVec,
     waiting: IntGauge,
     storage: IntGauge,
+    storage_free: IntGauge,
+    storage_stage: IntGauge,
     health: IntGaugeVec,
 }
 
@@ -84,6 +86,12 @@ impl Gauges {
             ),
             waiting: make.gauge("orc_store_rows_waiting", "Rows, events and answers that wait for the disk."),
             storage: make.gauge("orc_storage_bytes", "Bytes of the data folder on the disk."),
+            storage_free: make
+                .gauge("orc_storage_free_bytes", "Bytes that are free on the disk of the data folder."),
+            storage_stage: make.gauge(
+                "orc_storage_stage",
+                "0: the disk has room; 1: little, new work is refused; 2: none, the node ends.",
+            ),
             health: make.gauges(
                 "orc_health_check_ok",
                 "1 if the latest health check of this name found nothing.",
@@ -174,6 +182,10 @@ impl Metrics {
         gauges.waiting.set(number(cluster.replica().reader().waiting()));
         gauges.sse_clients.set(self.sse_clients.load(Ordering::Relaxed));
         gauges.storage.set(number(self.storage.bytes().await));
+        if let Some(room) = gateway.room() {
+            gauges.storage_free.set(number(room.free));
+            gauges.storage_stage.set(room.stage() as i64);
+        }
         gauges.examine(&gateway.health());
         let progress = cluster.replica().progress().await;
         gauges.applied.set(number(progress.applied));

@@ -6,6 +6,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use orc_domain::Rejection;
 use orc_raft::replica::StartFailure;
 
+use crate::health::Room;
+
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -33,6 +35,18 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The disk is full, or nearly.
+    #[error(
+        "the disk under {folder} has no room to go on ({room}; below {} MiB a node ends): make room and start the node \
+         again, nothing has to be repaired",
+        .room.out >> 20
+    )]
+    DiskFull {
+        /// The data folder.
+        folder: PathBuf,
+        /// What there is.
+        room: Room,
+    },
     /// The cluster's settings when it is founded.
     #[error("the cluster refuses its first configuration: {0}")]
     Settings(Rejection),
@@ -44,7 +58,7 @@ impl ServerError {
         match self {
             ServerError::Replica(failure) => u8::try_from(failure.exit_code()).unwrap_or(1),
             ServerError::Listen { .. } => 69,
-            ServerError::Logs { .. } => 74,
+            ServerError::Logs { .. } | ServerError::DiskFull { .. } => 74,
             ServerError::Actors(_) => 71,
             ServerError::Settings(_) => 78,
         }

@@ -19,6 +19,7 @@ use orc_actors::{Handles, Options, Orchestrator, ReplyListener};
 use orc_raft::replica::{Limits, Mode, Replica, ReplicaOptions, Timings};
 use orc_runtime::net::TcpListener;
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -32,7 +33,7 @@ pub use error::ServerError;
 use crate::{
     config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, follow_triggers, listen, starting},
-    health::Monitor,
+    health::{Monitor, Room, Stage, follow_room},
     logs::{self, LogStore},
     metrics::Metrics,
 };
@@ -54,6 +55,8 @@ pub async fn run(
     let address = config.listen;
     let socket = listen::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
     let http_addr = reached_at(&config, socket.local_addr().unwrap_or(address));
+    let room = follow_room(config.data_dir.clone(), config.disk).await;
+    has_room(&config, *room.borrow())?;
     let starting = Replica::start(replica_options(&config, http_addr));
     let replica = tokio::select! {
         started = starting => started.map_err(ServerError::Replica)?,
@@ -61,20 +64,22 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
     };
     let logs = open_logs(&config).await?;
-    let node = Node::start(&config, secrets, replica, socket, logs)?;
+    let mut node = Node::start(&config, secrets, replica, (socket, room), logs)?;
     announce(&config, &node);
     let ended = tokio::select! {
-        founded = node.become_ready(&config) => match founded {
-            Ok(()) => {
-                shutdown.await;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        ended = node.live(&config) => ended,
         () = &mut shutdown => Ok(()),
     };
     node.stop().await;
     ended
+}
+
+/// A node that starts on a full disk, or goes on there, ends amid a write.
+fn has_room(config: &ServerConfig, room: Room) -> Result<(), ServerError> {
+    match room.stage() {
+        Stage::Plenty | Stage::Low => Ok(()),
+        Stage::Out => Err(ServerError::DiskFull { folder: config.data_dir.clone(), room }),
+    }
 }
 
 /// Opens the logs of tasks; an old folder may hold many.
@@ -133,6 +138,7 @@ struct Node {
     gateway: Arc<Gateway>,
     handles: Handles,
     monitor: Arc<Monitor>,
+    room: watch::Receiver<Room>,
     address: SocketAddr,
     http: JoinHandle<()>,
     helpers: Vec<JoinHandle<()>>,
@@ -143,7 +149,7 @@ impl Node {
         config: &ServerConfig,
         secrets: Secrets,
         replica: Replica,
-        socket: TcpListener,
+        (socket, room): (TcpListener, watch::Receiver<Room>),
         logs: Arc<LogStore>,
     ) -> Result<Node, ServerError> {
         let address = socket.local_addr().unwrap_or(config.listen);
@@ -157,8 +163,9 @@ impl Node {
         let gateway = Gateway::new(cluster, metrics.clone(), limits, secrets, logs.clone());
         let connections = listen::ConnectionLimits {
             total_max: config.limits.connections,
+            per_peer_max: Some(config.limits.connections_per_peer),
             header_timeout: config.limits.header_timeout,
-            ..listen::ConnectionLimits::default()
+            write_timeout: config.limits.write_timeout,
         };
         let helpers = vec![
             tokio::spawn(follow_events(gateway.clone(), gateway.cluster.events())),
@@ -179,6 +186,7 @@ impl Node {
             state_manager: handles.state_manager.clone(),
             health: handles.health.clone(),
             reports: monitor.reports(),
+            room: room.clone(),
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));
@@ -187,7 +195,7 @@ impl Node {
         helpers.push(tokio::spawn(snapshots::make(gateway.cluster.clone(), handles.proposer.clone())));
         helpers.push(tokio::spawn(follow_triggers(gateway.clone())));
         helpers.push(tokio::spawn(monitor.clone().run(handles.proposer.clone())));
-        Ok(Node { gateway, handles, monitor, address, http, helpers })
+        Ok(Node { gateway, handles, monitor, room, address, http, helpers })
     }
 
     /// Waits until the node has caught up, sets up a cluster that it founds, and lets callers in.
@@ -204,6 +212,22 @@ impl Node {
         self.gateway.enter(Phase::Ready);
         info!(node = %config.node_id, "ready");
         Ok(())
+    }
+
+    /// Lets callers in, and goes on until something ends it.
+    async fn live(&mut self, config: &ServerConfig) -> Result<(), ServerError> {
+        self.become_ready(config).await?;
+        self.out_of_room(config).await
+    }
+
+    /// Completes when the disk has no room to go on.
+    async fn out_of_room(&mut self, config: &ServerConfig) -> Result<(), ServerError> {
+        loop {
+            match self.room.changed().await {
+                Ok(()) => has_room(config, *self.room.borrow_and_update())?,
+                Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// Takes nothing new, says goodbye to components, hands over leadership, lets requests end, stops.

@@ -4,6 +4,7 @@
 mod backups;
 mod bodies;
 mod calls;
+mod caps;
 mod choices;
 mod commands;
 mod ends;

@@ -6,19 +6,22 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
+use orc_domain::{Command, Timestamp, Token};
 use uuid::Uuid;
 
 use super::{BackupError, BackupManifest, error::file, read::Source};
 use crate::{
+    codec::encode_proposal,
     identity::{FILE, Identity},
     log,
     store::{
         AdoptError, Folders, GROUP, adopt,
         files::{create_folder, remove_folder, sync_folder},
     },
-    types::Member,
+    types::{Batch, LeaderId, LogEntry, LogId, Member, Payload},
 };
 
 /// Where the new data is until it is whole.
@@ -102,10 +105,24 @@ fn build(mut source: Source, path: &Path, data: &Path, node_id: u64) -> Result<R
     })?;
     let log_folder = folders.log();
     create_folder(&log_folder).map_err(file(&log_folder))?;
-    log::begin_after(&log_folder, identity.incarnation, manifest.applied(), node_id)
+    let first = first_record(manifest.applied(), node_id);
+    log::begin_after(&log_folder, identity.incarnation, manifest.applied(), &first)
         .map_err(BackupError::Folder)?;
     sync_folder(&log_folder).map_err(file(log_folder))?;
     Ok(Restored { cluster_id: identity.cluster_id, node_id, manifest })
+}
+
+/// Tokens of the old cluster are void in the new one from its first record on, which nothing overtakes. New ones begin at
+/// the time in 1/1024 of a millisecond: above all that were ever handed out, and no two clusters of one backup share any.
+fn first_record(after: LogId, node_id: u64) -> LogEntry {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(0);
+    let command = Command::BeginAnew { token_min: Token(millis << 10) };
+    // The time of the backup stays: only a leader moves it on.
+    let batch =
+        Batch::pack(Timestamp(0), &[encode_proposal(&command.into())]).expect("one small proposal fits");
+    let leader = LeaderId::new(after.leader_id.term + 1, node_id);
+    LogEntry { log_id: LogId::new(leader, after.index + 1), payload: Payload::Normal(batch) }
 }
 
 fn put_in_place(unfinished: &Path, data: &Path) -> Result<(), BackupError> {

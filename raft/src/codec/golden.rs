@@ -84,7 +84,12 @@ fn answers() -> AnswerRow {
     AnswerRow(answers.map(|answer| AnswerRecord { idempotency, rev: 5, at: Timestamp(6), answer }).into())
 }
 
-fn proposals() -> Vec<Proposal> {
+fn new_message() -> NewMessage {
+    let component = "c".parse().unwrap();
+    NewMessage { id: message().id, component, kind: "note".into(), payload: Json::null() }
+}
+
+pub(super) fn proposals() -> Vec<Proposal> {
     let create = CreateRun {
         id: id(1),
         definition: DefinitionId([7; 16]),
@@ -145,14 +150,10 @@ fn proposals() -> Vec<Proposal> {
             prefix: Some("a.".into()),
             keep_new: true,
         })),
-        Command::Message(MessageCommand::Send(vec![NewMessage {
-            id: message().id,
-            component: "c".parse().unwrap(),
-            kind: "note".into(),
-            payload: Json::null(),
-        }])),
+        Command::Message(MessageCommand::Send(vec![new_message()])),
         Command::Message(MessageCommand::Drop(DeadMessages::All)),
         Command::Report(Box::new(trouble())),
+        Command::BeginAnew { token_min: Token(300) },
     ];
     commands.map(Proposal::from).into()
 }
@@ -259,6 +260,12 @@ fn forms() -> Vec<(&'static str, String)> {
         ("backup", stored(&backup())),
         ("backup end", stored(&BackupEnd { checksums: vec![[1, 2, 3, 4], [251; 4]] })),
     ]
+}
+
+/// A row of each kind.
+pub(super) fn rows() -> Vec<Vec<u8>> {
+    let byte = |hex: &[u8]| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap();
+    forms().iter().map(|(_, hex)| hex.as_bytes().chunks(2).map(byte).collect()).collect()
 }
 
 #[test]

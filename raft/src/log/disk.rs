@@ -94,12 +94,20 @@ impl LogDisk {
         }
     }
 
-    /// A new log in the data folder of this incarnation that goes on after a record, under a later vote than that record's.
-    pub fn begin_after(path: &Path, incarnation: Uuid, after: LogId, node: u64) -> Result<(), StartError> {
+    /// A new log in the data folder of this incarnation that goes on after a record with a first one of its own, under a later
+    /// vote than that record's.
+    pub fn begin_after(
+        path: &Path,
+        incarnation: Uuid,
+        after: LogId,
+        first: &LogEntry,
+    ) -> Result<(), StartError> {
         let disk = LogDisk::open(path, incarnation, true)?;
         let mut writes = disk.writes();
         writes.purge(after);
-        writes.vote(&Vote::new(after.leader_id.term + 1, node));
+        writes.append(first);
+        let leader = &first.log_id.leader_id;
+        writes.vote(&Vote::new(leader.term, leader.node_id));
         writes.sync().map_err(|source| disk.damaged(source))
     }
 

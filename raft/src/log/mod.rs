@@ -104,9 +104,14 @@ impl OpenedLog {
     }
 }
 
-/// Makes a new log that goes on after a record, where a restored state stands.
-pub(crate) fn begin_after(path: &Path, incarnation: Uuid, after: LogId, node: u64) -> Result<(), StartError> {
-    LogDisk::begin_after(path, incarnation, after, node)
+/// Makes a new log that goes on after a record, where a restored state stands, with a first one of its own.
+pub(crate) fn begin_after(
+    path: &Path,
+    incarnation: Uuid,
+    after: LogId,
+    first: &LogEntry,
+) -> Result<(), StartError> {
+    LogDisk::begin_after(path, incarnation, after, first)
 }
 
 /// A leader may have sent records that a crash took from its own disk: it must not go on in its term and send others of the

@@ -59,6 +59,10 @@ pub(super) struct Core {
     pub batch: BatchLimits,
     pub started: Instant,
     pub stopping: AtomicBool,
+    /// This node gives leadership away: as a leader it takes nothing more.
+    pub yielding: AtomicBool,
+    /// One transfer at a time.
+    pub handing_over: tokio::sync::Mutex<()>,
     /// Everything that was committed when this node started is applied.
     pub caught_up: AtomicBool,
 }
@@ -76,6 +80,7 @@ impl Core {
         let Leadership { leader, is_leader, .. } = *self.leadership.borrow();
         match leader {
             _ if self.gate.is_closed() => Way::Nowhere,
+            _ if is_leader && self.yielding.load(Ordering::Relaxed) => Way::Nowhere,
             _ if is_leader => Way::Here,
             Some(leader) if leader != self.node => Way::To(leader.0),
             Some(_) | None => Way::Nowhere,

@@ -29,6 +29,7 @@ use self::{
     service::NodeService,
 };
 pub use self::{
+    handover::TransferError,
     leadership::Leadership,
     options::{Limits, Mode, ReplicaOptions, StartFailure, Timings},
 };
@@ -240,9 +241,36 @@ impl Replica {
         }
     }
 
-    /// Hands leadership to the follower that has most; does nothing on others.
-    pub async fn hand_over(&self) -> bool {
-        handover::hand_over(&self.inner.core).await
+    /// Lets another voter lead, this one or the one whose log is longest, and waits until this node knows it. Returns who
+    /// leads.
+    pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let core = &self.inner.core;
+        let to = to.map(|node| node.0);
+        let give_up = core.give_up();
+        let led = loop {
+            let result = match core.way() {
+                Way::Here => handover::transfer(core, to).await,
+                Way::Nowhere => Err(TransferError::NotLeader),
+                Way::To(leader) => {
+                    match core.peers.call(leader, &Request::Transfer { to }, CHANGE_PATIENCE).await {
+                        Ok(Response::Transferred(result)) => result,
+                        Ok(_) => Err(TransferError::Unknown),
+                        Err(error) if error.is_certainly_not_sent() => Err(TransferError::NotLeader),
+                        Err(_) => Err(TransferError::Unknown),
+                    }
+                }
+            };
+            match result {
+                Err(TransferError::NotLeader) if Instant::now() < give_up => core.pause().await,
+                result => break result?,
+            }
+        };
+        let mut leadership = core.leadership.clone();
+        let known = leadership.wait_for(|now| now.leader == Some(led));
+        match timeout(CHANGE_PATIENCE, known).await {
+            Ok(Ok(_)) => Ok(led),
+            Ok(Err(_)) | Err(_) => Err(TransferError::Unknown),
+        }
     }
 
     /// Starts a snapshot, if none is under way.

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::{
     AskHandler,
     core::{Core, Way},
-    status, submit,
+    handover, status, submit,
 };
 use crate::{
     membership::{Change, MembershipError},
@@ -109,6 +109,10 @@ impl NodeService {
                 }
                 Response::Done
             }
+            Request::GiveWay => {
+                self.core.elections.give_way();
+                Response::Done
+            }
             Request::ReadIndex => Response::ReadIndex(match self.core.way() {
                 Way::Here if !self.core.is_stopping() => self.proofs.get().await,
                 Way::Here | Way::To(_) | Way::Nowhere => Err(Unavailable::NoLeader),
@@ -120,6 +124,7 @@ impl NodeService {
             }
             Request::Join(joiner) => Response::Changed(self.admit_joiner(from, joiner).await),
             Request::Change(change) => Response::Changed(self.core.members.change(change).await),
+            Request::Transfer { to } => Response::Transferred(handover::transfer(&self.core, to).await),
             Request::SnapshotBegin(offer) => Response::Snapshot(self.begin_snapshot(*offer).await?),
             Request::SnapshotChunk(chunk) => Response::Snapshot(self.take_chunk(&chunk).await?),
             Request::SnapshotEnd { transfer } => {

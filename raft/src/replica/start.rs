@@ -87,6 +87,8 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         batch: options.limits.batch.clone(),
         started: Instant::now(),
         stopping: AtomicBool::new(false),
+        yielding: AtomicBool::new(false),
+        handing_over: Default::default(),
         caught_up: AtomicBool::new(false),
     });
     let (log, applied) = (core.log.clone(), core.reader.applied());

@@ -15,7 +15,7 @@ use crate::codec;
 
 const MAGIC: u32 = 0x4f52_4350;
 /// The peer protocol that this binary speaks. Raise it when a message changes.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 const HELLO_MAX: usize = 4 << 10;
 /// How long either side waits for the other's first words.
 pub const HELLO_PATIENCE: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
-use orc_domain::{Outcome, Unavailable};
+use orc_domain::{NodeId, Outcome, Unavailable};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use crate::{
     codec,
     election::Canvass,
     membership::{Change, MembershipError},
+    replica::TransferError,
     status::NodeStatus,
     types::{Member, TypeConfig, Vote},
 };
@@ -56,6 +57,13 @@ pub enum Request {
         /// Which.
         transfer: Uuid,
     },
+    /// Let another voter lead.
+    Transfer {
+        /// Which; none: the one whose log is longest.
+        to: Option<u64>,
+    },
+    /// Another node is about to run for leader: do not stand for a moment.
+    GiveWay,
 }
 
 /// A node that wants to be a member.
@@ -82,7 +90,9 @@ impl Request {
             | Request::Ask(_)
             | Request::Status
             | Request::Join(_)
-            | Request::Change(_) => Class::Forward,
+            | Request::Change(_)
+            | Request::Transfer { .. }
+            | Request::GiveWay => Class::Forward,
         }
     }
 }
@@ -119,6 +129,8 @@ pub enum Response {
     Snapshot(Vote),
     /// This node cannot do that now; the text is for the log.
     Unable(String),
+    /// To [`Request::Transfer`]: who leads now.
+    Transferred(Result<NodeId, TransferError>),
 }
 
 /// The wire form.

@@ -2,6 +2,7 @@
 //! Knows nothing of processes and power cuts; `tests/` of the workspace has those.
 
 mod backup;
+mod handover;
 mod harness;
 
 use std::{

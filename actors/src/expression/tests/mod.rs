@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod limits;
+mod noise;
 mod steps;
 mod values;
 

@@ -37,6 +37,23 @@ async fn a_member_that_does_not_fit_is_refused() {
 }
 
 #[tokio::test]
+async fn leadership_stays_if_nobody_else_can_lead() {
+    let node = shared().await;
+    for (to, code, part) in [
+        (None, 6, "there is no other voter"),
+        (Some("node-1"), 6, "node-1 leads already"),
+        (Some("node-9"), 5, "node-9 is not a member"),
+        (Some("me"), 2, "`me` is not a node such as node-3"),
+    ] {
+        let to = to.map(|to| ["--to", to]);
+        let arguments = ["cluster", "transfer-leader"].into_iter().chain(to.into_iter().flatten());
+        let told = refused(&node, code, &arguments.collect::<Vec<_>>()).await;
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(orc(&node, &["cluster", "status", "-q"]).await, "node-1");
+}
+
+#[tokio::test]
 async fn settings_are_shown_and_changed_and_a_wrong_one_changes_nothing() {
     let own = own().await;
     let node = own.ask();

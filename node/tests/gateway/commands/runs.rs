@@ -146,6 +146,8 @@ async fn a_run_is_paused_resumed_and_ended() {
     let told = refused(&node, 2, &["runs", "delete", &id]).await;
     has(&told, &["error[USAGE]", &id, "--yes"]);
     has(&refused(&node, 6, &["runs", "delete", &id, "--yes"]).await, &["INVALID_TRANSITION"]);
+    let long = "w".repeat(5_000);
+    has(&refused(&node, 2, &["runs", "cancel", &id, "--reason", &long]).await, &["/reason"]);
     assert_eq!(json(&node, &["runs", "cancel", &id, "--reason", "wrong inputs"]).await["id"], id);
     has(&orc(&node, &["runs", "get", &id]).await, &["○ Cancelled", "wrong inputs"]);
     for verb in ["cancel", "pause", "resume", "terminate", "signal"] {

@@ -42,7 +42,10 @@ async fn a_schedule_is_made_shown_triggered_and_forgotten() {
     assert_eq!(json(&node, &["schedule", "pause", "cmd-yearly"]).await["paused"], true);
     has(&orc(&node, &get).await, &["paused"]);
     has(&orc(&node, &["schedule", "resume", "cmd-yearly"]).await, &["is active"]);
-    assert_eq!(orc(&node, &["schedule", "delete", "cmd-yearly"]).await, "Schedule cmd-yearly is deleted");
+    let told = refused(&node, 2, &["schedule", "delete", "cmd-yearly"]).await;
+    assert!(told.contains("Delete schedule cmd-yearly?") && told.contains("--yes"), "{told}");
+    let gone = orc(&node, &["schedule", "delete", "cmd-yearly", "--yes"]).await;
+    assert_eq!(gone, "Schedule cmd-yearly is deleted");
     has(&refused(&node, 5, &get).await, &["NOT_FOUND", "cmd-yearly"]);
 }
 
@@ -69,9 +72,9 @@ async fn schedules_are_listed_in_every_form_and_replaced() {
     has(&refused(&node, 6, &create).await, &["VERSION_CONFLICT", "cmd-a"]);
     let changed = [&create[..], &["--overlap", "cancelRunning", "--replace"]].concat();
     assert_eq!(json(&node, &changed).await["overlap"], "cancelRunning");
-    let of_file = refused(&node, 6, &["schedule", "delete", "cmd-listed-schedules.weekly"]).await;
+    let of_file = refused(&node, 6, &["schedule", "delete", "cmd-listed-schedules.weekly", "--yes"]).await;
     has(&of_file, &["INVALID_TRANSITION"]);
-    let gone = json(&node, &["schedule", "rm", "cmd-a"]).await;
+    let gone = json(&node, &["schedule", "rm", "cmd-a", "--yes"]).await;
     assert_eq!(gone, json!({"id": "cmd-a", "deleted": true}));
     orc(&node, &["workflow", "delete", "cmd-listed-schedules", "--yes"]).await;
     assert_eq!(orc(&node, &list).await.lines().count(), 1);
@@ -91,7 +94,9 @@ async fn what_cannot_be_scheduled_is_told_with_its_place() {
     has(&create(2, "cmd-unscheduled", "0 3 * * *", &["-i", "n=x"]).await, &["/inputs/n"]);
     has(&create(2, "cmd-unscheduled", "0 3 * * *", &["--jitter", "soon"]).await, &["--jitter"]);
     has(&create(5, "nobody-kept-this", "0 3 * * *", &[]).await, &["nobody-kept-this"]);
-    for verb in ["get", "pause", "resume", "trigger", "next", "delete"] {
-        has(&refused(&node, 5, &["schedule", verb, "cmd-un"]).await, &["NOT_FOUND", "cmd-un"]);
+    for verb in ["get", "pause", "resume", "trigger", "next", "delete --yes"] {
+        let arguments: Vec<&str> =
+            ["schedule"].into_iter().chain(verb.split(' ')).chain(["cmd-un"]).collect();
+        has(&refused(&node, 5, &arguments).await, &["NOT_FOUND", "cmd-un"]);
     }
 }

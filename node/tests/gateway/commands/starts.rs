@@ -101,6 +101,12 @@ async fn a_run_is_started_once_by_its_key_or_its_word_and_waits_for_its_group() 
     let first = run(&["--idempotency-key", "cmd-once", "--dedupe", "cmd-once"]).await;
     assert_eq!(run(&["--idempotency-key", "cmd-once", "--dedupe", "cmd-once"]).await, first);
     assert_eq!(run(&["--dedupe", "cmd-once"]).await, first);
+    let told = orc(&node, &["run", &path, "--dedupe", "cmd-once"]).await;
+    has(&told, &[&first, "which lived already is"]);
+    let told = json(&node, &["run", &path, "--dedupe", "cmd-once"]).await;
+    assert_eq!((&told["runId"], &told["deduplicated"]), (&json!(first), &json!(true)));
+    let long = "w".repeat(300);
+    has(&refused(&node, 2, &["run", &path, "--dedupe", &long]).await, &["VALIDATION_FAILED", "/dedupe"]);
     let reused = ["run", &path, "--idempotency-key", "cmd-once", "--label", "other=1"];
     has(&refused(&node, 6, &reused).await, &["IDEMPOTENCY_KEY_REUSED"]);
     let other = run(&["--concurrency-key", "mine"]).await;
