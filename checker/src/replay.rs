@@ -33,8 +33,8 @@ pub struct Folder {
     pub watches: Vec<PathBuf>,
     /// `injections.jsonl`: faults; without it there were none.
     pub injections: Option<PathBuf>,
-    /// `hashes.json`: of each node's state.
-    pub hashes: Option<PathBuf>,
+    /// `hashes*.json`: of each node's state, each file at one time.
+    pub hashes: Vec<PathBuf>,
     /// `guards.json`: what must have happened.
     pub guards: Option<PathBuf>,
     /// `plans.json`: what steps need.
@@ -58,12 +58,14 @@ impl Folder {
             let name = lines::name_of(&path);
             match (&*name, name.ends_with(".jsonl")) {
                 ("injections.jsonl", _) => folder.injections = Some(path),
-                ("hashes.json", _) => folder.hashes = Some(path),
                 ("guards.json", _) => folder.guards = Some(path),
                 ("plans.json", _) => folder.plans = Some(path),
                 (name, true) if name.starts_with("history") => folder.histories.push(path),
                 (name, true) if name.starts_with("events-") => folder.logs.push(path),
                 (name, true) if name.starts_with("watch-") => folder.watches.push(path),
+                (name, _) if name.starts_with("hashes") && name.ends_with(".json") => {
+                    folder.hashes.push(path)
+                }
                 _ => {}
             }
         }
@@ -108,8 +110,10 @@ impl Folder {
         if ends.len() > 1 {
             findings.notes.push(format!("the logs end with different events: {:?}", log.ends));
         }
-        let hashes: BTreeMap<String, StateHash> = or_default(self.hashes.as_deref())?;
-        log::check_hashes(&hashes, findings);
+        for path in &self.hashes {
+            let hashes: BTreeMap<String, StateHash> = lines::read_whole(path)?;
+            log::check_hashes(&lines::name_of(path), &hashes, findings);
+        }
         Ok(())
     }
 }

@@ -4,6 +4,8 @@
 mod asker;
 mod export;
 mod faults;
+pub mod figures;
+pub mod patient;
 mod registers;
 pub mod round;
 mod scene;
