@@ -68,7 +68,7 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 # Faults that CI lets happen once each, to the programs that the tests use.
 SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
 
-chaos: setup ## real faults on real nodes under load, judged, some 12 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)

@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use orc_client::{Client, wire};
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +23,8 @@ pub struct Options {
 
 struct Member {
     id: u64,
+    /// Of those with machines, where it runs.
+    machine: u64,
     http: String,
     peer: String,
     process: Option<Process>,
@@ -32,6 +34,7 @@ impl Member {
     fn new(id: u64, host: &str, ports: &[u16]) -> Member {
         Member {
             id,
+            machine: id,
             http: format!("{host}:{}", ports[0]),
             peer: format!("{host}:{}", ports[1]),
             process: None,
@@ -46,6 +49,8 @@ pub struct Cluster {
     options: Options,
     machines: Option<Machines>,
     folder: TempDir,
+    /// The highest id that a node ever had.
+    ids_used: u64,
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -71,11 +76,17 @@ impl Cluster {
             None => Member::new(id, "127.0.0.1", ports),
         };
         let members = (1..).zip(ports.chunks(2)).map(member).collect();
-        let mut cluster = Cluster { members, workers: Vec::new(), options, machines, folder };
+        let mut cluster =
+            Cluster { members, workers: Vec::new(), options, machines, folder, ids_used: count };
         for id in 1..=count {
             cluster.start_node(id)?;
         }
         Ok(cluster)
+    }
+
+    /// The ids of all members, by their places.
+    pub fn ids(&self) -> Vec<u64> {
+        self.members.iter().map(|member| member.id).collect()
     }
 
     /// The folder with data and logs.
@@ -85,10 +96,15 @@ impl Cluster {
 
     /// A node's data folder.
     pub fn data(&self, id: u64) -> std::path::PathBuf {
-        match self.machines.as_ref().and_then(|machines| machines.disk(id).ok()) {
+        match self.machines.as_ref().and_then(|machines| machines.disk(self.machine(id)).ok()) {
             Some(disk) => disk.path().join("data"),
             None => self.folder.path().join(format!("data-{id}")),
         }
+    }
+
+    /// The machine that a node runs on.
+    fn machine(&self, id: u64) -> u64 {
+        self.members.iter().find(|member| member.id == id).map_or(id, |member| member.machine)
     }
 
     /// The machines that the nodes run on.
@@ -99,7 +115,7 @@ impl Cluster {
     /// A node's command, on its machine if it has one.
     fn command(&self, id: u64) -> Result<Command> {
         match &self.machines {
-            Some(machines) => machines.network.on(id, &binary()?),
+            Some(machines) => machines.network.on(self.machine(id), &binary()?),
             None => Ok(Command::new(binary()?)),
         }
     }
@@ -107,7 +123,8 @@ impl Cluster {
     /// Adds a member that is not started yet.
     pub fn add_member(&mut self) -> Result<u64> {
         let ports = free_ports(2)?;
-        let id = self.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
+        let id = self.ids_used + 1;
+        self.ids_used = id;
         self.members.push(Member::new(id, "127.0.0.1", &ports));
         Ok(id)
     }
@@ -118,7 +135,7 @@ impl Cluster {
 
     /// Starts a node that does not run.
     pub fn start_node(&mut self, id: u64) -> Result<()> {
-        let first_peer = self.members[0].peer.clone();
+        let other = self.members.iter().find(|member| member.id != id).map(|member| member.peer.clone());
         let mut command = self.command(id)?;
         command.args(["server", "--node-id", &id.to_string(), "--data-dir"]).arg(self.data(id));
         let folder = self.folder.path().to_owned();
@@ -127,11 +144,42 @@ impl Cluster {
         command.args(["--listen", &member.http, "--peer-listen", &member.peer]);
         match id {
             1 => command.arg("--bootstrap"),
-            _ => command.args(["--join", &first_peer]),
+            _ => command.args(["--join", &other.context("nobody to join")?]),
         };
         command.args(more);
         member.process = Some(Process::run(&folder, &format!("node-{id}"), &mut command)?);
         Ok(())
+    }
+
+    /// Removes a node for good, by the command line.
+    pub async fn remove_node(&self, id: u64) -> Result<()> {
+        let others: Vec<String> =
+            self.ids().into_iter().filter(|other| *other != id).map(|other| self.url(other)).collect();
+        let mut command = tokio::process::Command::new(binary()?);
+        command.args([
+            "cluster",
+            "remove",
+            &format!("node-{id}"),
+            "--yes",
+            "--timeout",
+            "30s",
+            "--addr",
+            &others.join(","),
+        ]);
+        let output = command.output().await?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Starts a node that has ended under an id never used before, with an empty data folder; the new id.
+    pub fn replace_node(&mut self, id: u64) -> Result<u64> {
+        std::fs::remove_dir_all(self.data(id))?;
+        let new = self.ids_used + 1;
+        self.ids_used = new;
+        let member = self.member(id)?;
+        (member.id, member.process) = (new, None);
+        self.start_node(new)?;
+        Ok(new)
     }
 
     /// SIGKILLs a node.
@@ -193,6 +241,11 @@ impl Cluster {
         let place = self.workers.iter().position(|worker| worker.name() == name);
         self.workers.remove(place.with_context(|| format!("no worker {name}"))?).kill()?;
         Ok(())
+    }
+
+    /// Whether a node says it is ready.
+    pub async fn is_ready(&self, id: u64) -> bool {
+        is_ready(&self.url(id)).await
     }
 
     /// Waits until a node says it is ready.

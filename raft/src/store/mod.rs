@@ -36,6 +36,8 @@ use std::{
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::error::FatalHandler;
+
 pub(crate) use self::{
     copy::{AdoptError, StateCopy, adopt},
     folders::Folders,
@@ -67,6 +69,8 @@ struct Core {
     /// Copies that may be there at once.
     copies: Arc<Semaphore>,
     threads: Vec<JoinHandle<()>>,
+    /// Hears of reads that show damage.
+    fatal: FatalHandler,
 }
 
 impl Core {

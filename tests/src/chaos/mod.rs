@@ -2,6 +2,7 @@
 //! `orc-check` judges. See [`round::run`].
 
 mod asker;
+mod damage;
 mod export;
 mod faults;
 pub mod figures;

@@ -166,7 +166,7 @@ fn patient_load(scene: &Arc<Scene>, rng: &mut Rng) -> Result<JoinSet<Result<Call
 
 /// Every node answers and votes again.
 async fn whole(cluster: &mut Cluster, nodes: u64) -> Result<()> {
-    for node in 1..=nodes {
+    for node in cluster.ids() {
         cluster.ready(node).await?;
     }
     cluster.voters(nodes as usize).await

@@ -4,6 +4,7 @@
 
 mod disk;
 pub mod network;
+pub mod rot;
 
 use std::{
     os::unix::process::CommandExt,
