@@ -1,14 +1,14 @@
 //! Nodes of one cluster as processes that a test starts, kills and starts again.
 //! Knows nothing of what runs on them.
 
-use std::{process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use orc_client::{Client, wire};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    machines::{FileSystem, Machines, Network},
+    machines::{FileSystem, Machines, Network, clock},
     process::{Process, TempDir, binary, free_ports},
 };
 
@@ -19,6 +19,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Each node has a machine of its own, with such a disk; otherwise all are on loopback.
     pub machines: Option<(FileSystem, u64)>,
+    /// Each node has a wall clock of its own, which can be set.
+    pub own_clocks: bool,
 }
 
 struct Member {
@@ -95,7 +97,7 @@ impl Cluster {
     }
 
     /// A node's data folder.
-    pub fn data(&self, id: u64) -> std::path::PathBuf {
+    pub fn data(&self, id: u64) -> PathBuf {
         match self.machines.as_ref().and_then(|machines| machines.disk(self.machine(id)).ok()) {
             Some(disk) => disk.path().join("data"),
             None => self.folder.path().join(format!("data-{id}")),
@@ -114,10 +116,24 @@ impl Cluster {
 
     /// A node's command, on its machine if it has one.
     fn command(&self, id: u64) -> Result<Command> {
-        match &self.machines {
-            Some(machines) => machines.network.on(self.machine(id), &binary()?),
-            None => Ok(Command::new(binary()?)),
+        let mut command = match &self.machines {
+            Some(machines) => machines.network.on(self.machine(id), &binary()?)?,
+            None => Command::new(binary()?),
+        };
+        if self.options.own_clocks {
+            clock::wear(&mut command, &self.clock(id))?;
         }
+        Ok(command)
+    }
+
+    fn clock(&self, id: u64) -> PathBuf {
+        self.folder.path().join(format!("clock-{}", self.machine(id)))
+    }
+
+    /// Sets a node's wall clock so many seconds ahead of the real one.
+    pub fn set_clock(&self, id: u64, ahead: i64) -> Result<()> {
+        ensure!(self.options.own_clocks, "the nodes have no clocks of their own");
+        clock::set(&self.clock(id), ahead)
     }
 
     /// Adds a member that is not started yet.

@@ -90,7 +90,7 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
 
 /// Prints what came of a fault; what is wrong with it.
 fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
-    let Outcomes { report, without_writes, patient, judged_in } = outcomes;
+    let Outcomes { report, without_writes, patient, timers, judged_in } = outcomes;
     let counts = report.counts;
     println!(
         "{:<18} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
@@ -113,10 +113,21 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         counts.events,
         judged_in.as_secs_f64(),
     );
+    println!(
+        "{:<18} {} delays, {} early, at most {:.2} s late",
+        "",
+        timers.ended,
+        timers.early.len(),
+        timers.latest.as_secs_f64()
+    );
     let mut wrong = Bounds(arguments.no_write_max.clone()).broken_by(without_writes);
     if report.verdict != Verdict::Valid {
         println!("{report}");
         wrong.push(format!("the checker says {:?}", report.verdict));
+    }
+    wrong.extend(timers.early.clone());
+    if timers.ended == 0 {
+        wrong.push("no delay was seen to end".to_owned());
     }
     if arguments.no_failed_calls && (patient.failed > 0 || patient.made == 0) {
         wrong.push(format!("{} of {} retried calls failed", patient.failed, patient.made));

@@ -48,6 +48,7 @@ enum Kind {
     Damage(Part),
     DamageRunning(Part),
     TornLog,
+    Clock(Who),
 }
 
 /// Whom it hits.
@@ -65,7 +66,7 @@ const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 33] = [
+pub const FAULTS: [Fault; 36] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -107,6 +108,17 @@ pub const FAULTS: [Fault; 33] = [
         "a table of the state of a running node is damaged",
     ),
     of("torn-log", Kind::TornLog, "a node's log ends with a part of a record that was never synced"),
+    of(
+        "clock-leader",
+        Kind::Clock(Who::Leader),
+        "the leader's wall clock is set one hour ahead or back, and right again",
+    ),
+    of(
+        "clock-follower",
+        Kind::Clock(Who::Follower),
+        "a follower's wall clock is set one hour ahead or back, and right again",
+    ),
+    of("clock-all", Kind::Clock(Who::All), "all wall clocks are set one hour ahead or back, and right again"),
 ];
 
 /// The fault of this name.
@@ -131,6 +143,11 @@ pub struct Stage<'a> {
 }
 
 impl Fault {
+    /// It needs nodes whose clocks can be set.
+    pub fn sets_clocks(&self) -> bool {
+        matches!(self.kind, Kind::Clock(_))
+    }
+
     /// Lets it happen once, and leaves every node running and reachable.
     pub async fn inject(&self, stage: &mut Stage<'_>) -> Result<()> {
         let began = stage.scene.now();
@@ -150,6 +167,7 @@ impl Fault {
             Kind::Kill(who)
             | Kind::Pause(who)
             | Kind::Power(who)
+            | Kind::Clock(who)
             | Kind::IoError(who)
             | Kind::Freeze(who)
             | Kind::Isolate(who)
@@ -162,6 +180,7 @@ impl Fault {
         match self.kind {
             Kind::Kill(_) => stage.kill(&nodes).await?,
             Kind::Pause(_) => stage.pause(&nodes).await?,
+            Kind::Clock(_) => stage.set_clocks(&nodes).await?,
             Kind::Power(_) => stage.power(&nodes).await?,
             Kind::IoError(_) => stage.io_error(nodes[0]).await?,
             Kind::Freeze(_) => stage.freeze(nodes[0]).await?,
@@ -244,6 +263,13 @@ impl Stage<'_> {
             self.cluster.process(*node)?.signal("CONT")?;
         }
         Ok(())
+    }
+
+    async fn set_clocks(&mut self, nodes: &[u64]) -> Result<()> {
+        let ahead = if self.rng.bool() { 3600 } else { -3600 };
+        nodes.iter().try_for_each(|node| self.cluster.set_clock(*node, ahead))?;
+        sleep(Duration::from_millis(self.rng.u64(3000..6000))).await;
+        nodes.iter().try_for_each(|node| self.cluster.set_clock(*node, 0))
     }
 
     async fn power(&mut self, nodes: &[u64]) -> Result<()> {

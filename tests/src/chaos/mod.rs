@@ -11,6 +11,7 @@ mod registers;
 pub mod round;
 mod scene;
 mod starts;
+pub mod timers;
 mod watchers;
 
 pub use faults::{FAULTS, Fault, fault};

@@ -32,6 +32,7 @@ use super::{
     registers,
     scene::Scene,
     starts,
+    timers::{self, Timers},
     watchers::Watcher,
 };
 use crate::{
@@ -64,6 +65,8 @@ pub struct Outcomes {
     pub without_writes: Times,
     /// What became of the calls of clients that do not give up.
     pub patient: Calls,
+    /// What was seen of delays.
+    pub timers: Timers,
     /// How long the checker took.
     pub judged_in: Duration,
 }
@@ -78,16 +81,21 @@ pub async fn run(fault: &Fault, plan: &Plan, folder: &Path) -> Result<Outcomes> 
     let arguments = arguments.map(str::to_owned).into();
     let machines =
         Some((if plan.seed.is_multiple_of(2) { FileSystem::Ext4 } else { FileSystem::Xfs }, DISK_MIB));
-    let mut cluster = Cluster::start(fault.name, fault.nodes, Options { arguments, machines }).await?;
+    let mut cluster = Cluster::start(
+        fault.name,
+        fault.nodes,
+        Options { arguments, machines, own_clocks: fault.sets_clocks() },
+    )
+    .await?;
     let happened = happen(fault, plan, folder, &mut cluster).await;
-    let outcomes = happened.and_then(|patient| judge(folder, patient));
+    let outcomes = happened.and_then(|seen| judge(folder, seen));
     if !matches!(&outcomes, Ok(outcomes) if outcomes.report.verdict == Verdict::Valid) {
         keep_logs(&cluster, folder)?;
     }
     outcomes
 }
 
-async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster) -> Result<Calls> {
+async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster) -> Result<(Calls, Timers)> {
     let client = cluster.client()?;
     client.cluster().set_config(&json!({"maxConcurrentWorkflows": 2000, "maxConcurrentTasks": 4000})).await?;
     for name in ["w-1", "w-2"] {
@@ -97,6 +105,8 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
     let mut rng = Rng::with_seed(plan.seed);
     let mut load = load(&scene, &mut rng)?;
     let mut patient = patient_load(&scene, &mut rng)?;
+    let mut delays: JoinSet<Result<Timers>> = JoinSet::new();
+    (0..4).for_each(|_| drop(delays.spawn(timers::work(scene.clone(), rng.fork()))));
     sleep(Duration::from_secs(2)).await;
     let injections = scene.file("injections.jsonl")?;
     let mut stage = Stage { cluster, scene: &scene, rng, injections };
@@ -119,6 +129,10 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
     while let Some(ended) = patient.join_next().await {
         calls.add(ended.context("a part of the load")??);
     }
+    let mut timers = Timers::default();
+    while let Some(ended) = delays.join_next().await {
+        timers.add(ended.context("a part of the load")??);
+    }
     let visitor = registers::Client::new(scene.clone(), "visitor".to_owned(), None, Rng::with_seed(0))?;
     visitor.visit_all().await?;
     let settled = settle(&scene, &client, folder).await;
@@ -128,7 +142,7 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
     let faults = [fault.name.to_owned()].into();
     let guards = Guards { operations_min, faults, everything_ended: true, ..Guards::default() };
     serde_json::to_writer(scene.file("guards.json")?, &guards)?;
-    Ok(calls)
+    Ok((calls, timers))
 }
 
 /// Waits until every run has ended and all nodes are alike.
@@ -195,11 +209,11 @@ async fn nothing_lives(client: &Client) -> Result<()> {
     }
 }
 
-fn judge(folder: &Path, patient: Calls) -> Result<Outcomes> {
+fn judge(folder: &Path, (patient, timers): (Calls, Timers)) -> Result<Outcomes> {
     let began = Instant::now();
     let report = Folder::look(folder)?.judge(Limits::default())?;
     let without_writes = Times::new(without_writes(folder)?);
-    Ok(Outcomes { report, without_writes, patient, judged_in: began.elapsed() })
+    Ok(Outcomes { report, without_writes, patient, timers, judged_in: began.elapsed() })
 }
 
 /// The longest time without an acknowledged write around each fault.
