@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke
+.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills \
+  rolling-restarts
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PYTHON ?= python3
@@ -67,10 +68,28 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 # Faults that CI lets happen once each, to the programs that the tests use.
 SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
 
-chaos: setup ## real faults on real nodes under load, judged, some 12 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
+
+campaigns: power-cuts leader-kills rolling-restarts ## the three below, some 15 minutes
+
+power-cuts: setup ## ROUNDS=100 power cuts of all nodes under load, states compared after each, some 8 minutes; root
+	@tools/chaos_needs.sh
+	cargo build --release --bin orc --bin chaos
+	timeout 30m $(TARGET_DIR)/release/chaos power-all --rounds $(or $(ROUNDS),100) --calm-ms 500 --alike --no-failed-calls
+
+leader-kills: setup ## ROUNDS=60 kills of the leader under load; fails if writes are away for too long, some 5 minutes; root
+	@tools/chaos_needs.sh
+	cargo build --release --bin orc --bin chaos
+	timeout 20m $(TARGET_DIR)/release/chaos kill-leader --rounds $(or $(ROUNDS),60) --calm-ms 1000 --no-failed-calls \
+	  --no-write-max 50=2,99=3,100=5
+
+rolling-restarts: setup ## ROUNDS=10 times every node restarted by SIGTERM; fails if a retried call fails, some 2 minutes; root
+	@tools/chaos_needs.sh
+	cargo build --release --bin orc --bin chaos
+	timeout 15m $(TARGET_DIR)/release/chaos rolling-restart --rounds $(or $(ROUNDS),10) --calm-ms 2000 --no-failed-calls
 
 chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh

@@ -228,12 +228,12 @@ pub fn check_ends(log: &Log, hashes: &BTreeMap<String, StateHash>, findings: &mu
 }
 
 /// Nodes at the same rev have the same state; at different ones nothing is proved.
-pub fn check_hashes(hashes: &BTreeMap<String, StateHash>, findings: &mut Findings) {
+pub fn check_hashes(file: &Arc<str>, hashes: &BTreeMap<String, StateHash>, findings: &mut Findings) {
     let mut by_rev: BTreeMap<u64, Vec<(&str, &str)>> = BTreeMap::new();
     for (node, StateHash { rev, hash }) in hashes {
         by_rev.entry(*rev).or_default().push((node, hash));
     }
-    let (mut compared, place) = (0, Place { file: "hashes.json".into(), line: 1 });
+    let (mut compared, place) = (0, Place { file: file.clone(), line: 1 });
     for (rev, nodes) in &by_rev {
         compared += nodes.len() - 1;
         if nodes.iter().any(|(_, hash)| *hash != nodes[0].1) {
@@ -241,7 +241,7 @@ pub fn check_hashes(hashes: &BTreeMap<String, StateHash>, findings: &mut Finding
         }
     }
     if hashes.len() > 1 && compared == 0 {
-        findings.void.push("hashes.json has no two nodes at the same rev".to_owned());
+        findings.void.push(format!("{file} has no two nodes at the same rev"));
     }
 }
 

@@ -33,8 +33,8 @@ pub struct Folder {
     pub watches: Vec<PathBuf>,
     /// `injections.jsonl`: faults; without it there were none.
     pub injections: Option<PathBuf>,
-    /// `hashes.json`: of each node's state.
-    pub hashes: Option<PathBuf>,
+    /// `hashes*.json`: of each node's state, each file at one time.
+    pub hashes: Vec<PathBuf>,
     /// `guards.json`: what must have happened.
     pub guards: Option<PathBuf>,
     /// `plans.json`: what steps need.
@@ -58,12 +58,14 @@ impl Folder {
             let name = lines::name_of(&path);
             match (&*name, name.ends_with(".jsonl")) {
                 ("injections.jsonl", _) => folder.injections = Some(path),
-                ("hashes.json", _) => folder.hashes = Some(path),
                 ("guards.json", _) => folder.guards = Some(path),
                 ("plans.json", _) => folder.plans = Some(path),
                 (name, true) if name.starts_with("history") => folder.histories.push(path),
                 (name, true) if name.starts_with("events-") => folder.logs.push(path),
                 (name, true) if name.starts_with("watch-") => folder.watches.push(path),
+                (name, _) if name.starts_with("hashes") && name.ends_with(".json") => {
+                    folder.hashes.push(path)
+                }
                 _ => {}
             }
         }
@@ -111,17 +113,21 @@ impl Folder {
         if ends.len() > 1 {
             findings.notes.push(format!("the logs end with different events: {:?}", log.ends));
         }
-        let hashes: BTreeMap<String, StateHash> = or_default(self.hashes.as_deref())?;
         if nodes.len() == 1 {
             findings
                 .void
                 .push("only one node exported its log: there is nothing to compare it with".to_owned());
         }
-        for node in nodes.iter().filter(|node| nodes.len() > 1 && !hashes.contains_key(*node)) {
-            findings.void.push(format!("hashes.json does not tell the state of {node}"));
+        let mut told = BTreeSet::new();
+        for path in &self.hashes {
+            let hashes: BTreeMap<String, StateHash> = lines::read_whole(path)?;
+            log::check_hashes(&lines::name_of(path), &hashes, findings);
+            log::check_ends(log, &hashes, findings);
+            told.extend(hashes.into_keys());
         }
-        log::check_hashes(&hashes, findings);
-        log::check_ends(log, &hashes, findings);
+        for node in nodes.difference(&told).filter(|_| nodes.len() > 1) {
+            findings.void.push(format!("no hashes.json tells the state of {node}"));
+        }
         Ok(())
     }
 }

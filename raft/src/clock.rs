@@ -1,6 +1,6 @@
 //! The clock that stamps records. A cluster's time begins as the wall clock of whoever founds it, or starts it again as a
 //! whole; from there it goes on at the pace of the leader's monotonic clock. A wall clock that jumps moves no timer: time
-//! only makes up for a wall clock that is ahead by a little, which no timer notices (`docs/decisions/018`).
+//! only makes up for a wall clock that is ahead by a little, which no timer notices (`docs/decisions/019`).
 //! Knows nothing of what is stamped.
 
 use std::{
@@ -17,6 +17,8 @@ use crate::store::StateReader;
 const MADE_UP: u32 = 2_000;
 /// A wall clock that is off by more is worth a word.
 const OFF_MAX: Duration = Duration::from_secs(1);
+/// The longest gap that a wall clock fills.
+const GAP_MAX: Duration = Duration::from_secs(60);
 /// Between two words.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -60,7 +62,7 @@ impl Clock {
         let (at, wall) = (Instant::now(), wall_clock());
         let goes_on = told.time.0 > 0 || self.follows.load(Ordering::Relaxed);
         let now = match goes_on {
-            true => next(*told, at, self.reader.stamped(), wall),
+            true => next(*told, at, carried(self.reader.reckoned(), at), wall),
             false => self.reader.now().max(wall),
         };
         (told.time, told.at) = (now, at);
@@ -77,10 +79,22 @@ impl Clock {
     }
 }
 
-/// The time at `at`, after what was told last and after the time of a record that was applied at an instant.
-fn next(told: Told, at: Instant, (stamped, applied): (Timestamp, Instant), wall: Timestamp) -> Timestamp {
+/// A time that was reckoned at an instant, carried on to another.
+pub(crate) fn carried((reckoned, then): (Timestamp, Instant), at: Instant) -> Timestamp {
+    reckoned + at.saturating_duration_since(then)
+}
+
+/// What a node that starts takes for the cluster's time: its wall clock fills the gap since the last record unless it is
+/// absurdly long.
+pub(crate) fn after_a_start(recorded: Timestamp) -> Timestamp {
+    let wall = wall_clock();
+    if wall.since(recorded) < GAP_MAX { wall.max(recorded) } else { recorded }
+}
+
+/// The time at `at`, after what was told last, and not before what records say.
+fn next(told: Told, at: Instant, recorded: Timestamp, wall: Timestamp) -> Timestamp {
     let since_told = at.saturating_duration_since(told.at);
-    let on = (told.time + since_told).max(stamped + at.saturating_duration_since(applied));
+    let on = (told.time + since_told).max(recorded);
     let behind = Duration::from_millis(wall.0.saturating_sub(on.0));
     on + behind.min(since_told / MADE_UP)
 }
@@ -100,7 +114,7 @@ mod tests {
     fn after(told: u64, stamped: u64, wall: Timestamp) -> u64 {
         let then = Instant::now();
         let told = Told { time: Timestamp(told), at: then, said: None };
-        next(told, then + SOON, (Timestamp(stamped), then), wall).0
+        next(told, then + SOON, carried((Timestamp(stamped), then), then + SOON), wall).0
     }
 
     #[test]
@@ -115,7 +129,7 @@ mod tests {
         let then = Instant::now();
         let told = Told { time: Timestamp(5_000), at: then, said: None };
         let minute = Duration::from_secs(60);
-        let now = |wall| next(told, then + minute, (Timestamp(0), then), wall);
+        let now = |wall| next(told, then + minute, Timestamp(0), wall);
         assert_eq!(now(HOUR), Timestamp(65_030), "one part in 2,000");
         assert_eq!(now(Timestamp(65_010)), Timestamp(65_010), "not beyond it");
     }

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use rocksdb::ErrorKind;
 use uuid::Uuid;
 
 use crate::codec::Corrupt;
@@ -43,13 +44,42 @@ pub enum Fatal {
     Panic(&'static str),
 }
 
+impl Fatal {
+    /// What a failed read means for the node; none: it is stopping anyway.
+    pub fn of(error: ReadError) -> Option<Fatal> {
+        match error {
+            ReadError::Disk(source) => Some(Fatal::Read(source)),
+            ReadError::Corrupt(source) => Some(Fatal::Corrupt(source)),
+            ReadError::Stopped => None,
+        }
+    }
+
+    /// Stored data is damaged: starting again does not help.
+    fn is_damage(&self) -> bool {
+        match self {
+            Fatal::Corrupt(_)
+            | Fatal::Snapshot(SnapshotError::Corrupt(_) | SnapshotError::Mismatch { .. }) => true,
+            Fatal::Log(source)
+            | Fatal::State(source)
+            | Fatal::Read(source)
+            | Fatal::Snapshot(SnapshotError::Database(source)) => source.kind() == ErrorKind::Corruption,
+            Fatal::Snapshot(_) | Fatal::Hole { .. } | Fatal::Panic(_) => false,
+        }
+    }
+}
+
 /// Hears of the first [`Fatal`]; whoever waits for the failed work is never answered.
 pub type FatalHandler = Arc<dyn Fn(&Fatal) + Send + Sync>;
 
 /// The handler of a real node: says why and ends the process.
 pub fn exit_when_fatal() -> FatalHandler {
     Arc::new(|fatal| {
-        tracing::error!(error = %Chain(fatal), "this node cannot go on");
+        let error = Chain(fatal);
+        if fatal.is_damage() {
+            tracing::error!(%error, "this node cannot go on, its data is damaged; {REJOIN}");
+        } else {
+            tracing::error!(%error, "this node cannot go on");
+        }
         std::process::exit(EXIT_DATA);
     })
 }

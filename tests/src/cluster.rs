@@ -1,14 +1,14 @@
 //! Nodes of one cluster as processes that a test starts, kills and starts again.
 //! Knows nothing of what runs on them.
 
-use std::{process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use orc_client::{Client, wire};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    machines::{FileSystem, Machines, Network},
+    machines::{FileSystem, Machines, Network, clock},
     process::{Process, TempDir, binary, free_ports},
 };
 
@@ -19,10 +19,14 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Each node has a machine of its own, with such a disk; otherwise all are on loopback.
     pub machines: Option<(FileSystem, u64)>,
+    /// Each node has a wall clock of its own, which can be set.
+    pub own_clocks: bool,
 }
 
 struct Member {
     id: u64,
+    /// Of those with machines, where it runs.
+    machine: u64,
     http: String,
     peer: String,
     process: Option<Process>,
@@ -32,6 +36,7 @@ impl Member {
     fn new(id: u64, host: &str, ports: &[u16]) -> Member {
         Member {
             id,
+            machine: id,
             http: format!("{host}:{}", ports[0]),
             peer: format!("{host}:{}", ports[1]),
             process: None,
@@ -46,6 +51,8 @@ pub struct Cluster {
     options: Options,
     machines: Option<Machines>,
     folder: TempDir,
+    /// The highest id that a node ever had.
+    ids_used: u64,
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -71,11 +78,17 @@ impl Cluster {
             None => Member::new(id, "127.0.0.1", ports),
         };
         let members = (1..).zip(ports.chunks(2)).map(member).collect();
-        let mut cluster = Cluster { members, workers: Vec::new(), options, machines, folder };
+        let mut cluster =
+            Cluster { members, workers: Vec::new(), options, machines, folder, ids_used: count };
         for id in 1..=count {
             cluster.start_node(id)?;
         }
         Ok(cluster)
+    }
+
+    /// The ids of all members, by their places.
+    pub fn ids(&self) -> Vec<u64> {
+        self.members.iter().map(|member| member.id).collect()
     }
 
     /// The folder with data and logs.
@@ -84,11 +97,16 @@ impl Cluster {
     }
 
     /// A node's data folder.
-    pub fn data(&self, id: u64) -> std::path::PathBuf {
-        match self.machines.as_ref().and_then(|machines| machines.disk(id).ok()) {
+    pub fn data(&self, id: u64) -> PathBuf {
+        match self.machines.as_ref().and_then(|machines| machines.disk(self.machine(id)).ok()) {
             Some(disk) => disk.path().join("data"),
             None => self.folder.path().join(format!("data-{id}")),
         }
+    }
+
+    /// The machine that a node runs on.
+    fn machine(&self, id: u64) -> u64 {
+        self.members.iter().find(|member| member.id == id).map_or(id, |member| member.machine)
     }
 
     /// The machines that the nodes run on.
@@ -98,16 +116,31 @@ impl Cluster {
 
     /// A node's command, on its machine if it has one.
     fn command(&self, id: u64) -> Result<Command> {
-        match &self.machines {
-            Some(machines) => machines.network.on(id, &binary()?),
-            None => Ok(Command::new(binary()?)),
+        let mut command = match &self.machines {
+            Some(machines) => machines.network.on(self.machine(id), &binary()?)?,
+            None => Command::new(binary()?),
+        };
+        if self.options.own_clocks {
+            clock::wear(&mut command, &self.clock(id))?;
         }
+        Ok(command)
+    }
+
+    fn clock(&self, id: u64) -> PathBuf {
+        self.folder.path().join(format!("clock-{}", self.machine(id)))
+    }
+
+    /// Sets a node's wall clock so many seconds ahead of the real one.
+    pub fn set_clock(&self, id: u64, ahead: i64) -> Result<()> {
+        ensure!(self.options.own_clocks, "the nodes have no clocks of their own");
+        clock::set(&self.clock(id), ahead)
     }
 
     /// Adds a member that is not started yet.
     pub fn add_member(&mut self) -> Result<u64> {
         let ports = free_ports(2)?;
-        let id = self.members.iter().map(|member| member.id).max().unwrap_or(0) + 1;
+        let id = self.ids_used + 1;
+        self.ids_used = id;
         self.members.push(Member::new(id, "127.0.0.1", &ports));
         Ok(id)
     }
@@ -118,7 +151,7 @@ impl Cluster {
 
     /// Starts a node that does not run.
     pub fn start_node(&mut self, id: u64) -> Result<()> {
-        let first_peer = self.members[0].peer.clone();
+        let other = self.members.iter().find(|member| member.id != id).map(|member| member.peer.clone());
         let mut command = self.command(id)?;
         command.args(["server", "--node-id", &id.to_string(), "--data-dir"]).arg(self.data(id));
         let folder = self.folder.path().to_owned();
@@ -127,7 +160,7 @@ impl Cluster {
         command.args(["--listen", &member.http, "--peer-listen", &member.peer]);
         match id {
             1 => command.arg("--bootstrap"),
-            _ => command.args(["--join", &first_peer]),
+            _ => command.args(["--join", &other.context("nobody to join")?]),
         };
         // Whether the machine that runs the tests has little room is its own affair.
         command.args(
@@ -137,6 +170,37 @@ impl Cluster {
         command.args(more);
         member.process = Some(Process::run(&folder, &format!("node-{id}"), &mut command)?);
         Ok(())
+    }
+
+    /// Removes a node for good, by the command line.
+    pub async fn remove_node(&self, id: u64) -> Result<()> {
+        let others: Vec<String> =
+            self.ids().into_iter().filter(|other| *other != id).map(|other| self.url(other)).collect();
+        let mut command = tokio::process::Command::new(binary()?);
+        command.args([
+            "cluster",
+            "remove",
+            &format!("node-{id}"),
+            "--yes",
+            "--timeout",
+            "30s",
+            "--addr",
+            &others.join(","),
+        ]);
+        let output = command.output().await?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Starts a node that has ended under an id never used before, with an empty data folder; the new id.
+    pub fn replace_node(&mut self, id: u64) -> Result<u64> {
+        std::fs::remove_dir_all(self.data(id))?;
+        let new = self.ids_used + 1;
+        self.ids_used = new;
+        let member = self.member(id)?;
+        (member.id, member.process) = (new, None);
+        self.start_node(new)?;
+        Ok(new)
     }
 
     /// SIGKILLs a node.
@@ -198,6 +262,11 @@ impl Cluster {
         let place = self.workers.iter().position(|worker| worker.name() == name);
         self.workers.remove(place.with_context(|| format!("no worker {name}"))?).kill()?;
         Ok(())
+    }
+
+    /// Whether a node says it is ready.
+    pub async fn is_ready(&self, id: u64) -> bool {
+        is_ready(&self.url(id)).await
     }
 
     /// Waits until a node says it is ready.

@@ -109,6 +109,11 @@ impl Process {
         send(self.pid(), signal)
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits for its own end.
     pub async fn ended(&mut self, within: std::time::Duration) -> Result<ExitStatus> {
         let deadline = tokio::time::Instant::now() + within;

@@ -80,7 +80,7 @@ fn p5_hashes_at_the_same_rev() {
             ((*node).to_owned(), StateHash { rev: *rev, hash: (*hash).to_owned() })
         };
         let mut findings = Findings::default();
-        check_hashes(&nodes.iter().map(hash).collect(), &mut findings);
+        check_hashes(&"hashes.json".into(), &nodes.iter().map(hash).collect(), &mut findings);
         assert_eq!((findings.broken().len(), findings.void.len()), (broken, void), "{nodes:?}");
     };
     check(&[("n1", 9, "x"), ("n2", 9, "x"), ("n3", 8, "y")], 0, 0);

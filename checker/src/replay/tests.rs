@@ -77,6 +77,14 @@ fn a_lost_write_is_a_violation_with_its_lines() {
 }
 
 #[test]
+fn hashes_that_differed_once_are_a_violation() {
+    let folder = good();
+    folder.write("hashes-7.json", r#"{"n1":{"rev":5,"hash":"x"},"n2":{"rev":5,"hash":"y"}}"#);
+    let text = check(&folder, Verdict::Violated).to_string();
+    assert!(text.contains("P5 state hashes differ") && text.contains("hashes-7.json"), "{text}");
+}
+
+#[test]
 fn what_proves_nothing_is_void() {
     let folder = good();
     folder.write("injections.jsonl", "");

@@ -103,7 +103,7 @@ pub async fn follow(folder: PathBuf, limits: RoomLimits) -> watch::Receiver<Room
 async fn look(told: &watch::Sender<Room>, folder: &Path, limits: RoomLimits) {
     let folder = folder.to_owned();
     // A disk that hangs holds this up, and nothing else: there is never a second look.
-    let looking = tokio::task::spawn_blocking(move || Room::look(existing(&folder), limits));
+    let looking = orc_runtime::blocking(move || Room::look(existing(&folder), limits));
     let Ok(Ok(found)) = looking.await else { return };
     let (before, now) = (told.borrow().stage(), found.stage());
     match now {

@@ -204,10 +204,8 @@ impl LogStore {
         let result = orc_runtime::blocking(read).await.map_err(|_| broken())?;
         result.map_err(|error| {
             let answer = StorageIOError::read_logs(AnyError::new(&error)).into();
-            match error {
-                ReadError::Disk(source) => (self.shared.fatal)(&Fatal::Read(source)),
-                ReadError::Corrupt(source) => (self.shared.fatal)(&Fatal::Corrupt(source)),
-                ReadError::Stopped => {}
+            if let Some(fatal) = Fatal::of(error) {
+                (self.shared.fatal)(&fatal);
             }
             answer
         })

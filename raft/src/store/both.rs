@@ -11,7 +11,7 @@ impl StateReader {
     /// have gone over to that.
     pub(super) async fn both<T: Send + 'static>(
         &self,
-        read: impl Fn(&Core, &StateDisk) -> T + Send + 'static,
+        read: impl Fn(&Core, &StateDisk) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let read_settled = move |core: &Core, _: &StateDisk| {
             loop {
@@ -40,7 +40,7 @@ mod tests {
         let path = snapshot.path.clone();
         let read = move |core: &Core, disk: &StateDisk| {
             *core.disk.write() = snapshot.clone();
-            disk.path.clone()
+            Ok(disk.path.clone())
         };
         assert_eq!(opened.reader.both(read).await.unwrap(), path);
     }

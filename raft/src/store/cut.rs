@@ -149,7 +149,7 @@ impl StateReader {
             })?;
             Ok(found)
         };
-        self.blocking(move |_, disk| read(disk)).await?
+        self.blocking(move |_, disk| read(disk)).await
     }
 
     /// At most `limit` keys that differ between a snapshot and a later one, or now.
@@ -160,7 +160,7 @@ impl StateReader {
         limit: usize,
     ) -> Result<Vec<KeyDifference>, ReadError> {
         self.drain().await?;
-        self.blocking(move |_, disk| View::of(disk).differences(numbers, &wanted, limit)).await?
+        self.blocking(move |_, disk| View::of(disk).differences(numbers, &wanted, limit)).await
     }
 
     /// Gives every key that has a value, now or when a snapshot was made, in order, to `with`, until it says no; none at the
@@ -183,6 +183,6 @@ impl StateReader {
             }
             Ok(())
         };
-        self.blocking(move |_, disk| read(disk)).await?
+        self.blocking(move |_, disk| read(disk)).await
     }
 }

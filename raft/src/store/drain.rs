@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     codec::Position,
-    error::{Fatal, FatalHandler, ReadError},
+    error::{Fatal, FatalHandler},
     types::LogId,
 };
 
@@ -127,10 +127,8 @@ impl Drain {
         let batch = match self.encoder.encode(&disk, &changes, self.events_kept) {
             Ok(batch) => batch,
             Err(error) => {
-                match error {
-                    ReadError::Disk(source) => (self.fatal)(&Fatal::Read(source)),
-                    ReadError::Corrupt(source) => (self.fatal)(&Fatal::Corrupt(source)),
-                    ReadError::Stopped => {}
+                if let Some(fatal) = Fatal::of(error) {
+                    (self.fatal)(&fatal);
                 }
                 return Err(Stop);
             }

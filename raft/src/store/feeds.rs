@@ -28,12 +28,12 @@ impl StateReader {
 
     /// The cluster's time: the latest that a record brought.
     pub fn now(&self) -> Timestamp {
-        self.stamped().0
+        Timestamp(self.core.published.now.load(Ordering::Acquire))
     }
 
-    /// The cluster's time as of the last record, and when that was applied here.
-    pub(crate) fn stamped(&self) -> (Timestamp, Instant) {
-        *self.core.published.stamped.lock()
+    /// The cluster's time as this node reckons it, and when it did so last.
+    pub(crate) fn reckoned(&self) -> (Timestamp, Instant) {
+        *self.core.published.reckoned.lock()
     }
 
     /// Number of the last event.

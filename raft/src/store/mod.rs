@@ -35,6 +35,8 @@ use orc_runtime::Worker;
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::error::FatalHandler;
+
 pub(crate) use self::{
     copy::{AdoptError, StateCopy, adopt},
     folders::Folders,
@@ -66,6 +68,8 @@ struct Core {
     /// Copies that may be there at once.
     copies: Arc<Semaphore>,
     threads: Vec<Worker>,
+    /// Hears of reads that show damage.
+    fatal: FatalHandler,
 }
 
 impl Core {

@@ -151,5 +151,6 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
         orders: Some(orders),
         copies: Arc::new(Semaphore::new(COPIES_MAX)),
         threads: vec![drain_thread, apply_thread],
+        fatal: options.fatal.clone(),
     })
 }

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use super::{events::Ring, view::View};
-use crate::types::LogId;
+use crate::{clock, types::LogId};
 
 /// Effects of one log record, in order. None at all: a snapshot was installed, and what led to it was missed.
 pub type Effects = Arc<[Effect]>;
@@ -44,8 +44,10 @@ pub struct Published {
     pub durable: watch::Sender<Option<LogId>>,
     /// When time alone changes the state next.
     pub next_due: watch::Sender<Option<Timestamp>>,
-    /// The cluster's time as of the last record, and when that was applied here.
-    pub stamped: Mutex<(Timestamp, Instant)>,
+    /// The cluster's time, in milliseconds since 1970, as of the last record.
+    pub now: AtomicU64,
+    /// The cluster's time as this node reckons it, and when it did so last.
+    pub reckoned: Mutex<(Timestamp, Instant)>,
     /// The cluster's settings.
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
@@ -67,7 +69,8 @@ impl Published {
             applied: watch::Sender::new(applied),
             durable: watch::Sender::new(applied),
             next_due: watch::Sender::new(state.next_due()),
-            stamped: Mutex::new((state.meta.now, Instant::now())),
+            now: AtomicU64::new(state.meta.now.0),
+            reckoned: Mutex::new((clock::after_a_start(state.meta.now), Instant::now())),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
             moving: RwLock::new(()),
@@ -130,7 +133,11 @@ impl Published {
             *self.config.write() = config.clone();
         }
         self.applied.send_replace(Some(applied));
-        *self.stamped.lock() = (state.meta.now, Instant::now());
+        self.now.store(state.meta.now.0, Ordering::Release);
+        let (mut reckoned, at) = (self.reckoned.lock(), Instant::now());
+        // A record may be applied long after it was stamped.
+        *reckoned = (clock::carried(*reckoned, at).max(state.meta.now), at);
+        drop(reckoned);
         let due = state.next_due();
         self.next_due.send_if_modified(|shown| {
             let changed = *shown != due;

@@ -20,7 +20,10 @@ use super::{
     snapshot::Snapshots,
     view::{Ledger, Shards, Span, View},
 };
-use crate::{codec::Stored, error::ReadError};
+use crate::{
+    codec::Stored,
+    error::{Fatal, ReadError},
+};
 
 /// The state as the rest of the node reads it.
 #[derive(Clone)]
@@ -281,7 +284,7 @@ impl StateReader {
             let found = overdue::overdue::<K, V>((disk, rows), kept, &mut reached, limit)?;
             Ok((found, reached))
         };
-        self.blocking(overdue).await?
+        self.blocking(overdue).await
     }
 
     /// Kept versions of a state key, the newest first: those before `before`.
@@ -306,7 +309,17 @@ impl StateReader {
         limit: usize,
         filter: impl Fn(&Recorded) -> bool + Send + 'static,
     ) -> Result<EventPage, EventsError> {
-        self.both(move |core, disk| events::page(&core.published, disk, after, limit, &filter)).await?
+        let read = move |core: &Core, disk: &StateDisk| match events::page(
+            &core.published,
+            disk,
+            after,
+            limit,
+            &filter,
+        ) {
+            Err(EventsError::Read(error)) => Err(error),
+            answer => Ok(answer),
+        };
+        self.both(read).await?
     }
 
     async fn find<K: RowKey, V: Stored + Clone + Send + Sync + 'static>(
@@ -318,7 +331,7 @@ impl StateReader {
         if let Some(row) = shards(self.view()).get(&key) {
             return Ok(Some(row));
         }
-        let found = self.blocking(move |_, disk| disk.archived::<K, V>(rows, &key)).await??;
+        let found = self.blocking(move |_, disk| disk.archived::<K, V>(rows, &key)).await?;
         Ok(found.map(Arc::new))
     }
 
@@ -332,7 +345,7 @@ impl StateReader {
         let read = move |core: &Core, disk: &StateDisk| {
             lists::page((shards(&core.published.view), disk, rows), span.clone(), limit, &filter)
         };
-        self.both(read).await?
+        self.both(read).await
     }
 
     async fn search<K: RowKey, V: Stored + Listed + Clone + Send + Sync + 'static>(
@@ -347,19 +360,26 @@ impl StateReader {
             let _still = core.published.moving.read();
             Ok((found, search::count(&sources, &query)?))
         };
-        self.both(read).await?
+        self.both(read).await
     }
 
+    /// Reads on a thread of its own. A disk that cannot be read or shows damage ends the node: nobody is answered from it.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Core, &StateDisk) -> T + Send + 'static,
+        read: impl FnOnce(&Core, &StateDisk) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let core = self.core.clone();
         let work = move || {
             let disk = core.disk.read().clone();
             read(&core, &disk)
         };
-        orc_runtime::blocking(work).await.map_err(|_| ReadError::Stopped)
+        let read = orc_runtime::blocking(work).await.map_err(|_| ReadError::Stopped)?;
+        read.map_err(|error| {
+            if let Some(fatal) = Fatal::of(error) {
+                (self.core.fatal)(&fatal);
+            }
+            ReadError::Stopped
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -294,4 +295,29 @@ async fn holes_and_unknown_commands_are_fatal() {
     let entry = LogEntry { log_id: place(1), payload: Payload::Normal(unknown) };
     node.machine.apply([entry]).await.unwrap_err();
     assert_eq!(*heard.lock(), ["log record 40 was appended after 0", "stored data cannot be understood"]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_damaged_while_the_node_runs_is_fatal_and_nobody_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path()).await;
+    node.live_a_little(0, 200).await;
+    node.reader.sync().await.unwrap();
+    drop(node);
+    // Opened again it has the rows in table files, and of the events only the first block in memory.
+    let (heard, mut with_ears) = (Arc::new(Mutex::new(Vec::new())), options(1));
+    let ears = heard.clone();
+    with_ears.fatal = Arc::new(move |fatal| ears.lock().push(fatal.to_string()));
+    let node = Node::open_with(folder.path(), with_ears).await.unwrap();
+    let state = fs::read_dir(folder.path().join("group-0")).unwrap().map(|entry| entry.unwrap().path());
+    let state = state.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("state-"));
+    let tables = fs::read_dir(state.max().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    for table in tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {
+        let mut bytes = fs::read(&table).unwrap();
+        bytes.iter_mut().step_by(16).for_each(|byte| *byte ^= 0x10);
+        let file = fs::File::options().write(true).open(&table).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+    }
+    node.reader.events_since(0, 10_000, |_| true).await.unwrap_err();
+    assert_eq!(*heard.lock(), ["the disk cannot be read"]);
 }

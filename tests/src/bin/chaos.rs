@@ -1,13 +1,17 @@
 //! `chaos`: real nodes on machines of their own, a fault that happens to them again and again under load, and a judgement of
 //! everything that was recorded. Exits non-zero where a promise was broken or nothing is proved.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
 use orc_check::verdict::Verdict;
 use orc_tests::{
-    chaos::{FAULTS, Fault, fault, round},
+    chaos::{
+        FAULTS, Fault, fault,
+        figures::Bounds,
+        round::{self, Outcomes, Plan},
+    },
     machines,
 };
 
@@ -25,6 +29,18 @@ struct Arguments {
     /// Where everything is recorded, a folder for each fault.
     #[arg(long, default_value = "target/chaos")]
     out: PathBuf,
+    /// The longest calm between two faults, in milliseconds; the shortest is 3/8 of it.
+    #[arg(long, default_value_t = 4000)]
+    calm_ms: u64,
+    /// Compares the states of all nodes after each fault, too.
+    #[arg(long)]
+    alike: bool,
+    /// Fails if a client that retries under its Idempotency-Key got no success within 30 s.
+    #[arg(long)]
+    no_failed_calls: bool,
+    /// Bounds for the time without an acknowledged write as PERCENTILE=SECONDS, 100 for the maximum.
+    #[arg(long, value_parser = bound, value_delimiter = ',')]
+    no_write_max: Vec<(usize, f64)>,
     /// Shows the faults and ends.
     #[arg(long)]
     list: bool,
@@ -46,52 +62,83 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
-    let (mut broken, mut slowest) = (Vec::new(), Vec::new());
+    let mut broken = Vec::new();
+    let (rounds, seed, alike) = (arguments.rounds, arguments.seed, arguments.alike);
+    let plan = Plan { rounds, seed, calm: arguments.calm_ms * 3 / 8..arguments.calm_ms + 1, alike };
     for fault in faults {
         let folder = std::path::absolute(arguments.out.join(fault.name))?;
-        match round::run(fault, arguments.rounds, arguments.seed, &folder).await {
-            Ok(outcomes) => {
-                let counts = outcomes.report.counts;
-                println!(
-                    "{:<18} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {}",
-                    fault.name,
-                    outcomes.report.verdict,
-                    counts.operations,
-                    counts.ok,
-                    counts.unknown,
-                    counts.lost,
-                    counts.duplicated,
-                    counts.stale,
-                    spread(&outcomes.without_writes),
-                );
-                slowest.extend(outcomes.without_writes);
-                if outcomes.report.verdict != Verdict::Valid {
-                    println!("{}", outcomes.report);
-                    broken.push(fault.name);
-                }
+        let outcomes = round::run(fault, &plan, &folder).await;
+        let outcomes = outcomes.map(|outcomes| tell(fault, &outcomes, arguments));
+        match outcomes {
+            Ok(wrong) if wrong.is_empty() => {}
+            Ok(wrong) => {
+                println!("{:<18} FAILED: {}; see {}", fault.name, wrong.join(", "), folder.display());
+                broken.push(fault.name);
             }
             Err(error) => {
-                println!("{:<18} FAILED: {error:#}", fault.name);
+                println!("{:<18} FAILED: {error:#}; see {}", fault.name, folder.display());
                 broken.push(fault.name);
             }
         }
     }
-    println!("all faults         no write for {}", spread(&slowest));
     if broken.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("not kept or not proved: {}; see {}", broken.join(", "), arguments.out.display());
+    println!("not kept or not proved: {}", broken.join(", "));
     Ok(ExitCode::FAILURE)
 }
 
-/// Median and maximum.
-fn spread(times: &[Duration]) -> String {
-    let mut times = times.to_vec();
-    times.sort();
-    match times.last() {
-        Some(max) => {
-            format!("p50 {:.2} s, max {:.2} s", times[times.len() / 2].as_secs_f64(), max.as_secs_f64())
-        }
-        None => "never".to_owned(),
+/// Prints what came of a fault; what is wrong with it.
+fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
+    let Outcomes { report, without_writes, patient, timers, judged_in } = outcomes;
+    let counts = report.counts;
+    println!(
+        "{:<18} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
+        fault.name,
+        report.verdict,
+        counts.operations,
+        counts.ok,
+        counts.unknown,
+        counts.lost,
+        counts.duplicated,
+        counts.stale,
+    );
+    println!(
+        "{:<18} {}; retried calls: {} of {} failed, slowest {:.2} s; {} events judged in {:.1} s",
+        "",
+        without_writes.histogram(),
+        patient.failed,
+        patient.made,
+        patient.slowest.as_secs_f64(),
+        counts.events,
+        judged_in.as_secs_f64(),
+    );
+    println!(
+        "{:<18} {} delays, {} early, at most {:.2} s late",
+        "",
+        timers.ended,
+        timers.early.len(),
+        timers.latest.as_secs_f64()
+    );
+    let mut wrong = Bounds(arguments.no_write_max.clone()).broken_by(without_writes);
+    if report.verdict != Verdict::Valid {
+        println!("{report}");
+        wrong.push(format!("the checker says {:?}", report.verdict));
     }
+    wrong.extend(timers.early.clone());
+    if timers.ended == 0 {
+        wrong.push("no delay was seen to end".to_owned());
+    }
+    if arguments.no_failed_calls && (patient.failed > 0 || patient.made == 0) {
+        wrong.push(format!("{} of {} retried calls failed", patient.failed, patient.made));
+    }
+    wrong
+}
+
+/// `99=3`: what the 99th percentile may be, in seconds.
+fn bound(text: &str) -> Result<(usize, f64), String> {
+    let parsed = text.split_once('=').and_then(|(percent, most)| {
+        Some((percent.parse().ok().filter(|percent| *percent <= 100)?, most.parse().ok()?))
+    });
+    parsed.ok_or_else(|| format!("`{text}` is not PERCENTILE=SECONDS"))
 }

@@ -26,10 +26,10 @@ struct Numbered {
     seq: u64,
 }
 
-/// Writes `hashes.json` once every node tells its hash at the same rev.
-pub async fn hashes(scene: &Scene, client: &Client) -> Result<()> {
+/// Writes a file of hashes once every node tells its own at the same rev.
+pub async fn hashes(scene: &Scene, client: &Client, file: &str) -> Result<()> {
     let hashes = equal_hashes(scene.urls.len(), client).await?;
-    Ok(serde_json::to_writer(scene.file("hashes.json")?, &hashes)?)
+    Ok(serde_json::to_writer(scene.file(file)?, &hashes)?)
 }
 
 /// Writes the log of each node.

@@ -8,13 +8,13 @@ use fastrand::Rng;
 use orc_check::guards::Injection;
 use tokio::time::{Duration, sleep};
 
-use super::scene::Scene;
+use super::{damage::Part, scene::Scene};
 use crate::{cluster::Cluster, machines::network::Filter};
 
 /// How long a node may take to end by itself.
-const ENDS_WITHIN: Duration = Duration::from_secs(30);
+pub const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code of a node that cannot trust its disk.
-const EXIT_DATA: i32 = 74;
+pub const EXIT_DATA: i32 = 74;
 
 /// One of the faults.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,10 @@ enum Kind {
     Slow,
     FullDisk(Who),
     RollingRestart,
+    Damage(Part),
+    DamageRunning(Part),
+    TornLog,
+    Clock(Who),
 }
 
 /// Whom it hits.
@@ -54,6 +58,7 @@ enum Who {
     Follower,
     Majority,
     All,
+    Any,
 }
 
 const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
@@ -61,7 +66,7 @@ const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 27] = [
+pub const FAULTS: [Fault; 36] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -89,6 +94,31 @@ pub const FAULTS: [Fault; 27] = [
     of("slow-network", Kind::Slow, "the leader sends 2 Mbit/s"),
     of("full-disk-leader", Kind::FullDisk(Who::Leader), "the leader's disk is full"),
     of("full-disk-follower", Kind::FullDisk(Who::Follower), "a follower's disk is full"),
+    of("damage-log", Kind::Damage(Part::Log), "a file of the log of a stopped node is damaged"),
+    of("damage-rows", Kind::Damage(Part::Rows), "a table of the state of a stopped node is damaged"),
+    of("damage-manifest", Kind::Damage(Part::Manifest), "a list of files of a stopped node is damaged"),
+    of(
+        "damage-snapshot",
+        Kind::DamageRunning(Part::Snapshot),
+        "a file of a running node's snapshot is damaged",
+    ),
+    of(
+        "damage-running",
+        Kind::DamageRunning(Part::Rows),
+        "a table of the state of a running node is damaged",
+    ),
+    of("torn-log", Kind::TornLog, "a node's log ends with a part of a record that was never synced"),
+    of(
+        "clock-leader",
+        Kind::Clock(Who::Leader),
+        "the leader's wall clock is set one hour ahead or back, and right again",
+    ),
+    of(
+        "clock-follower",
+        Kind::Clock(Who::Follower),
+        "a follower's wall clock is set one hour ahead or back, and right again",
+    ),
+    of("clock-all", Kind::Clock(Who::All), "all wall clocks are set one hour ahead or back, and right again"),
 ];
 
 /// The fault of this name.
@@ -113,6 +143,11 @@ pub struct Stage<'a> {
 }
 
 impl Fault {
+    /// It needs nodes whose clocks can be set.
+    pub fn sets_clocks(&self) -> bool {
+        matches!(self.kind, Kind::Clock(_))
+    }
+
     /// Lets it happen once, and leaves every node running and reachable.
     pub async fn inject(&self, stage: &mut Stage<'_>) -> Result<()> {
         let began = stage.scene.now();
@@ -132,21 +167,27 @@ impl Fault {
             Kind::Kill(who)
             | Kind::Pause(who)
             | Kind::Power(who)
+            | Kind::Clock(who)
             | Kind::IoError(who)
             | Kind::Freeze(who)
             | Kind::Isolate(who)
             | Kind::Unplug(who)
-            | Kind::FullDisk(who) => stage.chosen(who, leader, self.nodes),
-            Kind::RollingRestart | Kind::Loss => stage.chosen(Who::All, leader, self.nodes),
+            | Kind::FullDisk(who) => stage.chosen(who, leader),
+            Kind::RollingRestart | Kind::Loss => stage.chosen(Who::All, leader),
+            Kind::Damage(_) | Kind::DamageRunning(_) | Kind::TornLog => stage.chosen(Who::Any, leader),
             Kind::Bridge | Kind::Deaf | Kind::Mute | Kind::Flap | Kind::Slow => vec![leader],
         };
         match self.kind {
             Kind::Kill(_) => stage.kill(&nodes).await?,
             Kind::Pause(_) => stage.pause(&nodes).await?,
+            Kind::Clock(_) => stage.set_clocks(&nodes).await?,
             Kind::Power(_) => stage.power(&nodes).await?,
             Kind::IoError(_) => stage.io_error(nodes[0]).await?,
             Kind::Freeze(_) => stage.freeze(nodes[0]).await?,
             Kind::FullDisk(_) => stage.full_disk(nodes[0]).await?,
+            Kind::Damage(part) => stage.damage_stopped(nodes[0], part).await?,
+            Kind::DamageRunning(part) => stage.damage_running(nodes[0], part).await?,
+            Kind::TornLog => stage.tear_logs(nodes[0]).await?,
             Kind::RollingRestart => stage.restart_each(&nodes).await?,
             Kind::Isolate(_)
             | Kind::Unplug(_)
@@ -192,13 +233,17 @@ impl Fault {
 }
 
 impl Stage<'_> {
-    fn chosen(&mut self, who: Who, leader: u64, count: u64) -> Vec<u64> {
-        let mut others: Vec<u64> = (1..=count).filter(|node| *node != leader).collect();
+    fn chosen(&mut self, who: Who, leader: u64) -> Vec<u64> {
+        let mut others = self.cluster.ids();
+        let count = others.len();
+        others.retain(|node| *node != leader);
         self.rng.shuffle(&mut others);
         match who {
             Who::Leader => vec![leader],
             Who::Follower => vec![others[0]],
-            Who::Majority => others.into_iter().take(count as usize / 2).chain([leader]).collect(),
+            Who::Majority => others.into_iter().take(count / 2).chain([leader]).collect(),
+            Who::Any if self.rng.bool() => vec![leader],
+            Who::Any => vec![others[0]],
             Who::All => others.into_iter().chain([leader]).collect(),
         }
     }
@@ -218,6 +263,13 @@ impl Stage<'_> {
             self.cluster.process(*node)?.signal("CONT")?;
         }
         Ok(())
+    }
+
+    async fn set_clocks(&mut self, nodes: &[u64]) -> Result<()> {
+        let ahead = if self.rng.bool() { 3600 } else { -3600 };
+        nodes.iter().try_for_each(|node| self.cluster.set_clock(*node, ahead))?;
+        sleep(Duration::from_millis(self.rng.u64(3000..6000))).await;
+        nodes.iter().try_for_each(|node| self.cluster.set_clock(*node, 0))
     }
 
     async fn power(&mut self, nodes: &[u64]) -> Result<()> {

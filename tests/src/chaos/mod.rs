@@ -2,12 +2,16 @@
 //! `orc-check` judges. See [`round::run`].
 
 mod asker;
+mod damage;
 mod export;
 mod faults;
+pub mod figures;
+pub mod patient;
 mod registers;
 pub mod round;
 mod scene;
 mod starts;
+pub mod timers;
 mod watchers;
 
 pub use faults::{FAULTS, Fault, fault};

@@ -18,7 +18,10 @@ use super::{
     scene::Scene,
 };
 
-const KEYS: u64 = 10;
+/// Keys in use at a time.
+pub const KEYS: u64 = 10;
+/// Half of them are replaced by others so often: the search for an order looks at a few thousand operations of a key only.
+const KEYS_TURN: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);
 const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 
@@ -41,7 +44,7 @@ impl Client {
 
     /// Calls one after another until the load ends.
     pub async fn work(mut self) -> Result<()> {
-        while !self.scene.is_over() {
+        while self.scene.goes_on().await {
             let place = self.home.unwrap_or_else(|| self.rng.usize(..self.scene.urls.len()));
             let call = self.any_call();
             let done = self.ask(place, call).await?;
@@ -53,13 +56,13 @@ impl Client {
     /// One read on every node, which has to succeed.
     pub async fn visit_all(mut self) -> Result<()> {
         for place in 0..self.scene.urls.len() {
-            self.ask(place, Call::Read { key: key(0) }).await?;
+            self.ask(place, Call::Read { key: key(&self.scene, 0) }).await?;
         }
         Ok(())
     }
 
     fn any_call(&mut self) -> Call {
-        let key = key(self.rng.u64(..KEYS));
+        let key = key(&self.scene, self.rng.u64(..KEYS));
         let value = json!(format!("{}-{}", self.name, self.op));
         match self.rng.u32(..100) {
             0..40 => Call::Read { key },
@@ -114,6 +117,8 @@ impl Client {
     }
 }
 
-fn key(number: u64) -> String {
-    format!("hot.k{number}")
+/// The name of a key that is in use now.
+pub fn key(scene: &Scene, number: u64) -> String {
+    let turn = scene.now() / KEYS_TURN.as_nanos() as u64;
+    format!("hot.k{}", turn * KEYS / 2 + number)
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,9 +27,12 @@ use tokio::{
 use super::{
     export,
     faults::{Fault, Stage},
+    figures::Times,
+    patient::{self, Calls},
     registers,
     scene::Scene,
     starts,
+    timers::{self, Timers},
     watchers::Watcher,
 };
 use crate::{
@@ -40,61 +44,94 @@ use crate::{
 const DISK_MIB: u64 = 2048;
 const RUNS_END_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often a fault happens, and what is done around it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// So often.
+    pub rounds: u32,
+    /// Where what is left open begins.
+    pub seed: u64,
+    /// Between the end of a fault and the next one there is load for so long, in milliseconds.
+    pub calm: Range<u64>,
+    /// After each fault the load is held until all nodes tell the hash of their states at one rev.
+    pub alike: bool,
+}
+
 /// What came of it.
 pub struct Outcomes {
     /// What the checker says.
     pub report: Report,
     /// Of each fault, the longest time without an acknowledged write.
-    pub without_writes: Vec<Duration>,
+    pub without_writes: Times,
+    /// What became of the calls of clients that do not give up.
+    pub patient: Calls,
+    /// What was seen of delays.
+    pub timers: Timers,
+    /// How long the checker took.
+    pub judged_in: Duration,
 }
 
-/// Lets a fault happen `rounds` times; what happened is recorded in `folder`.
-pub async fn run(fault: &Fault, rounds: u32, seed: u64, folder: &Path) -> Result<Outcomes> {
+/// Lets a fault happen again and again; what happened is recorded in `folder`.
+pub async fn run(fault: &Fault, plan: &Plan, folder: &Path) -> Result<Outcomes> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
     let arguments = ["--set", "snapshot.every-entries=500", "--set", "snapshot.keep-entries=100"];
     let arguments = arguments.map(str::to_owned).into();
-    let machines = Some((if seed.is_multiple_of(2) { FileSystem::Ext4 } else { FileSystem::Xfs }, DISK_MIB));
-    let mut cluster = Cluster::start(fault.name, fault.nodes, Options { arguments, machines }).await?;
-    let happened = happen(fault, (rounds, seed), folder, &mut cluster).await;
-    let outcomes = match happened {
-        Ok(()) => judge(folder),
-        Err(error) => Err(error),
-    };
+    let machines =
+        Some((if plan.seed.is_multiple_of(2) { FileSystem::Ext4 } else { FileSystem::Xfs }, DISK_MIB));
+    let mut cluster = Cluster::start(
+        fault.name,
+        fault.nodes,
+        Options { arguments, machines, own_clocks: fault.sets_clocks() },
+    )
+    .await?;
+    let happened = happen(fault, plan, folder, &mut cluster).await;
+    let outcomes = happened.and_then(|seen| judge(folder, seen));
     if !matches!(&outcomes, Ok(outcomes) if outcomes.report.verdict == Verdict::Valid) {
         keep_logs(&cluster, folder)?;
     }
     outcomes
 }
 
-async fn happen(
-    fault: &Fault,
-    (rounds, seed): (u32, u64),
-    folder: &Path,
-    cluster: &mut Cluster,
-) -> Result<()> {
+async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster) -> Result<(Calls, Timers)> {
     let client = cluster.client()?;
     client.cluster().set_config(&json!({"maxConcurrentWorkflows": 2000, "maxConcurrentTasks": 4000})).await?;
     for name in ["w-1", "w-2"] {
         cluster.start_worker(name, 32)?;
     }
     let scene = Scene::new(folder, cluster.urls())?;
-    let mut rng = Rng::with_seed(seed);
+    let mut rng = Rng::with_seed(plan.seed);
     let mut load = load(&scene, &mut rng)?;
+    let mut patient = patient_load(&scene, &mut rng)?;
+    let mut delays: JoinSet<Result<Timers>> = JoinSet::new();
+    (0..4).for_each(|_| drop(delays.spawn(timers::work(scene.clone(), rng.fork()))));
     sleep(Duration::from_secs(2)).await;
     let injections = scene.file("injections.jsonl")?;
     let mut stage = Stage { cluster, scene: &scene, rng, injections };
-    for _ in 0..rounds {
+    for round in 1..=plan.rounds {
         fault.inject(&mut stage).await?;
-        let calm = stage.rng.u64(1500..4000);
+        let calm = stage.rng.u64(plan.calm.clone());
         whole(stage.cluster, fault.nodes).await?;
+        if plan.alike {
+            scene.hold(true);
+            export::hashes(&scene, &client, &format!("hashes-{round}.json")).await?;
+            scene.hold(false);
+        }
         sleep(Duration::from_millis(calm)).await;
     }
     scene.finish();
     while let Some(ended) = load.join_next().await {
         ended.context("a part of the load")??;
+    }
+    let mut calls = Calls::default();
+    while let Some(ended) = patient.join_next().await {
+        calls.add(ended.context("a part of the load")??);
+    }
+    let mut timers = Timers::default();
+    while let Some(ended) = delays.join_next().await {
+        timers.add(ended.context("a part of the load")??);
     }
     let visitor = registers::Client::new(scene.clone(), "visitor".to_owned(), None, Rng::with_seed(0))?;
     visitor.visit_all().await?;
@@ -104,14 +141,15 @@ async fn happen(
     let operations_min = OperationsMin { before: 100, during: 0, after: 50 };
     let faults = [fault.name.to_owned()].into();
     let guards = Guards { operations_min, faults, everything_ended: true, ..Guards::default() };
-    Ok(serde_json::to_writer(scene.file("guards.json")?, &guards)?)
+    serde_json::to_writer(scene.file("guards.json")?, &guards)?;
+    Ok((calls, timers))
 }
 
 /// Waits until every run has ended and all nodes are alike.
 async fn settle(scene: &Scene, client: &Client, folder: &Path) -> Result<()> {
     every_run_completed(client, &accepted(folder)?, RUNS_END_WITHIN).await?;
     nothing_lives(client).await?;
-    export::hashes(scene, client).await
+    export::hashes(scene, client, "hashes.json").await
 }
 
 /// Ten clients of keys, two that start runs, three that watch.
@@ -131,9 +169,18 @@ fn load(scene: &Arc<Scene>, rng: &mut Rng) -> Result<JoinSet<Result<()>>> {
     Ok(load)
 }
 
+/// Two clients that do not give up.
+fn patient_load(scene: &Arc<Scene>, rng: &mut Rng) -> Result<JoinSet<Result<Calls>>> {
+    let mut load = JoinSet::new();
+    for number in 0..2 {
+        load.spawn(patient::Client::new(scene.clone(), format!("p{number}"), rng.fork())?.work());
+    }
+    Ok(load)
+}
+
 /// Every node answers and votes again.
 async fn whole(cluster: &mut Cluster, nodes: u64) -> Result<()> {
-    for node in 1..=nodes {
+    for node in cluster.ids() {
         cluster.ready(node).await?;
     }
     cluster.voters(nodes as usize).await
@@ -162,9 +209,11 @@ async fn nothing_lives(client: &Client) -> Result<()> {
     }
 }
 
-fn judge(folder: &Path) -> Result<Outcomes> {
+fn judge(folder: &Path, (patient, timers): (Calls, Timers)) -> Result<Outcomes> {
+    let began = Instant::now();
     let report = Folder::look(folder)?.judge(Limits::default())?;
-    Ok(Outcomes { report, without_writes: without_writes(folder)? })
+    let without_writes = Times::new(without_writes(folder)?);
+    Ok(Outcomes { report, without_writes, patient, timers, judged_in: began.elapsed() })
 }
 
 /// The longest time without an acknowledged write around each fault.

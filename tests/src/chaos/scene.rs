@@ -1,24 +1,29 @@
-//! What all parts of a round share: the folder it is recorded in, the clock of the history, and whether it is over.
+//! What all parts of a round share: the folder it is recorded in, the clock of the history, and whether the load goes on.
 //! Knows nothing of nodes.
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use anyhow::Result;
 use orc_check::history::{Call, Outcome, Recorder};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+
+/// What the load is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Going,
+    Held,
+    Over,
+}
 
 /// Shared by the load and the faults of a round.
 pub struct Scene {
     folder: PathBuf,
     began: Instant,
-    over: AtomicBool,
+    load: watch::Sender<Load>,
     history: Recorder<File>,
     /// Every node's address.
     pub urls: Vec<String>,
@@ -28,8 +33,8 @@ impl Scene {
     /// A round that is recorded in this folder.
     pub fn new(folder: &Path, urls: Vec<String>) -> Result<Arc<Self>> {
         let history = Recorder::new(File::create(folder.join("history.jsonl"))?);
-        let (folder, began, over) = (folder.to_owned(), Instant::now(), AtomicBool::new(false));
-        Ok(Arc::new(Scene { folder, began, over, history, urls }))
+        let (folder, began, load) = (folder.to_owned(), Instant::now(), watch::Sender::new(Load::Going));
+        Ok(Arc::new(Scene { folder, began, load, history, urls }))
     }
 
     /// Nanoseconds since it began, on the clock of all its parts.
@@ -42,14 +47,25 @@ impl Scene {
         Ok(File::create(self.folder.join(name))?)
     }
 
+    /// Lets the load wait between two calls, or go on.
+    pub fn hold(&self, held: bool) {
+        self.load.send_replace(if held { Load::Held } else { Load::Going });
+    }
+
     /// The load ends.
     pub fn finish(&self) {
-        self.over.store(true, Ordering::Release);
+        self.load.send_replace(Load::Over);
     }
 
     /// Whether the load is to end.
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        *self.load.borrow() == Load::Over
+    }
+
+    /// Waits while the load is held; whether it is to go on.
+    pub async fn goes_on(&self) -> bool {
+        let mut load = self.load.subscribe();
+        load.wait_for(|load| *load != Load::Held).await.is_ok_and(|load| *load == Load::Going)
     }
 
     /// The name of the node at this place of the addresses.

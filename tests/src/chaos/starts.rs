@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub async fn work(scene: Arc<Scene>, name: String, mut rng: Rng) -> Result<()> {
     let askers: Vec<Asker> = (0..3).map(|_| Asker::new()).collect::<Result<_>>()?;
     let mut number = 0u64;
-    while !scene.is_over() {
+    while scene.goes_on().await {
         number += 1;
         let key = format!("{name}-{number}");
         let places: Vec<usize> =

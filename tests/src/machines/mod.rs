@@ -2,8 +2,10 @@
 //! can fail. Everything of it ends with this process, which must have entered a world of its own before: see [`enter`].
 //! Knows nothing of what runs on them.
 
+pub mod clock;
 mod disk;
 pub mod network;
+pub mod rot;
 
 use std::{
     os::unix::process::CommandExt,
