@@ -4,9 +4,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills \
+.PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills sim mutants \
   rolling-restarts
 
+# The simulation is a workspace of its own: its build of our crates has a network that no other program may get.
+SIMULATION := tests/simulation
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PYTHON ?= python3
 NODES ?= 3
@@ -37,13 +39,16 @@ test: setup ## every ring of tests
 
 check: setup ## what CI runs: format, lints, docs, tests
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(SIMULATION)/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR) --features mutants -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@$(MAKE) --no-print-directory test
 	@echo "make check: format, lints, docs and tests are in order"
 
 fix: setup ## format and apply the lints' suggestions
 	cargo fmt --all
+	cargo fmt --manifest-path $(SIMULATION)/Cargo.toml
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
@@ -95,3 +100,15 @@ chaos-smoke: setup ## seven of the faults once, with the programs that the tests
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
 	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1
+
+SEEDS ?= 64
+FROM ?= 1
+
+sim: setup ## simulated clusters under faults, judged: SEED=7 for one, SEEDS=1000 FROM=1000 for many, ARGS="--faults Power,Isolate"
+	cargo build --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR)
+	timeout 7200 $(TARGET_DIR)/debug/orc-simulation $(if $(SEED),--seed $(SEED) --keep,--seeds $(SEEDS) --from $(FROM)) \
+	  --out $(TARGET_DIR)/simulation $(ARGS)
+
+mutants: setup ## whether the simulation finds sixteen mistakes made on purpose, each within SEEDS=64, some 15 minutes
+	cargo build --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR) --features mutants
+	timeout 7200 $(TARGET_DIR)/debug/orc-simulation --mutants $(SEEDS) --from $(FROM) --out $(TARGET_DIR)/simulation $(ARGS)

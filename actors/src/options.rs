@@ -76,7 +76,7 @@ impl Options {
             proposal_deadline: Duration::from_secs(10),
             sessions_max: 10_000,
             poll_orders_max: 1024,
-            subscriber_events_max: 8_192,
+            subscriber_events_max: orc_runtime::bound(8_192, 64),
             subscriptions_max: 10_000,
             health_check_deadline: Duration::from_secs(1),
             watchdog_interval: Duration::from_millis(100),

@@ -17,8 +17,6 @@ use crate::store::StateReader;
 const MADE_UP: u32 = 2_000;
 /// A wall clock that is off by more is worth a word.
 const OFF_MAX: Duration = Duration::from_secs(1);
-/// The longest gap that a wall clock fills.
-const GAP_MAX: Duration = Duration::from_secs(60);
 /// Between two words.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,9 +28,11 @@ pub struct Clock {
     told: Mutex<Told>,
 }
 
+/// Finer than a timestamp: what is cut off each time adds up.
 #[derive(Debug, Clone, Copy)]
 struct Told {
-    time: Timestamp,
+    /// Since 1970.
+    time: Duration,
     at: Instant,
     /// When the wall clock was last complained of.
     said: Option<Instant>,
@@ -41,7 +41,7 @@ struct Told {
 impl Clock {
     /// A clock over the time of the state.
     pub fn new(reader: StateReader) -> Clock {
-        let told = Told { time: Timestamp(0), at: Instant::now(), said: None };
+        let told = Told { time: Duration::ZERO, at: Instant::now(), said: None };
         Clock { reader, follows: AtomicBool::new(false), told: Mutex::new(told) }
     }
 
@@ -49,24 +49,24 @@ impl Clock {
     pub fn follow(&self) {
         if !self.follows.swap(true, Ordering::Relaxed) {
             // What was told of the wall clock alone was never more than a guess.
-            self.told.lock().time = Timestamp(0);
+            self.told.lock().time = Duration::ZERO;
         }
     }
 
     /// The time now, never before what was told since another node led.
     pub fn now(&self) -> Timestamp {
         if planted(Bug::TimerWallClock) {
-            return wall_clock();
+            return timestamp(wall_clock());
         }
         let mut told = self.told.lock();
         let (at, wall) = (Instant::now(), wall_clock());
-        let goes_on = told.time.0 > 0 || self.follows.load(Ordering::Relaxed);
+        let goes_on = !told.time.is_zero() || self.follows.load(Ordering::Relaxed);
         let now = match goes_on {
-            true => next(*told, at, carried(self.reader.reckoned(), at), wall),
-            false => self.reader.now().max(wall),
+            true => next(*told, at, self.reader.reckoned(at), wall),
+            false => self.reader.reckoned(at).max(wall),
         };
         (told.time, told.at) = (now, at);
-        let off = Duration::from_millis(wall.0.abs_diff(now.0));
+        let off = wall.abs_diff(now);
         if off > OFF_MAX && told.said.is_none_or(|said| at - said > SAID_EVERY) {
             told.said = Some(at);
             tracing::warn!(
@@ -75,62 +75,109 @@ impl Clock {
                 "the wall clock of this node is not the cluster's: see docs/operations.md"
             );
         }
-        now
+        timestamp(now)
     }
 }
 
-/// A time that was reckoned at an instant, carried on to another.
-pub(crate) fn carried((reckoned, then): (Timestamp, Instant), at: Instant) -> Timestamp {
-    reckoned + at.saturating_duration_since(then)
+/// The cluster's time as the records say that a node has applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reckoning {
+    time: Duration,
+    at: Instant,
 }
 
-/// What a node that starts takes for the cluster's time: its wall clock fills the gap since the last record unless it is
-/// absurdly long.
-pub(crate) fn after_a_start(recorded: Timestamp) -> Timestamp {
-    let wall = wall_clock();
-    if wall.since(recorded) < GAP_MAX { wall.max(recorded) } else { recorded }
+impl Reckoning {
+    /// Of a record that is applied, or a time that a leader tells, at an instant.
+    pub fn new(stamped: Timestamp, at: Instant) -> Reckoning {
+        Reckoning { time: Duration::from_millis(stamped.0), at }
+    }
+
+    /// Carried on to an instant.
+    pub fn at(self, at: Instant) -> Duration {
+        self.time + at.saturating_duration_since(self.at)
+    }
+
+    /// Takes another one's word where that is ahead: a record may be applied long after it was stamped.
+    pub fn hear(&mut self, other: Reckoning) {
+        if other.time > self.at(other.at) {
+            *self = other;
+        }
+    }
 }
 
 /// The time at `at`, after what was told last, and not before what records say.
-fn next(told: Told, at: Instant, recorded: Timestamp, wall: Timestamp) -> Timestamp {
+fn next(told: Told, at: Instant, reckoned: Duration, wall: Duration) -> Duration {
     let since_told = at.saturating_duration_since(told.at);
-    let on = (told.time + since_told).max(recorded);
-    let behind = Duration::from_millis(wall.0.saturating_sub(on.0));
-    on + behind.min(since_told / MADE_UP)
+    let on = (told.time + since_told).max(reckoned);
+    on + wall.saturating_sub(on).min(since_told / MADE_UP)
 }
 
-fn wall_clock() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+fn timestamp(time: Duration) -> Timestamp {
+    Timestamp(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HOUR: Timestamp = Timestamp(3_600_000);
-    const SOON: Duration = Duration::from_millis(250);
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const START: Duration = Duration::from_secs(1_000);
 
-    fn after(told: u64, stamped: u64, wall: Timestamp) -> u64 {
-        let then = Instant::now();
-        let told = Told { time: Timestamp(told), at: then, said: None };
-        next(told, then + SOON, carried((Timestamp(stamped), then), then + SOON), wall).0
+    /// What is told after so many calls, so far apart.
+    fn after(
+        calls: u32,
+        apart: Duration,
+        reckoned: Duration,
+        wall: impl Fn(Duration) -> Duration,
+    ) -> Duration {
+        let began = Instant::now();
+        let mut told = Told { time: START, at: began, said: None };
+        for call in 1..=calls {
+            let passed = apart * call;
+            told.time = next(told, began + passed, reckoned, wall(passed));
+            told.at = began + passed;
+        }
+        told.time
     }
 
     #[test]
     fn time_goes_on_whatever_the_wall_clock_says() {
-        assert_eq!(after(5_000, 0, Timestamp(0)), 5_250, "it fell back");
-        assert_eq!(after(5_000, 0, HOUR), 5_250, "it jumped ahead");
-        assert_eq!(after(5_000, 9_000, Timestamp(0)), 9_250, "another leader was ahead");
+        let ms = Duration::from_millis;
+        assert_eq!(after(1, ms(250), Duration::ZERO, |_| Duration::ZERO), START + ms(250), "it fell back");
+        let ahead = after(1, ms(250), Duration::ZERO, |_| START + HOUR);
+        assert_eq!(ahead, START + ms(250) + ms(250) / MADE_UP, "it jumped ahead");
+        let led = after(1, ms(250), START + HOUR, |_| Duration::ZERO);
+        assert_eq!(led, START + HOUR, "another leader was ahead");
+    }
+
+    #[test]
+    fn time_that_is_asked_for_very_often_is_not_slower() {
+        let apart = Duration::from_micros(300);
+        assert_eq!(after(10_000, apart, Duration::ZERO, |passed| START + passed), START + apart * 10_000);
     }
 
     #[test]
     fn a_wall_clock_that_is_ahead_is_caught_up_with_slowly() {
-        let then = Instant::now();
-        let told = Told { time: Timestamp(5_000), at: then, said: None };
-        let minute = Duration::from_secs(60);
-        let now = |wall| next(told, then + minute, Timestamp(0), wall);
-        assert_eq!(now(HOUR), Timestamp(65_030), "one part in 2,000");
-        assert_eq!(now(Timestamp(65_010)), Timestamp(65_010), "not beyond it");
+        let apart = Duration::from_millis(1);
+        let made_up = |ahead: Duration| {
+            after(60_000, apart, Duration::ZERO, |passed| START + passed + ahead) - START - apart * 60_000
+        };
+        assert_eq!(made_up(HOUR), Duration::from_millis(30), "one part in 2,000");
+        assert_eq!(made_up(Duration::from_millis(10)), Duration::from_millis(10), "not beyond it");
+    }
+
+    #[test]
+    fn a_record_that_is_applied_late_does_not_hold_time_up() {
+        let began = Instant::now();
+        let mut reckoned = Reckoning::new(Timestamp(5_000), began);
+        let late = began + Duration::from_secs(3);
+        reckoned.hear(Reckoning::new(Timestamp(5_100), late));
+        assert_eq!(reckoned.at(late), Duration::from_secs(8));
+        reckoned.hear(Reckoning::new(Timestamp(9_000), late));
+        assert_eq!(reckoned.at(late), Duration::from_secs(9), "its leader was ahead");
     }
 }

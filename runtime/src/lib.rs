@@ -11,6 +11,11 @@ pub use worker::Worker;
 /// Whether this program is a simulation.
 pub const SIMULATED: bool = cfg!(feature = "simulation");
 
+/// A bound on what waits; a simulated node has a small one, so that it is reached.
+pub const fn bound(most: usize, simulated: usize) -> usize {
+    if SIMULATED { simulated } else { most }
+}
+
 /// The work was given up: it panicked, or the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work was given up")]

@@ -101,11 +101,11 @@ fn a_round_that_failed_before_its_end_is_void() {
         assert!(report.contains(why), "{report}");
     };
     without("guards.json", "guards.json is missing");
-    without("hashes.json", "does not tell the state of n1");
+    without("hashes.json", "no hashes.json tells the state of n1");
     without("events-n2.jsonl", "only one node exported its log");
     let folder = good();
     folder.write("hashes.json", r#"{"n1":{"rev":6,"hash":"x"}}"#);
-    assert!(check(&folder, Verdict::Void).to_string().contains("does not tell the state of n2"));
+    assert!(check(&folder, Verdict::Void).to_string().contains("no hashes.json tells the state of n2"));
 }
 
 #[test]

@@ -123,7 +123,9 @@ impl From<TransferError> for Refusal {
                     .hint("GET /api/v1/cluster shows how far each node is")
             }
             TransferError::NotElected { .. } | TransferError::OtherElected { .. } => {
-                Refusal::new(codes::INVALID_TRANSITION, detail).hint("GET /api/v1/cluster says who leads")
+                Refusal::new(codes::INVALID_TRANSITION, detail)
+                    .maybe_executed()
+                    .hint("GET /api/v1/cluster says who leads")
             }
             TransferError::Unknown => MembershipError::Unknown.into(),
         }

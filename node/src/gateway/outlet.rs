@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// Events that may wait.
-pub const EVENTS_MAX: u32 = 1_000;
+pub const EVENTS_MAX: u32 = orc_runtime::bound(1_000, 32) as u32;
 /// Their bytes.
 pub const BYTES_MAX: u32 = 4 << 20;
 /// A reader that takes nothing for this long is cut.

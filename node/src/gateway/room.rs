@@ -25,7 +25,6 @@ static GROWING: &[(Method, &str)] = &[
     (Method::POST, paths::SCHEDULES),
     (Method::PUT, paths::SCHEDULE),
     (Method::POST, paths::SCHEDULE_TRIGGER),
-    (Method::POST, paths::EVENTS),
     (Method::POST, paths::HOOK),
 ];
 

@@ -237,7 +237,11 @@ async fn elect(core: &Core, heir: u64) -> Option<u64> {
         if core.raft.server_metrics().borrow().state.is_leader() {
             tracing::info!(heir, "leadership is handed over");
             // Whoever does not hear this will not stand, and without heartbeats somebody else soon would.
-            core.peers.call(heir, &Request::Elect, ELECT_PATIENCE).await.ok()?;
+            match core.peers.call(heir, &Request::Elect, ELECT_PATIENCE).await {
+                Err(error) if error.is_certainly_not_sent() => return None,
+                // It may be standing: its disk is slow, or the answer was lost.
+                Ok(_) | Err(_) => {}
+            }
         }
         let mut server = core.raft.server_metrics();
         let other = server.wait_for(|now| now.current_leader.is_some_and(|leader| leader != core.node.0));

@@ -117,6 +117,10 @@ impl NodeService {
                 Way::Here if !self.core.is_stopping() => self.proofs.get().await,
                 Way::Here | Way::To(_) | Way::Nowhere => Err(Unavailable::NoLeader),
             }),
+            Request::Time => match self.core.way() {
+                Way::Here => Response::Time(self.core.clock.now()),
+                Way::To(_) | Way::Nowhere => Response::Unable("it does not lead".to_owned()),
+            },
             Request::Status => Response::Status(Box::new(status::own(&self.core).await)),
             Request::Cluster { node } => {
                 let cluster = self.core.peers.local().cluster.ok_or(io::ErrorKind::NotConnected)?;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     Alive, Inner, Leadership, Mode, Replica, ReplicaOptions, StartFailure,
-    core::Core,
+    core::{Core, Way},
     join,
     leadership::Observer,
     options::raft_config,
@@ -39,11 +39,16 @@ use crate::{
     network::Network,
     reads::{Gathering, prove_leadership},
     store::{self, OpenOptions, Opened},
-    transport::{Local, Peers, Server},
+    transport::{
+        Local, Peers, Server,
+        message::{Request, Response},
+    },
     types::{Member, Raft},
 };
 
 const WATCHDOG_EVERY: Duration = Duration::from_secs(1);
+/// How old the leader's time may be when it is heard.
+const TIME_PATIENCE: Duration = Duration::from_millis(200);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailure> {
@@ -199,9 +204,23 @@ async fn watch_snapshots(raft: Raft, every: u64) {
     }
 }
 
-/// One proof of leadership after the start tells what was committed before it.
+/// One proof of leadership after the start tells what was committed before it, and the leader what time it is: records that
+/// are applied again are old.
 async fn catch_up(core: Arc<Core>) {
-    while core.clone().barrier().await.is_err() {
+    loop {
+        let has_all = core.clone().barrier().await.is_ok();
+        match core.way() {
+            _ if !has_all => {}
+            Way::Here => break,
+            Way::To(leader) => {
+                if let Ok(Response::Time(now)) = core.peers.call(leader, &Request::Time, TIME_PATIENCE).await
+                {
+                    core.reader.hear_time(now);
+                    break;
+                }
+            }
+            Way::Nowhere => {}
+        }
         sleep(CATCH_UP_PAUSE).await;
     }
     core.caught_up.store(true, Ordering::Relaxed);

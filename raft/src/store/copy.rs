@@ -43,7 +43,8 @@ impl Drop for StateCopy {
 fn remove_later(path: PathBuf) {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => {
-            runtime.spawn(orc_runtime::blocking(move || {
+            // Once it is queued it is done, whatever becomes of the runtime.
+            drop(runtime.spawn_blocking(move || {
                 let _ = remove_folder(&path);
             }));
         }

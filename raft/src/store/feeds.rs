@@ -1,7 +1,11 @@
 //! What the state tells as it goes: effects, events, where it stands; and work on the apply thread.
 //! Knows nothing of rows.
 
-use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use orc_domain::{State, Timestamp};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -12,7 +16,7 @@ use super::{
     published::{Effects, Events},
     reader::StateReader,
 };
-use crate::{codec::Position, error::ReadError, types::LogId};
+use crate::{clock::Reckoning, codec::Position, error::ReadError, types::LogId};
 
 /// News, and how far the state is.
 impl StateReader {
@@ -31,9 +35,14 @@ impl StateReader {
         Timestamp(self.core.published.now.load(Ordering::Acquire))
     }
 
-    /// The cluster's time as this node reckons it, and when it did so last.
-    pub(crate) fn reckoned(&self) -> (Timestamp, Instant) {
-        *self.core.published.reckoned.lock()
+    /// The cluster's time at an instant, since 1970, as this node reckons it.
+    pub(crate) fn reckoned(&self, at: Instant) -> Duration {
+        self.core.published.reckoned.lock().at(at)
+    }
+
+    /// A leader says what time it is.
+    pub(crate) fn hear_time(&self, time: Timestamp) {
+        self.core.published.reckoned.lock().hear(Reckoning::new(time, Instant::now()));
     }
 
     /// Number of the last event.

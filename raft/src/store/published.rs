@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use super::{events::Ring, view::View};
-use crate::{clock, types::LogId};
+use crate::{clock::Reckoning, types::LogId};
 
 /// Effects of one log record, in order. None at all: a snapshot was installed, and what led to it was missed.
 pub type Effects = Arc<[Effect]>;
@@ -46,8 +46,8 @@ pub struct Published {
     pub next_due: watch::Sender<Option<Timestamp>>,
     /// The cluster's time, in milliseconds since 1970, as of the last record.
     pub now: AtomicU64,
-    /// The cluster's time as this node reckons it, and when it did so last.
-    pub reckoned: Mutex<(Timestamp, Instant)>,
+    /// The cluster's time as this node reckons it.
+    pub reckoned: Mutex<Reckoning>,
     /// The cluster's settings.
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
@@ -70,7 +70,7 @@ impl Published {
             durable: watch::Sender::new(applied),
             next_due: watch::Sender::new(state.next_due()),
             now: AtomicU64::new(state.meta.now.0),
-            reckoned: Mutex::new((clock::after_a_start(state.meta.now), Instant::now())),
+            reckoned: Mutex::new(Reckoning::new(state.meta.now, Instant::now())),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
             moving: RwLock::new(()),
@@ -134,10 +134,7 @@ impl Published {
         }
         self.applied.send_replace(Some(applied));
         self.now.store(state.meta.now.0, Ordering::Release);
-        let (mut reckoned, at) = (self.reckoned.lock(), Instant::now());
-        // A record may be applied long after it was stamped.
-        *reckoned = (clock::carried(*reckoned, at).max(state.meta.now), at);
-        drop(reckoned);
+        self.reckoned.lock().hear(Reckoning::new(state.meta.now, Instant::now()));
         let due = state.next_due();
         self.next_due.send_if_modified(|shown| {
             let changed = *shown != due;

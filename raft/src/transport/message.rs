@@ -3,7 +3,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
-use orc_domain::{NodeId, Outcome, Unavailable};
+use orc_domain::{NodeId, Outcome, Timestamp, Unavailable};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -64,6 +64,8 @@ pub enum Request {
     },
     /// Another node is about to run for leader: do not stand for a moment.
     GiveWay,
+    /// Tell what time it is, who leads.
+    Time,
 }
 
 /// A node that wants to be a member.
@@ -92,7 +94,8 @@ impl Request {
             | Request::Join(_)
             | Request::Change(_)
             | Request::Transfer { .. }
-            | Request::GiveWay => Class::Forward,
+            | Request::GiveWay
+            | Request::Time => Class::Forward,
         }
     }
 }
@@ -131,6 +134,8 @@ pub enum Response {
     Unable(String),
     /// To [`Request::Transfer`]: who leads now.
     Transferred(Result<NodeId, TransferError>),
+    /// To [`Request::Time`].
+    Time(Timestamp),
 }
 
 /// The wire form.

@@ -75,6 +75,11 @@ impl Kind {
     fn is_long(self) -> bool {
         matches!(self, Kind::Unheard | Kind::Bridge)
     }
+
+    /// One that goes on beside others.
+    fn is_weather(self) -> bool {
+        matches!(self, Kind::Clock | Kind::Slow | Kind::SlowDisk | Kind::PowerAtVote)
+    }
 }
 
 /// Between two faults, and for how long one lasts, in milliseconds.
@@ -169,19 +174,24 @@ impl Faults {
     fn begin(&mut self, sim: &mut Sim<'_>, now: Duration) -> Result<()> {
         let Some(kind) = self.rng.choice(&self.kinds).copied() else { return Ok(()) };
         let all: Vec<u64> = (1..=self.scene.nodes as u64).collect();
-        let busy: Vec<u64> = self.active.iter().flat_map(|active| active.nodes.clone()).collect();
+        let holds = |active: &&Active| !active.kind.is_weather();
+        let busy: Vec<u64> =
+            self.active.iter().filter(holds).flat_map(|active| active.nodes.clone()).collect();
         let any = self.rng.choice(&all).copied().unwrap_or(1);
         let node = self.scene.leader.get().filter(|_| self.rng.bool()).unwrap_or(any);
         let other = all[(all.iter().position(|other| *other == node).unwrap_or(0) + 1) % all.len()];
         let nodes = match kind {
             Kind::PowerAll | Kind::Slow => all,
+            Kind::SlowDisk if self.rng.bool() => all,
             Kind::PowerAtVote => Vec::new(),
             Kind::Cut | Kind::Flapping => vec![node, other],
             _ => vec![node],
         };
         // What has to be overcome is so by itself, not in spite of more trouble.
         let crowded = kind.is_long() && (!self.active.is_empty() || self.scene.leader.get() != Some(node));
-        if crowded || nodes.iter().any(|node| busy.contains(node)) {
+        let repeated = kind.is_weather() && self.active.iter().any(|active| active.kind == kind);
+        let held = !kind.is_weather() && nodes.iter().any(|node| busy.contains(node));
+        if crowded || repeated || held {
             return Ok(());
         }
         tracing::info!(?kind, ?nodes, "a fault begins");
@@ -209,7 +219,10 @@ impl Faults {
                 tracing::info!(node, off, "a clock jumps");
             }
             Kind::Slow => sim.set_max_message_latency(Duration::from_millis(self.rng.u64(10..60))),
-            Kind::SlowDisk => self.nodes.slow_disk(node, self.rng.u64(5..120)),
+            Kind::SlowDisk => {
+                let most = self.rng.u64(5..120);
+                nodes.iter().for_each(|node| self.nodes.slow_disk(*node, most));
+            }
             // It happens with the next vote.
             Kind::PowerAtVote => drop(simulation::votes_given()),
             Kind::Unheard => self.others(&nodes).for_each(|other| link(sim, kind, &host(node), &other, true)),
@@ -240,7 +253,7 @@ impl Faults {
             Kind::Clock if self.rng.bool() => self.nodes.skew(nodes[0], 0),
             Kind::Clock => {}
             Kind::Slow => sim.set_max_message_latency(LATENCY_MAX),
-            Kind::SlowDisk => self.nodes.slow_disk(nodes[0], 0),
+            Kind::SlowDisk => nodes.iter().for_each(|node| self.nodes.slow_disk(*node, 0)),
             Kind::PowerAtVote => {}
             Kind::Unheard => {
                 self.others(&nodes).for_each(|other| link(sim, kind, &host(nodes[0]), &other, false));
@@ -257,6 +270,13 @@ impl Faults {
             ensure!(
                 last.is_some_and(|last| last > began + OVERCOME_WITHIN),
                 "P20: {kind:?} of node-{} was not overcome within {OVERCOME_WITHIN:?}: the last write was at {last:?}",
+                nodes[0]
+            );
+            // It cannot know of the others: that it has no majority, it can.
+            let refused = self.scene.refused.borrow().get(&format!("node-{}", nodes[0])).copied();
+            ensure!(
+                kind != Kind::Unheard || refused.is_some_and(|last| last > began + OVERCOME_WITHIN),
+                "P21: node-{} led nobody and refused nothing for {OVERCOME_WITHIN:?}: the last time was {refused:?}",
                 nodes[0]
             );
         }
@@ -307,7 +327,9 @@ impl Faults {
         if !self.active.iter().any(|active| active.kind == Kind::PowerAtVote) {
             return Ok(());
         }
-        let busy: Vec<u64> = self.active.iter().flat_map(|active| active.nodes.clone()).collect();
+        let holds = |active: &&Active| !active.kind.is_weather();
+        let busy: Vec<u64> =
+            self.active.iter().filter(holds).flat_map(|active| active.nodes.clone()).collect();
         for node in simulation::votes_given().into_iter().filter(|node| !busy.contains(node)) {
             sim.crash(host(node));
             let loss = power::cut(&host(node), &mut self.rng)?;

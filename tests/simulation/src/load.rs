@@ -157,11 +157,15 @@ pub async fn watch(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
             let (since, key) = (Some(last), Some(PATTERN.to_owned()));
             let types = vec!["state.changed".to_owned()];
             note(&mut record, &Line::Open(Open { node: Scene::node(place), since, rev: None, types, key }))?;
-            let until = Instant::now() + Duration::from_millis(rng.u64(500..4000));
+            // One in four reads so slowly that it is cut, and has to go on elsewhere.
+            let pause = Duration::from_millis(if rng.u32(..4) == 0 { 400 } else { 0 });
+            let lasts = if pause.is_zero() { rng.u64(500..4000) } else { 15_000 };
+            let until = Instant::now() + Duration::from_millis(lasts);
             let (mut body, mut text) = (response.into_body(), String::new());
             while Instant::now() < until {
                 let Ok(Some(Ok(frame))) = timeout(SILENCE_MAX, body.frame()).await else { break };
                 let Ok(piece) = frame.into_data() else { continue };
+                sleep(pause).await;
                 text.push_str(&String::from_utf8_lossy(&piece));
                 while let Some((event, rest)) = text.split_once("\n\n") {
                     let line = line_of(event)?;

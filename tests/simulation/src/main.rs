@@ -6,9 +6,11 @@ mod faults;
 mod http;
 mod load;
 mod many;
+mod mutants;
 mod nodes;
 mod one;
 mod power;
+mod rules;
 mod scene;
 mod script;
 mod system;
@@ -49,25 +51,22 @@ pub struct Args {
     /// Makes this mistake on purpose: whether it is found is what is asked (a build with the feature `mutants`)
     #[arg(long)]
     bug: Option<String>,
+    /// Makes one mistake after another, each with up to so many seeds, and says which were found
+    #[arg(long, value_name = "SEEDS")]
+    mutants: Option<u64>,
     /// Keeps the history and the trace of a seed that passes, too
     #[arg(long)]
     keep: bool,
-}
-
-impl Args {
-    /// What a process for one seed has to be told besides.
-    fn flags(&self) -> Vec<String> {
-        let kinds: Vec<String> = self.faults.iter().map(|kind| format!("{kind:?}")).collect();
-        let only = (!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(",")));
-        only.into_iter().chain(self.bug.iter().map(|bug| format!("--bug={bug}"))).collect()
-    }
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.seed {
         Some(seed) => one::run(&args, seed).map(|report| println!("{report}")),
-        None => many::run(&args),
+        None => match args.mutants {
+            Some(seeds) => mutants::run(&args, seeds),
+            None => many::run(&args),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

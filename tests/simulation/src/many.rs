@@ -2,17 +2,17 @@
 //! Knows nothing of what a seed does.
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::Args;
+use crate::{Args, faults::Kind};
 
 /// Runs them.
 pub fn run(args: &Args) -> Result<()> {
-    let (began, program) = (Instant::now(), std::env::current_exe()?);
+    let began = Instant::now();
     let mut waiting = args.from..args.from + args.seeds;
     let mut running: Vec<(u64, Child)> = Vec::new();
     let mut totals = Totals::default();
@@ -20,25 +20,14 @@ pub fn run(args: &Args) -> Result<()> {
         while running.len() < args.jobs.max(1)
             && let Some(seed) = waiting.next()
         {
-            let child = Command::new(&program)
-                .args(["--seed", &seed.to_string(), "--lasts", &args.lasts.to_string(), "--out"])
-                .arg(&args.out)
-                .args(args.keep.then_some("--keep"))
-                .args(args.flags())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .context("a seed cannot be started")?;
-            running.push((seed, child));
+            running.push((seed, start(args, seed, (args.bug.as_deref(), &args.faults))?));
         }
         if running.is_empty() {
             break;
         }
         let (seed, child) = running.remove(0);
         let output = child.wait_with_output()?;
-        let told = String::from_utf8_lossy(&output.stdout);
-        let line = told.lines().find(|line| line.starts_with("seed ")).unwrap_or_default();
-        if !output.status.success() || line.is_empty() {
+        let Some(line) = passed(&output) else {
             for (_, mut child) in running {
                 // It may have ended by itself.
                 let _ = child.kill();
@@ -50,9 +39,9 @@ pub fn run(args: &Args) -> Result<()> {
                 output.status,
                 args.out.join(format!("seed-{seed}")).display()
             );
-        }
+        };
         println!("{line}");
-        totals.add(line);
+        totals.add(&line);
     }
     let Totals { seeds, seconds, faults, operations } = totals;
     println!(
@@ -61,6 +50,35 @@ pub fn run(args: &Args) -> Result<()> {
         seconds / 3600.0
     );
     Ok(())
+}
+
+/// Why a seed fails, in a line; none if it passes.
+pub fn fails(args: &Args, seed: u64, what: (Option<&str>, &[Kind])) -> Result<Option<String>> {
+    let output = start(args, seed, what)?.wait_with_output()?;
+    if passed(&output).is_some() {
+        return Ok(None);
+    }
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let rule = told.lines().find(|line| line.contains("\"rule\"") || line.contains("panicked"));
+    let first = told.lines().find(|line| line.starts_with("error: ") || line.starts_with("P"));
+    let why = rule.or(first).unwrap_or("it ended without a word").trim();
+    Ok(Some(why.chars().take(160).collect()))
+}
+
+fn passed(output: &Output) -> Option<String> {
+    let told = String::from_utf8_lossy(&output.stdout);
+    let line = told.lines().find(|line| line.starts_with("seed "));
+    line.filter(|_| output.status.success()).map(str::to_owned)
+}
+
+fn start(args: &Args, seed: u64, (bug, faults): (Option<&str>, &[Kind])) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--seed", &seed.to_string(), "--lasts", &args.lasts.to_string(), "--out"]).arg(&args.out);
+    command.args(args.keep.then_some("--keep"));
+    command.args(bug.map(|bug| format!("--bug={bug}")));
+    let kinds: Vec<String> = faults.iter().map(|kind| format!("{kind:?}")).collect();
+    command.args((!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(","))));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("a seed cannot be started")
 }
 
 /// Sums over the lines of seeds.

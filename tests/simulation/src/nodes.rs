@@ -81,7 +81,7 @@ pub fn add(sim: &mut Sim<'_>, nodes: &Rc<Nodes>, node: u64) {
 fn config(node: u64) -> Result<ServerConfig> {
     let disk = power::disk(&host(node))?;
     let beginning = if node == 1 { ("bootstrap", json!(true)) } else { ("join", json!(["n1:7520"])) };
-    let settings: [(&str, Value); 12] = [
+    let settings: [(&str, Value); 15] = [
         ("node-id", json!(node)),
         ("data-dir", json!(disk)),
         ("listen", json!("0.0.0.0:7420")),
@@ -95,6 +95,10 @@ fn config(node: u64) -> Result<ServerConfig> {
         ("cluster.maxConcurrentTasks", json!(4000)),
         ("log.format", json!("text")),
         ("events.count", json!(1_000_000)),
+        // The room on the disk is that of this machine.
+        ("disk.low-percent", json!(0)),
+        ("disk.low-bytes", json!("0")),
+        ("disk.full-percent", json!(0)),
     ];
     let mut layer = Layer::default();
     settings.into_iter().for_each(|(key, value)| layer.set(key, value, "the simulation"));

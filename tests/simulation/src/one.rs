@@ -22,7 +22,7 @@ use crate::{
     Args,
     faults::{Faults, Kind},
     nodes::{self, Nodes},
-    power,
+    power, rules,
     scene::Scene,
     script, system,
     trace::Trace,
@@ -76,6 +76,7 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     let simulated = simulating.join().map_err(|_| anyhow!("the simulation panicked"))?;
     let (faults, simulated) = simulated?;
     let trace = trace.end()?;
+    rules::check(&folder)?;
     let report = Folder::look(&folder)?.judge(Limits::default())?;
     if report.verdict != Verdict::Valid {
         bail!("{:?}\n{}", report.verdict, serde_json::to_string_pretty(&report)?);
@@ -118,7 +119,7 @@ fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> R
         .tick_duration(Duration::from_millis(1))
         .min_message_latency(Duration::from_millis(0))
         .max_message_latency(Duration::from_millis(3))
-        .tcp_capacity(65_536)
+        .tcp_capacity(64)
         .build();
     let (scene, nodes) = (Scene::new(folder, count)?, Rc::new(Nodes::default()));
     nodes.begin(rng.fork());

@@ -108,16 +108,12 @@ impl Disks {
         let mut entries = BTreeMap::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            let (name, found) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
-            if found.is_dir() {
-                entries.insert(name, Entry::Folder(found.ino()));
-                continue;
+            match self.keep(&entry) {
+                Ok(kept) => drop(entries.insert(entry.file_name().to_string_lossy().into_owned(), kept)),
+                // RocksDB deletes what it no longer needs beside whoever syncs.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
-            let kept = self.kept.join(found.ino().to_string());
-            if !kept.exists() {
-                fs::hard_link(entry.path(), kept)?;
-            }
-            entries.insert(name, Entry::File(found.ino()));
         }
         let before = self.folders.insert(number, entries);
         for entry in before.into_iter().flat_map(BTreeMap::into_values) {
@@ -130,6 +126,19 @@ impl Disks {
             }
         }
         Ok(())
+    }
+
+    /// Gives a file a second name.
+    fn keep(&self, entry: &fs::DirEntry) -> io::Result<Entry> {
+        let found = entry.metadata()?;
+        if found.is_dir() {
+            return Ok(Entry::Folder(found.ino()));
+        }
+        let kept = self.kept.join(found.ino().to_string());
+        if !kept.exists() {
+            fs::hard_link(entry.path(), kept)?;
+        }
+        Ok(Entry::File(found.ino()))
     }
 
     /// Makes a folder as it is after the power cut.

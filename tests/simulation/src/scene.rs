@@ -46,6 +46,8 @@ pub struct Scene {
     pub leader: Cell<Option<u64>>,
     /// When a write was last acknowledged, if one was since the last fault began.
     pub written: Cell<Option<Duration>>,
+    /// When each node last refused a call for want of a leader.
+    pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
     pub paused: RefCell<BTreeMap<String, Duration>>,
     /// What was seen that may not be, in words.
@@ -65,6 +67,7 @@ impl Scene {
             nodes,
             leader: Cell::new(None),
             written: Cell::default(),
+            refused: RefCell::default(),
             paused: RefCell::default(),
             seen: RefCell::default(),
             down: RefCell::default(),
@@ -127,6 +130,10 @@ impl Scene {
         self.history.called(process, op, self.now(), (node, &call))?;
         let writes = !call.is_read();
         let outcome = asked.await;
+        if outcome == (Outcome::Rejected { conflict: false }) {
+            let now = turmoil::sim_elapsed().unwrap_or_default();
+            self.refused.borrow_mut().insert(node.to_owned(), now);
+        }
         if writes && matches!(outcome, Outcome::Ok(_)) {
             self.written.set(turmoil::sim_elapsed());
         }

@@ -19,8 +19,8 @@ const SLOTS: u32 = 8;
 /// One step of the clock, and one part in 2,000 of the longest wait.
 const EARLY_MAX: Duration = Duration::from_millis(102);
 const AFTER_TROUBLE: Duration = Duration::from_millis(200);
-/// Longer than an attempt may take.
-const TOO_LONG: Duration = Duration::from_secs(8);
+/// Longer than an attempt may take, in milliseconds: its result comes while the next one may be under way.
+const TOO_LONG: std::ops::Range<u64> = 5_100..6_200;
 
 /// Takes attempts until all nodes are there.
 pub async fn work(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
@@ -99,8 +99,12 @@ impl Pause {
 
 /// Does an attempt and reports until a node says what became of it.
 async fn attempt(scene: Rc<Scene>, (task, token): (String, u64), pause: Pause, mut rng: Rng) {
-    let late = rng.u32(..100) < 2;
-    sleep(if late { TOO_LONG } else { Duration::from_millis(rng.u64(1..300)) }).await;
+    let takes = match rng.u32(..100) {
+        0..5 => rng.u64(TOO_LONG),
+        5..15 => rng.u64(500..1500),
+        _ => rng.u64(1..300),
+    };
+    sleep(Duration::from_millis(takes)).await;
     let (mut http, fails) = (Http::default(), rng.u32(..100) < 5);
     let (path, body) = if fails {
         (
