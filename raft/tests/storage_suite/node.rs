@@ -35,6 +35,8 @@ pub struct Node {
     pub machine: StateMachine,
     pub reader: StateReader,
     next: u64,
+    /// Who appended the last record.
+    leader: LeaderId,
 }
 
 pub fn place(index: u64) -> LogId {
@@ -56,10 +58,17 @@ impl Node {
 
     pub async fn open_with(data: &Path, options: OpenOptions) -> Result<Node, StartError> {
         let opened = orc_raft::store::open(data, options)?;
-        let mut node = Node { log: opened.log, machine: opened.machine, reader: opened.reader, next: 0 };
+        let mut node = Node {
+            log: opened.log,
+            machine: opened.machine,
+            reader: opened.reader,
+            next: 0,
+            leader: place(0).leader_id,
+        };
         StorageHelper::new(&mut node.log, &mut node.machine).get_initial_state().await.unwrap();
         let last = node.log.get_log_state().await.unwrap().last_log_id;
         node.next = last.map_or(0, |id| id.index + 1);
+        node.leader = last.map_or(node.leader, |id| id.leader_id);
         if node.next == 0 {
             let membership = Membership::new(
                 vec![[1].into()],
@@ -87,7 +96,8 @@ impl Node {
     }
 
     pub async fn commit(&mut self, commands: &[Command]) -> Vec<Outcome> {
-        let entry = entry(self.next, commands);
+        let mut entry = entry(self.next, commands);
+        entry.log_id.leader_id = self.leader;
         self.commit_entry(entry).await
     }
 
