@@ -16,7 +16,10 @@ pub struct Tail {
     /// Nothing before it is anywhere.
     first: u64,
     last: Option<LogId>,
+    /// Hidden up to here.
     purged: Option<LogId>,
+    /// Gone from the disk up to here.
+    deleted: Option<LogId>,
     synced: Option<u64>,
 }
 
@@ -41,6 +44,7 @@ impl Tail {
             first: first.unwrap_or(0),
             last,
             purged,
+            deleted: purged,
             synced,
         }
     }
@@ -61,9 +65,9 @@ impl Tail {
         self.purged
     }
 
-    /// Whether a record of this index follows the last one.
+    /// Whether a record of this index follows the last one on the disk, or what the disk knows to be gone.
     pub fn is_next(&self, index: u64) -> bool {
-        self.last.or(self.purged).is_none_or(|id| id.index + 1 == index)
+        self.last.or(self.deleted).is_none_or(|id| id.index + 1 == index)
     }
 
     /// Adds records.
@@ -98,6 +102,7 @@ impl Tail {
     /// The disk has deleted a record and all before it.
     pub fn purge(&mut self, upto: LogId) {
         self.hide(upto);
+        self.deleted = self.deleted.max_by_index(Some(upto));
         self.last = self.last.filter(|last| last.index > upto.index);
     }
 
@@ -205,6 +210,16 @@ mod tests {
         assert_eq!(seen(&tail, 0..100).1, Vec::<u64>::new());
         assert_eq!(tail.state(), LogState { last_purged_log_id: Some(id(20)), last_log_id: Some(id(20)) });
         assert!(tail.is_next(21) && !tail.is_next(22));
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_gone_from_the_disk() {
+        let mut tail = tail(0..10, 1 << 20);
+        tail.purge(id(20));
+        tail.hide(id(30));
+        assert!(!tail.is_next(31), "the disk would have a hole");
+        tail.purge(id(30));
+        assert!(tail.is_next(31));
     }
 
     #[test]

@@ -204,8 +204,8 @@ impl Faults {
                 nodes.iter().for_each(|node| sim.crash(host(*node)));
                 if kind != Kind::Kill {
                     for node in &nodes {
-                        let loss = power::cut(&host(*node), &mut self.rng)?;
-                        tracing::info!(node, ?loss, "the power is gone");
+                        power::cut(&host(*node), self.rng.u64(..))?;
+                        tracing::info!(node, "the power is gone");
                     }
                 }
             }
@@ -332,8 +332,8 @@ impl Faults {
             self.active.iter().filter(holds).flat_map(|active| active.nodes.clone()).collect();
         for node in simulation::votes_given().into_iter().filter(|node| !busy.contains(node)) {
             sim.crash(host(node));
-            let loss = power::cut(&host(node), &mut self.rng)?;
-            tracing::info!(node, ?loss, "the power is gone after a vote");
+            power::cut(&host(node), self.rng.u64(..))?;
+            tracing::info!(node, "the power is gone after a vote");
             sim.bounce(host(node));
         }
         Ok(())

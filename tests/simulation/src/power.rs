@@ -70,37 +70,16 @@ pub fn synced(file: i32) {
     }
 }
 
-/// Takes what was not synced from a disk whose node is down, and says how many bytes and names it cost.
-pub fn cut(name: &str, random: &mut Rng) -> io::Result<Loss> {
+/// Takes what was not synced from a disk whose node is down.
+pub fn cut(name: &str, seed: u64) -> io::Result<()> {
     let mut disks = disks();
     let disks = disks.as_mut().expect("begun");
     let (disk, after) = (disks.root.join(name), disks.root.join(format!("{name}.after")));
     fs::create_dir_all(&after)?;
-    let mut loss = Loss::default();
-    disks.rebuild(fs::metadata(&disk)?.ino(), &after, random, &mut loss)?;
-    loss.names = count(&disk)?.abs_diff(count(&after)?);
+    disks.rebuild(fs::metadata(&disk)?.ino(), &after, seed)?;
     fs::remove_dir_all(&disk)?;
     fs::rename(&after, &disk)?;
-    disks.settle(&disk)?;
-    Ok(loss)
-}
-
-/// What a power cut took.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Loss {
-    /// Bytes at the ends of files.
-    pub bytes: u64,
-    /// Files more or fewer.
-    pub names: u64,
-}
-
-fn count(folder: &Path) -> io::Result<u64> {
-    let mut found = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        found += if entry.file_type()?.is_dir() { count(&entry.path())? } else { 1 };
-    }
-    Ok(found)
+    disks.settle(&disk)
 }
 
 impl Disks {
@@ -142,24 +121,28 @@ impl Disks {
     }
 
     /// Makes a folder as it is after the power cut.
-    fn rebuild(&self, from: u64, to: &Path, random: &mut Rng, loss: &mut Loss) -> io::Result<()> {
+    fn rebuild(&self, from: u64, to: &Path, seed: u64) -> io::Result<()> {
         for (name, entry) in self.folders.get(&from).into_iter().flatten() {
             let path = to.join(name);
             match *entry {
                 Entry::Folder(number) => {
                     fs::create_dir(&path)?;
-                    self.rebuild(number, &path, random, loss)?;
+                    self.rebuild(number, &path, seed)?;
                 }
                 Entry::File(number) => {
                     fs::hard_link(self.kept.join(number.to_string()), &path)?;
                     let file = fs::OpenOptions::new().write(true).open(&path)?;
                     let (length, synced) =
                         (file.metadata()?.len(), self.lengths.get(&number).copied().unwrap_or(0));
-                    // The torn end of what was being written. RocksDB's own diary differs from run to run.
+                    // The torn end of what was being written. RocksDB deletes old files whenever it comes to it, so each
+                    // file has luck of its own; its diary differs from run to run.
+                    let mut random = Rng::with_seed(
+                        name.bytes()
+                            .fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))),
+                    );
                     let tears = !name.starts_with("LOG") && random.bool();
                     let left = if tears { random.u64(synced..=length.max(synced)) } else { synced };
                     if left < length {
-                        loss.bytes += length - left;
                         file.set_len(left)?;
                     }
                 }
