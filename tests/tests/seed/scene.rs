@@ -12,7 +12,7 @@ use orc_tests::{Cluster, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Nothing that a promise awaits takes longer.
@@ -155,16 +155,28 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T
 
 /// An action whose attempts end when the test lets them.
 #[derive(Clone)]
-pub struct Gate(pub Arc<Semaphore>);
+pub struct Gate {
+    open: Arc<Semaphore>,
+    begun: watch::Sender<usize>,
+}
 
 impl Gate {
     pub fn closed() -> Gate {
-        Gate(Arc::new(Semaphore::new(0)))
+        Gate { open: Arc::new(Semaphore::new(0)), begun: watch::Sender::new(0) }
     }
 
     /// Lets one attempt end for each permit.
     pub fn open(&self, permits: usize) {
-        self.0.add_permits(permits);
+        self.open.add_permits(permits);
+    }
+
+    /// Waits until so many attempts have begun: their components have them.
+    pub async fn begun(&self, attempts: usize) -> Result<()> {
+        let mut begun = self.begun.subscribe();
+        timeout(PATIENCE, begun.wait_for(|begun| *begun >= attempts))
+            .await
+            .context("an attempt to begin")??;
+        Ok(())
     }
 
     /// The worker with the action `gated`.
@@ -173,8 +185,9 @@ impl Gate {
         worker.task_fn("gated", move |ctx: TaskCtx, _: Value| {
             let gate = gate.clone();
             async move {
+                gate.begun.send_modify(|begun| *begun += 1);
                 tokio::select! {
-                    permit = gate.0.acquire() => permit.expect("never closed").forget(),
+                    permit = gate.open.acquire() => permit.expect("never closed").forget(),
                     () = ctx.cancelled() => return Err(TaskError::cancelled("told to stop")),
                 }
                 Ok(json!({ "token": ctx.token() }))
