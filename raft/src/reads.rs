@@ -72,17 +72,13 @@ where
         }
         let (result, reused) = (work(), last.clone());
         tokio::spawn(async move {
-            let known = *reused.lock();
-            let result = match known {
-                Some((since, index)) if planted(Bug::ReadIndexReuse) && since.elapsed() < RETRY_AFTER => {
-                    Ok(index)
-                }
-                Some(_) | None => result.await,
+            let old = if planted(Bug::ReadIndexReuse) { *reused.lock() } else { None };
+            let result = match old.filter(|(since, _)| since.elapsed() < RETRY_AFTER) {
+                Some((_, index)) => Ok(index),
+                None => result.await,
             };
-            if let (Ok(index), true) = (&result, planted(Bug::ReadIndexReuse)) {
-                let mut reused = reused.lock();
-                let expired = reused.is_none_or(|(since, _)| since.elapsed() >= RETRY_AFTER);
-                *reused = if expired { Some((Instant::now(), *index)) } else { *reused };
+            if planted(Bug::ReadIndexReuse) && old.is_none_or(|(since, _)| since.elapsed() >= RETRY_AFTER) {
+                *reused.lock() = result.as_ref().ok().map(|index| (Instant::now(), *index));
             }
             drop(place);
             for caller in gathered {
