@@ -25,6 +25,8 @@ pub struct Clock {
     reader: StateReader,
     /// Another node has led since this one started: its time counts, not that of this node's wall clock.
     follows: AtomicBool,
+    /// What time it is was heard of another node, or asked of all in vain.
+    knows: AtomicBool,
     told: Mutex<Told>,
 }
 
@@ -42,7 +44,8 @@ impl Clock {
     /// A clock over the time of the state.
     pub fn new(reader: StateReader) -> Clock {
         let told = Told { time: Duration::ZERO, at: Instant::now(), said: None };
-        Clock { reader, follows: AtomicBool::new(false), told: Mutex::new(told) }
+        let (follows, knows) = (AtomicBool::new(false), AtomicBool::new(false));
+        Clock { reader, follows, knows, told: Mutex::new(told) }
     }
 
     /// Another node leads.
@@ -51,6 +54,23 @@ impl Clock {
             // What was told of the wall clock alone was never more than a guess.
             self.told.lock().time = Duration::ZERO;
         }
+    }
+
+    /// Another node says what time it is.
+    pub fn hear(&self, time: Timestamp) {
+        self.follow();
+        self.reader.hear_time(time);
+        self.knows.store(true, Ordering::Relaxed);
+    }
+
+    /// This node leads, and no other says what time it is.
+    pub fn begin(&self) {
+        self.knows.store(true, Ordering::Relaxed);
+    }
+
+    /// The time now, if it is more than a guess.
+    pub fn known(&self) -> Option<Timestamp> {
+        self.knows.load(Ordering::Relaxed).then(|| self.now())
     }
 
     /// The time now, never before what was told since another node led.
@@ -142,6 +162,19 @@ mod tests {
             told.at = began + passed;
         }
         told.time
+    }
+
+    #[test]
+    fn what_others_say_counts_more_than_the_wall_clock() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = crate::store::open(folder.path(), crate::store::OpenOptions::new(1)).unwrap();
+        let clock = Clock::new(opened.reader.clone());
+        assert!(clock.now() >= timestamp(wall_clock() - HOUR), "a guess is the wall clock's");
+        assert_eq!(clock.known(), None);
+        let behind = timestamp(wall_clock() - HOUR);
+        clock.hear(behind);
+        let told = clock.known().unwrap();
+        assert!(told >= behind && told.0 < behind.0 + 60_000, "{told:?} is not {behind:?}");
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! Who leads, as this node may act on it: confirmed, and not while the quorum gate is closed.
 //! Knows nothing of what leaders do.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use openraft::ServerState;
 use orc_domain::NodeId;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     clock::Clock,
     gate::Gate,
     log::LogStore,
-    transport::Peers,
+    transport::{
+        Peers,
+        message::{Request, Response},
+    },
     types::{LogId, Raft},
 };
+
+/// So long a leader that does not know the time waits for others to say it.
+const TIME_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Who leads, as this node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +55,10 @@ impl Observer {
             if !now.is_leader && now.leader.is_some_and(|leader| leader.0 != self.peers.local().node) {
                 self.clock.follow();
             }
+            if now.is_leader && self.clock.known().is_none() {
+                self.ask_for_time().await;
+                continue;
+            }
             self.leadership.send_if_modified(|known| std::mem::replace(known, now) != now);
             let ended = tokio::select! {
                 changed = server.changed() => changed.is_err(),
@@ -81,6 +91,23 @@ impl Observer {
         let is_leader =
             self.applied.borrow_and_update().is_some_and(|applied| applied.leader_id.term == term);
         (Leadership { leader: leader.map(NodeId), term, is_leader }, is_leader)
+    }
+
+    /// A node that leads soon after its start has not heard the time, and its wall clock may be wrong: one of the others may
+    /// have gone on all the time.
+    async fn ask_for_time(&self) {
+        let (peers, membership) = (&self.peers, self.raft.server_metrics().borrow().membership_config.clone());
+        let mut asked = JoinSet::new();
+        for (node, _) in membership.nodes().filter(|(node, _)| **node != peers.local().node) {
+            let (peers, node) = (peers.clone(), *node);
+            asked.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
+        }
+        while let Some(answer) = asked.join_next().await {
+            if let Ok(Ok(Response::Time(time))) = answer {
+                self.clock.hear(time);
+            }
+        }
+        self.clock.begin();
     }
 
     fn place_peers(&self) {

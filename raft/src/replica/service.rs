@@ -117,9 +117,9 @@ impl NodeService {
                 Way::Here if !self.core.is_stopping() => self.proofs.get().await,
                 Way::Here | Way::To(_) | Way::Nowhere => Err(Unavailable::NoLeader),
             }),
-            Request::Time => match self.core.way() {
-                Way::Here => Response::Time(self.core.clock.now()),
-                Way::To(_) | Way::Nowhere => Response::Unable("it does not lead".to_owned()),
+            Request::Time => match self.core.clock.known() {
+                Some(time) => Response::Time(time),
+                None => Response::Unable("it does not know the time yet".to_owned()),
             },
             Request::Status => Response::Status(Box::new(status::own(&self.core).await)),
             Request::Cluster { node } => {

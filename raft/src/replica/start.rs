@@ -215,7 +215,7 @@ async fn catch_up(core: Arc<Core>) {
             Way::To(leader) => {
                 if let Ok(Response::Time(now)) = core.peers.call(leader, &Request::Time, TIME_PATIENCE).await
                 {
-                    core.reader.hear_time(now);
+                    core.clock.hear(now);
                     break;
                 }
             }

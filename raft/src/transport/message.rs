@@ -64,7 +64,7 @@ pub enum Request {
     },
     /// Another node is about to run for leader: do not stand for a moment.
     GiveWay,
-    /// Tell what time it is, who leads.
+    /// Tell what time it is, if that is more than a guess.
     Time,
 }
 
