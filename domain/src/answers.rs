@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Answers by key, oldest first out.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     by_age: VecDeque<AnswerRecord>,
     /// The number of each record; the first one of `by_age` has the number `first`.

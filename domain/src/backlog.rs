@@ -35,7 +35,7 @@ pub struct ActionBacklog {
 }
 
 /// The live tasks of each action.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Backlog(BTreeMap<ActionName, ActionBacklog>);
 
 impl Backlog {

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// All that the cluster has agreed on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// The small facts.
     pub meta: Meta,
@@ -108,7 +108,7 @@ pub struct Meta {
 }
 
 /// Events and answers since the last drain, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Journal {
     /// What happened.
     pub events: Vec<Arc<Recorded>>,

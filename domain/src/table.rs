@@ -31,7 +31,7 @@ pub enum Change<K, V> {
     Forget(K),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot<V> {
     row: Arc<V>,
     stored: bool,
@@ -40,7 +40,7 @@ struct Slot<V> {
 }
 
 /// Live rows by key, in order, with what changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, Slot<V>>,
     /// Keys of rows that changed, each once; of some of them the row is gone.

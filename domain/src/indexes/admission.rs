@@ -15,7 +15,7 @@ use crate::{
 type GroupKey = (Text, Text);
 
 /// What admission has of a run.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     run: RunId,
     /// Its place among those that wait; none once it has started.
@@ -36,7 +36,7 @@ impl Candidate {
     }
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Group {
     active: BTreeSet<RunId>,
     waiting: BTreeMap<(Place, RunId), (u32, bool)>,
@@ -51,7 +51,7 @@ impl Group {
     }
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Admission {
     active: u32,
     queued: u32,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What the indexes have of a run beside its definition and its family.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunEntries {
     pub(super) candidate: Candidate,
     pub(super) due: Vec<(Timestamp, Due)>,

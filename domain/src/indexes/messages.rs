@@ -9,7 +9,7 @@ use crate::{
     message::{MessageId, MessagePlace, QueuedMessage},
 };
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Messages {
     places: BTreeMap<MessageId, MessagePlace>,
     queues: BTreeMap<ComponentId, Queue>,
@@ -17,7 +17,7 @@ pub(crate) struct Messages {
     ready: BTreeSet<ComponentId>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Queue {
     waiting: BTreeSet<u64>,
     with_component: BTreeSet<u64>,

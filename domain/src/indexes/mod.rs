@@ -57,7 +57,7 @@ fn queue_of(task: &Task) -> Queue {
     (task.action.clone(), task.labels.clone(), task.priority)
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Indexes {
     due: BTreeSet<(Timestamp, Due)>,
     queues: BTreeMap<Queue, BTreeSet<(Timestamp, TaskId)>>,

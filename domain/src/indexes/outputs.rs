@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 
 use crate::cache::{CacheKey, CachedOutput};
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outputs {
     /// By the log index of their entries.
     by_age: BTreeSet<(u64, CacheKey)>,

@@ -13,6 +13,7 @@ use openraft::{
     AnyError, OptionalSend, RaftLogReader, StorageIOError,
     storage::{LogFlushed, RaftLogStorage},
 };
+use orc_domain::{Bug, planted};
 use orc_runtime::simulation;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
@@ -318,6 +319,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 tail.purge(upto);
             }
             tail.append(&entries);
+        }
+        if (planted(Bug::PublishUncommitted) || planted(Bug::DispatchBeforeCommit)) && self.leads_others() {
+            self.shared.drainer.presume(entries.clone()).await;
         }
         // The others write while this node does (`docs/decisions/007`).
         let (now, done) = if self.leads_others() { (Some(callback), None) } else { (None, Some(callback)) };

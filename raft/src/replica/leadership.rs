@@ -96,7 +96,8 @@ impl Observer {
     /// A node that leads soon after its start has not heard the time, and its wall clock may be wrong: one of the others may
     /// have gone on all the time.
     async fn ask_for_time(&self) {
-        let (peers, membership) = (&self.peers, self.raft.server_metrics().borrow().membership_config.clone());
+        let (peers, membership) =
+            (&self.peers, self.raft.server_metrics().borrow().membership_config.clone());
         let mut asked = JoinSet::new();
         for (node, _) in membership.nodes().filter(|(node, _)| **node != peers.local().node) {
             let (peers, node) = (peers.clone(), *node);

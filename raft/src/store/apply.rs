@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use orc_domain::{Applied, Effect, Entry, State};
+use orc_domain::{Applied, Effect, Entry, Outcome, Recorded, State};
 use orc_runtime::Worker;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{encoder::Changes, guard::PanicGuard, published::Published};
+use super::{encoder::Changes, guard::PanicGuard, presumed::Presumed, published::Published};
 use crate::{
     codec::Unpacked,
     error::FatalHandler,
@@ -51,6 +51,8 @@ pub type Look = Box<dyn FnOnce(&State) + Send>;
 pub enum Job {
     /// Apply records.
     Apply(Vec<Record>, oneshot::Sender<Vec<BatchOutcome>>),
+    /// Show what records that are not committed would lead to: a mistake made on purpose.
+    Presume(Vec<Record>),
     /// Look at the state.
     Inspect(Look),
     /// Say where the state stands.
@@ -71,6 +73,29 @@ pub struct Replacement {
     pub events_first: u64,
 }
 
+/// What a record led to.
+pub(super) struct Led {
+    pub outcomes: Vec<Outcome>,
+    pub news: Vec<Arc<Recorded>>,
+    pub effects: Vec<Effect>,
+}
+
+/// Changes a state as a record says.
+pub(super) fn lead(state: &mut State, id: LogId, content: Content) -> Led {
+    let known = state.journal.events.len();
+    let (mut outcomes, mut effects) = (Vec::new(), Vec::new());
+    if let Content::Batch(Unpacked { proposed_at, proposals }) = content {
+        outcomes.reserve_exact(proposals.len());
+        for proposal in proposals {
+            let entry = Entry { rev: id.index, proposed_at, proposal };
+            let Applied { outcome, effects: new } = orc_domain::apply(state, &entry);
+            effects.extend(new);
+            outcomes.push(outcome);
+        }
+    }
+    Led { outcomes, news: state.journal.events[known..].to_vec(), effects }
+}
+
 /// Owns the state.
 pub struct Applier {
     /// The state.
@@ -81,6 +106,8 @@ pub struct Applier {
     pub published: Arc<Published>,
     /// Told of a panic.
     pub fatal: FatalHandler,
+    /// What the state would be; only where that mistake is planted.
+    pub presumed: Option<Presumed>,
 }
 
 impl Applier {
@@ -100,6 +127,7 @@ impl Applier {
                     let outcomes = records.into_iter().map(|record| self.apply(record)).collect();
                     let _ = answer.send(outcomes);
                 }
+                Job::Presume(records) => self.presume(records),
                 Job::Inspect(look) => look(&self.state),
                 Job::Stand(answer) => {
                     let _ = answer.send(self.standing.clone());
@@ -118,26 +146,11 @@ impl Applier {
 
     fn apply(&mut self, record: Record) -> BatchOutcome {
         let Record { id, content } = record;
-        let known = self.state.journal.events.len();
-        let mut effects: Vec<Effect> = Vec::new();
-        let mut outcomes = Vec::new();
-        match content {
-            Content::Blank => {}
-            Content::Membership(membership) => {
-                self.standing.membership = StoredMembership::new(Some(id), membership)
-            }
-            Content::Batch(Unpacked { proposed_at, proposals }) => {
-                outcomes.reserve_exact(proposals.len());
-                for proposal in proposals {
-                    let entry = Entry { rev: id.index, proposed_at, proposal };
-                    let Applied { outcome, effects: new } = orc_domain::apply(&mut self.state, &entry);
-                    effects.extend(new);
-                    outcomes.push(outcome);
-                }
-            }
+        if let Content::Membership(membership) = &content {
+            self.standing.membership = StoredMembership::new(Some(id), membership.clone());
         }
+        let Led { outcomes, news, effects } = lead(&mut self.state, id, content);
         self.standing.applied = Some(id);
-        let news = self.state.journal.events[known..].to_vec();
         self.published.show(&mut self.state, id, &news, effects);
         BatchOutcome(outcomes)
     }

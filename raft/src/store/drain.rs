@@ -196,7 +196,7 @@ impl Drain {
 /// The way to the thread; clones share it.
 #[derive(Clone)]
 pub struct Drainer {
-    core: Arc<super::Core>,
+    pub(super) core: Arc<super::Core>,
 }
 
 impl Drainer {

@@ -133,7 +133,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 }
 
 /// A command that this program does not know stops the node: others may know it.
-fn record(entry: LogEntry) -> Result<Record, (LogId, Corrupt)> {
+pub(super) fn record(entry: LogEntry) -> Result<Record, (LogId, Corrupt)> {
     let LogEntry { log_id: id, payload } = entry;
     let content = match payload {
         Payload::Blank => Content::Blank,

@@ -20,6 +20,7 @@ mod lists;
 mod machine;
 mod open;
 mod overdue;
+mod presumed;
 mod published;
 mod reader;
 pub(crate) mod rocks;

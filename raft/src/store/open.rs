@@ -132,7 +132,13 @@ fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Res
     let standing = Standing { applied: position.applied(), membership: position.membership() };
     let published = Arc::new(Published::new(&state, standing.applied, encoder.events_first()));
     let disk = Arc::new(RwLock::new(Arc::new(disk)));
-    let applier = Applier { state, standing, published: published.clone(), fatal: options.fatal.clone() };
+    let applier = Applier {
+        state,
+        standing,
+        published: published.clone(),
+        fatal: options.fatal.clone(),
+        presumed: None,
+    };
     let (jobs, apply_thread) = applier.start()?;
     let drain = Drain {
         disk: disk.clone(),

@@ -34,6 +34,17 @@ pub enum Phase {
     Over,
 }
 
+/// An attempt at a task.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt {
+    /// Who makes it.
+    pub component: String,
+    /// At what.
+    pub task: String,
+    /// Which one it is.
+    pub token: u64,
+}
+
 /// Shared by everything within a simulation.
 pub struct Scene {
     folder: PathBuf,
@@ -50,6 +61,8 @@ pub struct Scene {
     pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
     pub paused: RefCell<BTreeMap<String, Duration>>,
+    /// Attempts that components were given.
+    pub attempts: RefCell<Vec<Attempt>>,
     /// What was seen that may not be, in words.
     pub seen: RefCell<Vec<String>>,
     /// Which nodes need not be asked: they stay down for the time being.
@@ -69,6 +82,7 @@ impl Scene {
             written: Cell::default(),
             refused: RefCell::default(),
             paused: RefCell::default(),
+            attempts: RefCell::default(),
             seen: RefCell::default(),
             down: RefCell::default(),
         }))
