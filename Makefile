@@ -40,8 +40,10 @@ test: setup ## every ring of tests
 check: setup ## what CI runs: format, lints, docs, tests
 	cargo fmt --all --check
 	cargo fmt --manifest-path $(SIMULATION)/Cargo.toml --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR) --features mutants -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@$(MAKE) --no-print-directory test
 	@echo "make check: format, lints, docs and tests are in order"
@@ -49,6 +51,7 @@ check: setup ## what CI runs: format, lints, docs, tests
 fix: setup ## format and apply the lints' suggestions
 	cargo fmt --all
 	cargo fmt --manifest-path $(SIMULATION)/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
@@ -96,16 +99,24 @@ rolling-restarts: setup ## ROUNDS=10 times every node restarted by SIGTERM; fail
 	cargo build --release --bin orc --bin chaos
 	timeout 15m $(TARGET_DIR)/release/chaos rolling-restart --rounds $(or $(ROUNDS),10) --calm-ms 2000 --no-failed-calls
 
+fail-points: setup ## nodes that end in the middle of writing, at every place that has a name, in a program built for it; root; ROUNDS=3
+	@tools/chaos_needs.sh
+	cargo build --bin orc --bin chaos --features orc-node/fail-points
+	timeout 30m $(TARGET_DIR)/debug/chaos fail-points --rounds $(or $(ROUNDS),3)
+
 chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
 	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1
 
+fuzz: setup ## every parser that faces outside, SECONDS=60 each, from the kept corpus on; TARGET=workflow for one
+	SECONDS_EACH=$(or $(SECONDS),60) timeout 2h tools/fuzz.sh $(TARGET)
+
 SEEDS ?= 64
 FROM ?= 1
 
 sim: setup ## simulated clusters under faults, judged: SEED=7 for one, SEEDS=1000 FROM=1000 for many, ARGS="--faults Power,Isolate"
-	cargo build --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR)
+	cargo build --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR) --features mutants
 	timeout 7200 $(TARGET_DIR)/debug/orc-simulation $(if $(SEED),--seed $(SEED) --keep,--seeds $(SEEDS) --from $(FROM)) \
 	  --out $(TARGET_DIR)/simulation $(ARGS)
 

@@ -6,6 +6,8 @@ mod cli;
 pub mod config;
 mod definition;
 mod dev;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod health;
 mod logs;
@@ -21,6 +23,9 @@ const LEFTOVERS: Duration = Duration::from_secs(1);
 
 /// Does what the arguments of this process say, on a runtime of its own.
 pub fn run_command_line() -> ExitCode {
+    for (name, action) in orc_runtime::fail_point::begin() {
+        eprintln!("fail point {name}: {action}");
+    }
     let cli::Cli { global, command } = cli::Cli::parse();
     global.color.apply();
     let format = global.output;

@@ -9,6 +9,8 @@ mod golden;
 mod mirror;
 #[cfg(test)]
 mod noise;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod parsers;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use orc_domain::{

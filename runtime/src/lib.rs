@@ -2,10 +2,12 @@
 //! for all nodes of a simulated cluster, and turmoil's network. Nothing else tells the two apart.
 //! Knows nothing of what the work is.
 
+pub mod fail_point;
 pub mod net;
 pub mod simulation;
 mod worker;
 
+pub use fail_point::fail_point;
 pub use worker::Worker;
 
 /// Whether this program is a simulation.

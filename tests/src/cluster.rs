@@ -151,8 +151,14 @@ impl Cluster {
 
     /// Starts a node that does not run.
     pub fn start_node(&mut self, id: u64) -> Result<()> {
+        self.start_node_with(id, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_node_with(&mut self, id: u64, variables: &[(&str, &str)]) -> Result<()> {
         let other = self.members.iter().find(|member| member.id != id).map(|member| member.peer.clone());
         let mut command = self.command(id)?;
+        command.envs(variables.iter().copied());
         command.args(["server", "--node-id", &id.to_string(), "--data-dir"]).arg(self.data(id));
         let folder = self.folder.path().to_owned();
         let more = self.options.arguments.clone();
@@ -209,6 +215,11 @@ impl Cluster {
             self.member(id)?.process.take().with_context(|| format!("node {id} does not run"))?;
         process.kill()?;
         Ok(())
+    }
+
+    /// What all processes of a node have printed so far.
+    pub fn output(&self, id: u64) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path().join(format!("node-{id}.log")))?)
     }
 
     /// The pids of the nodes that run.

@@ -87,6 +87,8 @@ use crate::{
 };
 use batches_work::Batches;
 pub use body::BodyLimits;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use json::read as read_body;
 use problem::Refusal;
 use routes::Router;
 pub use triggers::follow as follow_triggers;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{golden, *};
 use crate::{
     membership::{Change, MembershipError},
-    transport::message::{Joiner, Request, Response, split_proposals},
+    transport::message::{Joiner, Request, Response},
     types::{Batch, Member},
 };
 
@@ -71,11 +71,7 @@ fn no_message_of_a_peer_ends_a_node() {
     ];
     let seeds: Vec<Vec<u8>> =
         requests.iter().map(encode_message).chain(responses.iter().map(encode_message)).collect();
-    try_all(&seeds, |bytes| {
-        let _ = decode_message::<Request>(&bytes);
-        let _ = decode_message::<Response>(&bytes);
-        let _ = split_proposals(bytes.into());
-    });
+    try_all(&seeds, |bytes| parsers::message(&bytes));
 }
 
 #[test]
@@ -83,39 +79,29 @@ fn no_batch_of_proposals_ends_a_node() {
     let proposals: Vec<Bytes> = golden::proposals().iter().map(encode_proposal).collect();
     let batch = Batch::pack(orc_domain::Timestamp(1), &proposals).expect("it fits").as_bytes().to_vec();
     let seeds: Vec<Vec<u8>> = proposals.iter().map(|proposal| proposal.to_vec()).chain([batch]).collect();
-    try_all(&seeds, |bytes| {
-        let _ = decode_message::<Proposal>(&bytes);
-        let _ = Batch::from_bytes(bytes.into()).unpack();
-    });
-}
-
-/// Reads a row behind its envelope, as if the checksum fitted.
-fn open_row(kind: u8, body: &[u8]) {
-    macro_rules! rows {
-        ($($type:ty),+) => { $(if kind == <$type>::KIND as u8 { let _ = decode_body::<$type>(body); })+ };
-    }
-    rows!(
-        LogRecord,
-        VoteRow,
-        Place,
-        Position,
-        Meta,
-        Run,
-        Task,
-        Component,
-        KeyRecord,
-        VersionRecord,
-        Definition
-    );
-    rows!(EventRow, AnswerRow, Manifest, Owner, FanChunk, DeadTask, Workflow, WorkflowVersion, Schedule);
-    rows!(CachedOutput, Snapshot, SavedKey, QueuedMessage, DeadMessage, BackupManifest, BackupEnd);
+    try_all(&seeds, |bytes| parsers::batch(&bytes));
 }
 
 #[test]
 fn no_row_ends_a_node() {
     let rows: Vec<Vec<u8>> = golden::rows();
-    try_all(&rows, |row| {
-        let Some((header, body)) = row.split_first_chunk::<HEADER>() else { return };
-        open_row(header[0], body);
-    });
+    try_all(&rows, |bytes| parsers::row(&bytes));
+}
+
+/// `make fuzz` keeps what leads to places that nothing else leads to.
+#[tokio::test]
+async fn nothing_that_fuzzing_found_ends_a_node() {
+    let kept = |target: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
+        let files = std::fs::read_dir(format!("{folder}{target}")).expect("the corpus is there");
+        let files: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        assert!(!files.is_empty(), "{target}");
+        files
+    };
+    for bytes in kept("frames") {
+        parsers::frames(&bytes).await;
+    }
+    kept("message").iter().for_each(|bytes| parsers::message(bytes));
+    kept("batch").iter().for_each(|bytes| parsers::batch(bytes));
+    kept("row").iter().for_each(|bytes| parsers::row(bytes));
 }

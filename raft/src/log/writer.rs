@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openraft::storage::LogFlushed;
 use orc_domain::{Bug, planted};
-use orc_runtime::{Worker, simulation};
+use orc_runtime::{Worker, fail_point, simulation};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -115,10 +115,12 @@ impl Writer {
                 group.drain(..).for_each(|job| self.finish(job));
             }
             simulation::disk_write().await;
+            fail_point("log.write");
             if let Err(error) = writes.write(!forgets) {
                 (self.fatal)(&Fatal::Log(error));
                 return;
             }
+            fail_point("log.written");
             for job in group {
                 self.finish(job);
             }

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use orc_runtime::Worker;
+use orc_runtime::{Worker, fail_point};
 use parking_lot::RwLock;
 use rocksdb::checkpoint::Checkpoint;
 use tokio::{
@@ -138,7 +138,9 @@ impl Drain {
         published.raise_events_first(self.encoder.events_first());
         // Ended rows move from memory to the disk: whoever counts both waits until they have.
         let _moving = published.moving.write();
+        fail_point("state.write");
         self.written(disk.db.write(batch))?;
+        fail_point("state.written");
         self.settle(&changes);
         Ok(())
     }

@@ -54,6 +54,7 @@ impl StateMachine {
         let drainer = Drainer::new(self.core.clone());
         let installed = Box::new(installed);
         drainer.order(|done| Order::Replace(installed, done)).await.ok_or(SnapshotError::Stopped)?;
+        orc_runtime::fail_point("install.replaced");
         // Readers may still have it open, so a leftover is no failure: the next start deletes it.
         blocking(move || {
             let _ = remove_folder(&old);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use orc_domain::{Bug, planted};
+use orc_runtime::fail_point;
 use parking_lot::Mutex;
 use rocksdb::WriteOptions;
 use uuid::Uuid;
@@ -89,6 +90,7 @@ impl Snapshots {
             let (size, checksum) = measure(&path).map_err(wrap(&name))?;
             listed.push(ManifestFile { name, size, checksum });
         }
+        fail_point("snapshot.files");
         let manifest = Manifest::new(id, position, listed);
         files::replace(&checkpoint.join(MANIFEST), &codec::encode(&manifest)).map_err(wrap(MANIFEST))?;
         self.keep(checkpoint, &manifest)
@@ -101,6 +103,7 @@ impl Snapshots {
         sync_folder(folder).map_err(snapshot_error(folder))?;
         remove_folder(&path).map_err(snapshot_error(&path))?;
         fs::rename(folder, &path).and_then(|()| sync_folder(&all)).map_err(snapshot_error(&path))?;
+        fail_point("snapshot.named");
         let meta = manifest.meta();
         let mut current = self.current.lock();
         // A build that began before an installation may end after it: the newer one stays.
@@ -136,6 +139,7 @@ impl Snapshots {
         let copy = self.folders.unfinished();
         link_folder(folder, &copy).map_err(snapshot_error(&copy))?;
         let kept = self.keep(&copy, &manifest)?.snapshot.path;
+        fail_point("install.kept");
         if self.folders.is_incoming(folder) {
             remove_folder(folder).map_err(snapshot_error(folder))?;
         }
@@ -146,7 +150,9 @@ impl Snapshots {
         if loaded.encoder.position().applied() != meta.last_log_id {
             return Err(SnapshotError::Mismatch { name: MANIFEST.to_owned() });
         }
+        fail_point("install.opened");
         self.folders.switch(&next).map_err(snapshot_error(&next))?;
+        fail_point("install.switched");
         Ok((Arc::new(disk), loaded))
     }
 }

@@ -1,4 +1,5 @@
-//! Many seeds, one process for each, as many at once as there is room for; ends with the first that fails.
+//! Many seeds, one process for each, as many at once as there is room for; ends with the first that fails. The first seed is
+//! simulated once more at the end: it has to be the same again.
 //! Knows nothing of what a seed does.
 
 use std::{
@@ -6,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{Args, faults::Kind};
 
@@ -15,7 +16,7 @@ pub fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
     let mut waiting = args.from..args.from + args.seeds;
     let mut running: Vec<(u64, Child)> = Vec::new();
-    let mut totals = Totals::default();
+    let (mut totals, mut first) = (Totals::default(), None);
     loop {
         while running.len() < args.jobs.max(1)
             && let Some(seed) = waiting.next()
@@ -42,10 +43,19 @@ pub fn run(args: &Args) -> Result<()> {
         };
         println!("{line}");
         totals.add(&line);
+        first.get_or_insert(line);
     }
+    let again = start(args, args.from, (args.bug.as_deref(), &args.faults))?.wait_with_output()?;
+    ensure!(
+        passed(&again) == first,
+        "seed {} is not the same again: {first:?}, {:?}",
+        args.from,
+        passed(&again)
+    );
     let Totals { seeds, seconds, faults, operations } = totals;
     println!(
-        "{seeds} seeds passed in {:.0} s: {:.2} hours simulated, {faults} faults, {operations} operations checked",
+        "{seeds} seeds passed in {:.0} s: {:.2} hours simulated, {faults} faults, {operations} operations checked; \
+         the first one is the same again",
         began.elapsed().as_secs_f64(),
         seconds / 3600.0
     );

@@ -54,7 +54,7 @@ fn main() -> Result<ExitCode> {
     }
     machines::enter()?;
     let faults: Vec<Fault> = match arguments.faults.as_slice() {
-        [] => FAULTS.to_vec(),
+        [] => FAULTS.iter().copied().filter(|fault| !fault.needs_fail_points()).collect(),
         names => names.iter().map(|name| fault(name)).collect::<Result<_>>()?,
     };
     let runtime = tokio::runtime::Runtime::new()?;

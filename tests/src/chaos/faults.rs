@@ -9,12 +9,17 @@ use orc_check::guards::Injection;
 use tokio::time::{Duration, sleep};
 
 use super::{damage::Part, scene::Scene};
-use crate::{cluster::Cluster, machines::network::Filter};
+use crate::{
+    cluster::Cluster,
+    machines::{cpu::Starved, network::Filter},
+};
 
 /// How long a node may take to end by itself.
 pub const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code of a node that cannot trust its disk.
 pub const EXIT_DATA: i32 = 74;
+/// More leaders than that one after another are a storm.
+const ELECTIONS_MAX: u64 = 3;
 
 /// One of the faults.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +54,9 @@ enum Kind {
     DamageRunning(Part),
     TornLog,
     Clock(Who),
+    Starve,
+    Behind(bool),
+    Points,
 }
 
 /// Whom it hits.
@@ -66,7 +74,7 @@ const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 36] = [
+pub const FAULTS: [Fault; 40] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -118,6 +126,14 @@ pub const FAULTS: [Fault; 36] = [
         Kind::Clock(Who::Follower),
         "a follower's wall clock is set one hour ahead or back, and right again",
     ),
+    of("starved", Kind::Starve, "all nodes together have half a processor"),
+    of("behind", Kind::Behind(false), "a follower misses so much that only a snapshot helps"),
+    of(
+        "behind-kill-leader",
+        Kind::Behind(true),
+        "the same, and the leader is killed while the snapshot is on its way",
+    ),
+    of("fail-points", Kind::Points, "nodes end in the middle of writing, at every place that has a name"),
     of("clock-all", Kind::Clock(Who::All), "all wall clocks are set one hour ahead or back, and right again"),
 ];
 
@@ -148,6 +164,11 @@ impl Fault {
         matches!(self.kind, Kind::Clock(_))
     }
 
+    /// It needs a program built with the feature `fail-points`.
+    pub fn needs_fail_points(&self) -> bool {
+        matches!(self.kind, Kind::Points)
+    }
+
     /// Lets it happen once, and leaves every node running and reachable.
     pub async fn inject(&self, stage: &mut Stage<'_>) -> Result<()> {
         let began = stage.scene.now();
@@ -173,7 +194,9 @@ impl Fault {
             | Kind::Isolate(who)
             | Kind::Unplug(who)
             | Kind::FullDisk(who) => stage.chosen(who, leader),
-            Kind::RollingRestart | Kind::Loss => stage.chosen(Who::All, leader),
+            Kind::Points => return stage.end_at_points().await,
+            Kind::RollingRestart | Kind::Loss | Kind::Starve => stage.chosen(Who::All, leader),
+            Kind::Behind(_) => stage.chosen(Who::Follower, leader),
             Kind::Damage(_) | Kind::DamageRunning(_) | Kind::TornLog => stage.chosen(Who::Any, leader),
             Kind::Bridge | Kind::Deaf | Kind::Mute | Kind::Flap | Kind::Slow => vec![leader],
         };
@@ -189,6 +212,9 @@ impl Fault {
             Kind::DamageRunning(part) => stage.damage_running(nodes[0], part).await?,
             Kind::TornLog => stage.tear_logs(nodes[0]).await?,
             Kind::RollingRestart => stage.restart_each(&nodes).await?,
+            Kind::Starve => stage.starve().await?,
+            Kind::Behind(leader_dies) => stage.fall_behind(nodes[0], leader_dies).await?,
+            Kind::Points => {}
             Kind::Isolate(_)
             | Kind::Unplug(_)
             | Kind::Bridge
@@ -248,7 +274,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn kill(&mut self, nodes: &[u64]) -> Result<()> {
+    pub(super) async fn kill(&mut self, nodes: &[u64]) -> Result<()> {
         nodes.iter().try_for_each(|node| self.cluster.kill_node(*node))?;
         sleep(Duration::from_millis(self.rng.u64(0..2000))).await;
         self.start(nodes).await
@@ -262,6 +288,17 @@ impl Stage<'_> {
         for node in nodes {
             self.cluster.process(*node)?.signal("CONT")?;
         }
+        Ok(())
+    }
+
+    /// Nodes that have to wait for a processor must not take each other for dead again and again.
+    async fn starve(&mut self) -> Result<()> {
+        let before = self.cluster.until("a leader", |status| status.leader.is_some()).await?.term;
+        let starved = Starved::of(&self.cluster.pids(), 50)?;
+        sleep(Duration::from_millis(self.rng.u64(5000..8000))).await;
+        drop(starved);
+        let after = self.cluster.until("a leader", |status| status.leader.is_some()).await?.term;
+        ensure!(after - before <= ELECTIONS_MAX, "{} elections for want of a processor", after - before);
         Ok(())
     }
 
@@ -328,7 +365,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn start(&mut self, nodes: &[u64]) -> Result<()> {
+    pub(super) async fn start(&mut self, nodes: &[u64]) -> Result<()> {
         nodes.iter().try_for_each(|node| self.cluster.start_node(*node))?;
         for node in nodes {
             self.cluster.ready(*node).await?;

@@ -2,11 +2,13 @@
 //! `orc-check` judges. See [`round::run`].
 
 mod asker;
+mod behind;
 mod damage;
 mod export;
 mod faults;
 pub mod figures;
 pub mod patient;
+mod points;
 mod registers;
 pub mod round;
 mod scene;

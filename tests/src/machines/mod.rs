@@ -3,6 +3,7 @@
 //! Knows nothing of what runs on them.
 
 pub mod clock;
+pub mod cpu;
 mod disk;
 pub mod network;
 pub mod rot;

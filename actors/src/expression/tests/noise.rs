@@ -135,3 +135,23 @@ fn no_text_ends_who_reads_it_as_a_cron_pattern() {
         }
     });
 }
+
+/// `make fuzz` keeps what leads to places that nothing else leads to.
+#[test]
+fn nothing_that_fuzzing_found_ends_who_reads_it() {
+    let kept = |target: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
+        let files = std::fs::read_dir(format!("{folder}{target}")).expect("the corpus is there");
+        let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+        let texts: Vec<String> = texts.collect();
+        assert!(!texts.is_empty(), "{target}");
+        texts
+    };
+    for text in kept("expression") {
+        let _ = names(&text);
+        let _ = check(&text).map(|()| value_of(&text));
+    }
+    for text in kept("cron") {
+        let _ = Calendar::new(&text, "Europe/Berlin").map(|calendar| calendar.after(Timestamp(u64::MAX)));
+    }
+}

@@ -69,3 +69,21 @@ fn a_document_that_multiplies_itself_is_refused() {
     assert!(compile(&text).is_err());
     assert!(started.elapsed() < WITHIN, "{:?}", started.elapsed());
 }
+
+/// `make fuzz` keeps what leads to places that nothing else leads to.
+#[test]
+fn nothing_that_fuzzing_found_ends_who_reads_it() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
+    let kept = |target: &str| {
+        let files = std::fs::read_dir(format!("{folder}{target}")).expect("the corpus is there");
+        let files: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        assert!(!files.is_empty(), "{target}");
+        files
+    };
+    for bytes in kept("workflow") {
+        let _ = str::from_utf8(&bytes).map(compile);
+    }
+    for bytes in kept("body") {
+        let _ = crate::gateway::read_body::<orc_client::wire::StartRun>(&bytes);
+    }
+}
