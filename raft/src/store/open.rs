@@ -99,7 +99,8 @@ pub fn open(data: &Path, options: OpenOptions) -> Result<Opened, StartError> {
     let (disk, loaded) = open_state(&folders, current)?;
     let position = loaded.encoder.position();
     log.check(position.applied().map(|id| id.index), position.installed)?;
-    let snapshots = Arc::new(Snapshots::load(folders.clone()).map_err(start_error(folders.snapshots()))?);
+    let snapshots = Snapshots::load(folders.clone(), position.applied());
+    let snapshots = Arc::new(snapshots.map_err(start_error(folders.snapshots()))?);
     let core = Arc::new(start(disk, loaded, &options).map_err(start_error("the state's threads"))?);
     let log = log.start(
         identity.node_id,

@@ -38,12 +38,20 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Those that are there; damaged ones are deleted.
-    pub fn load(folders: Folders) -> std::io::Result<Snapshots> {
+    /// Those that are there; damaged ones are deleted, and those that were received and not installed before the node ended:
+    /// openraft takes any snapshot for a part of what is applied.
+    pub fn load(folders: Folders, applied: Option<LogId>) -> std::io::Result<Snapshots> {
         let mut found = Vec::new();
         for path in folders.finished()? {
             match read_manifest(&path) {
-                Ok(manifest) => found.push((manifest.meta(), path)),
+                Ok(manifest) if manifest.meta().last_log_id <= applied => found.push((manifest.meta(), path)),
+                Ok(_) => {
+                    tracing::info!(
+                        ?path,
+                        "a snapshot was not installed before the node ended, it is deleted"
+                    );
+                    remove_folder(&path)?;
+                }
                 Err(error) => {
                     tracing::warn!(?path, error = %crate::error::Chain(&error), "a snapshot cannot be read, it is deleted");
                     remove_folder(&path)?;

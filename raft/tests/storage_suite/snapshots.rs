@@ -162,6 +162,23 @@ async fn a_crash_between_installing_and_purging_is_survived() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_was_not_installed_before_a_crash_is_none() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut leader = Node::open(folders[0].path()).await;
+    leader.live_a_little(0, 3).await;
+    let snapshot = build(&mut leader).await;
+    let follower = Node::open(folders[1].path()).await;
+    drop(follower);
+    // A received snapshot gets its name before the state that is made of it counts.
+    let kept = folders[1].path().join("group-0/snapshots").join(&snapshot.meta.snapshot_id);
+    fs::create_dir(&kept).unwrap();
+    copy(&snapshot.snapshot.path, &kept);
+    let mut follower = Node::open(folders[1].path()).await;
+    assert_eq!(follower.machine.get_current_snapshot().await.unwrap().map(|found| found.meta), None);
+    assert!(!kept.exists());
+}
+
+#[tokio::test]
 async fn records_that_follow_a_snapshot_replace_those_before_it() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let mut leader = Node::open(folders[0].path()).await;
