@@ -8,7 +8,7 @@ use fastrand::Rng;
 use orc_check::guards::Injection;
 use tokio::time::{Duration, sleep};
 
-use super::{damage::Part, scene::Scene};
+use super::{damage::Part, membership::Change, scene::Scene};
 use crate::{cluster::Cluster, machines::network::Filter};
 
 /// How long a node may take to end by itself.
@@ -25,6 +25,8 @@ pub struct Fault {
     pub about: &'static str,
     /// How many nodes it needs.
     pub nodes: u64,
+    /// Machines beyond theirs.
+    pub spares: u64,
     kind: Kind,
 }
 
@@ -49,6 +51,7 @@ enum Kind {
     DamageRunning(Part),
     TornLog,
     Clock(Who),
+    Members(Change),
 }
 
 /// Whom it hits.
@@ -62,11 +65,15 @@ enum Who {
 }
 
 const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
-    Fault { name, about, nodes: 3, kind }
+    Fault { name, about, nodes: 3, spares: 0, kind }
+}
+
+const fn members(name: &'static str, change: Change, about: &'static str) -> Fault {
+    Fault { spares: 1, ..of(name, Kind::Members(change), about) }
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 36] = [
+pub const FAULTS: [Fault; 41] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -119,6 +126,31 @@ pub const FAULTS: [Fault; 36] = [
         "a follower's wall clock is set one hour ahead or back, and right again",
     ),
     of("clock-all", Kind::Clock(Who::All), "all wall clocks are set one hour ahead or back, and right again"),
+    members(
+        "membership-replace",
+        Change::Replace,
+        "a fourth node joins and votes, then a follower is removed",
+    ),
+    members(
+        "membership-remove-leader",
+        Change::RemoveLeader,
+        "a fourth node votes, then the leader is removed",
+    ),
+    members(
+        "membership-kill-during",
+        Change::KillDuring,
+        "the leader or the new node is killed while it joins, and the leader while a node is removed",
+    ),
+    members(
+        "membership-lagging",
+        Change::Lagging,
+        "a new node is cut off from the leader until its log is gone there; only then may it vote",
+    ),
+    members(
+        "membership-wiped",
+        Change::Wiped,
+        "a follower without its disk is refused under its id, removed, and another one joins",
+    ),
 ];
 
 /// The fault of this name.
@@ -164,6 +196,7 @@ impl Fault {
     async fn hit(&self, stage: &mut Stage<'_>) -> Result<Vec<u64>> {
         let leader = stage.cluster.leader().await?;
         let nodes = match self.kind {
+            Kind::Members(change) => return stage.change_members(change).await,
             Kind::Kill(who)
             | Kind::Pause(who)
             | Kind::Power(who)
@@ -197,6 +230,7 @@ impl Fault {
             | Kind::Flap
             | Kind::Loss
             | Kind::Slow => self.disturb(stage, nodes[0]).await?,
+            Kind::Members(_) => {}
         }
         Ok(nodes)
     }
@@ -248,7 +282,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn kill(&mut self, nodes: &[u64]) -> Result<()> {
+    pub(super) async fn kill(&mut self, nodes: &[u64]) -> Result<()> {
         nodes.iter().try_for_each(|node| self.cluster.kill_node(*node))?;
         sleep(Duration::from_millis(self.rng.u64(0..2000))).await;
         self.start(nodes).await

@@ -6,6 +6,7 @@ mod damage;
 mod export;
 mod faults;
 pub mod figures;
+mod membership;
 pub mod patient;
 mod registers;
 pub mod round;
