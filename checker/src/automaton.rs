@@ -5,7 +5,7 @@
 //! a condition should have said (P16). A completion names no token: it counts as that of the attempt that runs.
 
 mod attempts;
-mod facts;
+pub(crate) mod facts;
 mod runs;
 mod timers;
 

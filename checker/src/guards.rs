@@ -46,6 +46,16 @@ impl Default for OperationsMin {
     }
 }
 
+/// Work that must have been acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkMin {
+    /// Results of attempts.
+    pub results: u64,
+    /// Durable messages.
+    pub messages: u64,
+}
+
 /// What a run must have seen: `guards.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -56,8 +66,12 @@ pub struct Guards {
     pub faults: BTreeSet<String>,
     /// Nodes of which the last operation must have succeeded; none: all that exported a log.
     pub nodes: BTreeSet<String>,
-    /// All runs and tasks had time to end: one that has not breaks P8.
+    /// All runs and tasks had time to end: one that has not breaks P8. So has the delivery of messages.
     pub everything_ended: bool,
+    /// Every watch went on until it had seen all that it asked for: one that has not breaks P17.
+    pub watched_to_the_end: bool,
+    /// Enough was worked.
+    pub work_min: WorkMin,
 }
 
 /// Reads `injections.jsonl`.
@@ -116,6 +130,16 @@ pub fn check(
     }
 }
 
+/// Judges whether enough was worked, once that has been counted.
+pub fn check_work(guards: &Guards, findings: &mut Findings) {
+    let WorkMin { results, messages } = guards.work_min;
+    let counts = findings.counts;
+    let parts = [("results", results, counts.results), ("messages", messages, counts.messages)];
+    for (what, min, found) in parts.into_iter().filter(|(_, min, found)| found < min) {
+        findings.void.push(format!("{found} {what} were acknowledged, at least {min} must"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +193,15 @@ mod tests {
         let mut guards = at_least(1, 1, 1);
         guards.faults.insert("pause".to_owned());
         check_void(&guards, done(3, 3), "`pause` was never injected");
+    }
+
+    #[test]
+    fn too_little_work_proves_nothing() {
+        let guards = Guards { work_min: WorkMin { results: 2, messages: 3 }, ..Guards::default() };
+        let mut findings = Findings::default();
+        (findings.counts.results, findings.counts.messages) = (2, 2);
+        check_work(&guards, &mut findings);
+        assert_eq!(findings.void, ["2 messages were acknowledged, at least 3 must"]);
     }
 
     #[test]

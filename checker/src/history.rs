@@ -55,6 +55,22 @@ pub enum Call {
         /// Calls with the same one have one effect.
         idempotency_key: String,
     },
+    /// Tell the result of an attempt.
+    Report {
+        /// The task.
+        task: String,
+        /// The attempt's token, be it the right one or not.
+        token: u64,
+        /// The output, or the message of the failure. Calls with the same one have one effect: it is their idempotency key.
+        mark: String,
+    },
+    /// Send a durable message.
+    Send {
+        /// To whom.
+        component: String,
+        /// The payload. Calls with the same one have one effect: it is their idempotency key.
+        mark: String,
+    },
 }
 
 /// What is started.
@@ -75,7 +91,16 @@ impl Call {
             | Call::Write { key, .. }
             | Call::CompareAndSet { key, .. }
             | Call::Delete { key } => Some(key),
-            Call::Start { .. } => None,
+            Call::Start { .. } | Call::Report { .. } | Call::Send { .. } => None,
+        }
+    }
+
+    /// What calls have in common that have one effect together.
+    pub fn once(&self) -> Option<&str> {
+        match self {
+            Call::Start { idempotency_key, .. } => Some(idempotency_key),
+            Call::Report { mark, .. } | Call::Send { mark, .. } => Some(mark),
+            Call::Read { .. } | Call::Write { .. } | Call::CompareAndSet { .. } | Call::Delete { .. } => None,
         }
     }
 
@@ -83,7 +108,7 @@ impl Call {
     pub fn written(&self) -> Option<&Value> {
         match self {
             Call::Write { value, .. } | Call::CompareAndSet { value, .. } => Some(value),
-            Call::Read { .. } | Call::Delete { .. } | Call::Start { .. } => None,
+            _ => None,
         }
     }
 

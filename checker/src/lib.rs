@@ -1,4 +1,4 @@
-//! The checker: from what was recorded of a cluster it says which of the promises P1 to P17 were kept.
+//! The checker: from what was recorded of a cluster it says which of the promises P1 to P18 were kept.
 //! It trusts nothing of ours and depends on none of our crates; the event log is read as the HTTP API shows it.
 
 pub mod automaton;
@@ -8,7 +8,10 @@ pub mod keys;
 pub mod linear;
 pub mod lines;
 pub mod log;
+pub mod messages;
+pub mod receipts;
 pub mod replay;
+pub mod results;
 pub mod verdict;
 pub mod watch;
 pub mod witness;

@@ -121,7 +121,7 @@ fn action(op: &Op, ended: bool, names: &mut Names) -> Option<Action> {
             Some(Action::CompareAndSet { expected: *expected, value: names.of(value), version })
         }
         Call::Delete { .. } => Some(Action::Delete { version }),
-        Call::Start { .. } => None,
+        Call::Start { .. } | Call::Report { .. } | Call::Send { .. } => None,
     }
 }
 

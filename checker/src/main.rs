@@ -19,7 +19,7 @@ struct Cli {
 enum Command {
     /// Judges a recorded folder
     ///
-    /// It reads history*.jsonl, events-<node>.jsonl, watch-*.jsonl, injections.jsonl, hashes*.json, guards.json and plans.json.
+    /// It reads history*.jsonl, events-<node>.jsonl, watch-*.jsonl, receipts*.jsonl, injections.jsonl, hashes*.json, guards.json and plans.json.
     /// Exit code 0: valid, 1: a promise was broken, 2: the input cannot be read, 3: void or undecided.
     Replay {
         /// The folder.

@@ -18,6 +18,7 @@ use crate::{
     linear::{self, Limits},
     lines,
     log::{self, Log, StateHash},
+    messages, receipts, results,
     verdict::{Findings, Report},
     watch, witness,
 };
@@ -31,6 +32,8 @@ pub struct Folder {
     pub logs: Vec<PathBuf>,
     /// `watch-*.jsonl`: streams, recorded until before the export.
     pub watches: Vec<PathBuf>,
+    /// `receipts*.jsonl`: what components got.
+    pub receipts: Vec<PathBuf>,
     /// `injections.jsonl`: faults; without it there were none.
     pub injections: Option<PathBuf>,
     /// `hashes*.json`: of each node's state, each file at one time.
@@ -63,6 +66,7 @@ impl Folder {
                 (name, true) if name.starts_with("history") => folder.histories.push(path),
                 (name, true) if name.starts_with("events-") => folder.logs.push(path),
                 (name, true) if name.starts_with("watch-") => folder.watches.push(path),
+                (name, true) if name.starts_with("receipts") => folder.receipts.push(path),
                 (name, _) if name.starts_with("hashes") && name.ends_with(".json") => {
                     folder.hashes.push(path)
                 }
@@ -90,10 +94,14 @@ impl Folder {
         witness::check(&history, &log, &keys, &mut findings)?;
         let by_others = |key: &str| keys.of(key).iter().any(|change| change.origin != Origin::Write);
         linear::check(&history, &by_others, limits, &mut findings);
+        let receipts = receipts::read(&self.receipts)?;
+        results::check(&history, &receipts, &log, &mut findings)?;
+        messages::check((&history, &receipts), (&log, guards.everything_ended), &mut findings)?;
         let expected = Expected { plans, everything_ended: guards.everything_ended };
         automaton::check(&log, &expected, &mut findings)?;
+        guards::check_work(&guards, &mut findings);
         for path in &self.watches {
-            watch::check(path, &log, &mut findings)?;
+            watch::check(path, (&log, guards.watched_to_the_end), &mut findings)?;
         }
         Ok(findings.report())
     }

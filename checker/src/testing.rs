@@ -150,6 +150,14 @@ pub fn start(idempotency_key: &str) -> Call {
     Call::Start { what: Started::Run, idempotency_key: idempotency_key.to_owned() }
 }
 
+pub fn report(task: &str, token: u64, mark: &str) -> Call {
+    Call::Report { task: task.to_owned(), token, mark: mark.to_owned() }
+}
+
+pub fn send(component: &str, mark: &str) -> Call {
+    Call::Send { component: component.to_owned(), mark: mark.to_owned() }
+}
+
 /// A write happened.
 pub fn done(rev: u64, version: u64) -> Outcome {
     Outcome::Ok(Answer { rev, version: Some(version), ..Answer::default() })

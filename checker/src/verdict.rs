@@ -72,6 +72,7 @@ pub struct Broken {
 
 /// Operations by their outcome, and the worst that happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Operations that were called.
     pub operations: u64,
@@ -89,8 +90,41 @@ pub struct Counts {
     pub lost: u64,
     /// Effects that happened more than once.
     pub duplicated: u64,
-    /// Answers older than they may be.
+    /// Answers older than they may be, and results that were accepted too late.
     pub stale: u64,
+    /// Results of attempts that were acknowledged.
+    pub results: u64,
+    /// Results that were told though another one of the same attempt had been told.
+    pub repeated: u64,
+    /// Results told of attempts that were certainly over, or never were.
+    pub stale_offered: u64,
+    /// Of these, answered as certainly without effect.
+    pub stale_refused: u64,
+    /// Results that were accepted though their attempt did not run.
+    pub stale_accepted: u64,
+    /// Durable messages that were acknowledged to their senders.
+    pub messages: u64,
+    /// Durable messages that came again.
+    pub redelivered: u64,
+}
+
+impl Counts {
+    /// A line on results and one on messages, where there were any.
+    fn tell_work(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { results, repeated, stale_offered, stale_refused, stale_accepted, .. } = self;
+        if results + repeated + stale_offered > 0 {
+            write!(formatter, "{results} results acknowledged, {repeated} told again; ")?;
+            writeln!(
+                formatter,
+                "{stale_offered} stale ones offered, {stale_refused} refused, {stale_accepted} accepted"
+            )?;
+        }
+        if self.messages > 0 {
+            let Counts { messages, redelivered, .. } = self;
+            writeln!(formatter, "{messages} durable messages acknowledged, {redelivered} came again")?;
+        }
+        Ok(())
+    }
 }
 
 /// Everything that checks find, while they run.
@@ -208,12 +242,13 @@ impl fmt::Display for Report {
             Verdict::Void => "VOID: this proves nothing",
             Verdict::Undecided => "UNDECIDED",
         };
-        let Counts { operations, ok, rejected, unknown, events, watched, lost, duplicated, stale } =
+        let Counts { operations, ok, rejected, unknown, events, watched, lost, duplicated, stale, .. } =
             self.counts;
         writeln!(formatter, "{verdict}")?;
         writeln!(formatter, "{operations} operations: {ok} ok, {rejected} rejected, {unknown} unknown")?;
         writeln!(formatter, "{events} events in the log, {watched} delivered to watchers")?;
         writeln!(formatter, "{lost} lost, {duplicated} duplicated, {stale} stale")?;
+        self.counts.tell_work(formatter)?;
         for Broken { promise, rule, count } in &self.broken {
             writeln!(formatter, "{promise} {rule}: {count} times")?;
         }

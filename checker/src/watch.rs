@@ -1,6 +1,6 @@
 //! Recorded streams of events against the log (P17): what was asked for and nothing else, in order, once, without a gap up to
 //! what was delivered last, and the events of one rev together, over any number of connections.
-//! Knows nothing of how fast a stream was: a stream that delivers nothing breaks nothing.
+//! Knows nothing of how fast a stream was: one that delivers nothing breaks nothing, unless it was followed to the end.
 
 mod pattern;
 
@@ -29,6 +29,8 @@ pub const NOT_IN_THE_LOG: Rule = Rule::new(17, "delivered but not in the log");
 pub const UNLIKE_THE_LOG: Rule = Rule::new(17, "delivered otherwise than in the log");
 /// Something was delivered that was not asked for.
 pub const NOT_ASKED_FOR: Rule = Rule::new(17, "delivered but not asked for");
+/// The stream was followed until everything had come, and something had not.
+pub const STOPPED_SHORT: Rule = Rule::new(17, "a stream that stopped short").harms(Harm::Lost);
 /// A bookmark in the middle of a rev.
 pub const TORN_APART: Rule = Rule::new(17, "a rev torn apart");
 
@@ -86,11 +88,11 @@ impl Open {
     }
 }
 
-/// Judges a watch.
+/// Judges a watch, which may have been followed to the end of the log.
 ///
 /// # Errors
 /// At the first line that is none of a watch.
-pub fn check(path: &Path, log: &Log, findings: &mut Findings) -> Result<()> {
+pub fn check(path: &Path, (log, to_the_end): (&Log, bool), findings: &mut Findings) -> Result<()> {
     let mut stream: Option<Stream<'_>> = None;
     let mut delivered = 0;
     lines::read(path, Torn::Skipped, |place, line: Line| {
@@ -111,6 +113,12 @@ pub fn check(path: &Path, log: &Log, findings: &mut Findings) -> Result<()> {
         Ok(())
     })?;
     findings.counts.watched += delivered;
+    if to_the_end {
+        match &stream {
+            Some(stream) => stream.end(findings),
+            None => findings.void.push(format!("{} has no stream", lines::name_of(path))),
+        }
+    }
     Ok(())
 }
 
@@ -179,6 +187,19 @@ impl<'a> Stream<'a> {
             return findings.violated(REORDERED, format!("the reset {first_seq} falls"), vec![shown]);
         }
         self.reach(first_seq - 1, first_seq, shown, findings);
+    }
+
+    /// Nothing is left that was asked for.
+    fn end(&self, findings: &mut Findings) {
+        let from = self.log.count_up_to(self.after.unwrap_or(0));
+        let mut left =
+            (from..self.log.events.len()).filter(|index| self.open.wants(&self.log.events[*index]));
+        if let Some(missing) = left.next() {
+            let after = self.after.unwrap_or(0);
+            let what =
+                format!("{} events after event {after} never came from {}", 1 + left.count(), self.open.node);
+            findings.violated(STOPPED_SHORT, what, vec![self.log.shown(missing)]);
+        }
     }
 
     /// The stream is at event `seq`: nothing that is asked for was left out before `end`.

@@ -121,6 +121,17 @@ impl Members {
         self.raft.server_metrics().borrow().membership_config.voter_ids().collect()
     }
 
+    /// Waits until this node has applied a membership without a node; whether that came in time.
+    pub async fn lacks(&self, node: u64, within: Duration) -> bool {
+        let mut metrics = self.raft.metrics();
+        let gone = metrics.wait_for(|now| {
+            let stored = &now.membership_config;
+            let is_applied = stored.log_id().is_some_and(|id| now.last_applied >= Some(id));
+            is_applied && stored.membership().get_node(&node).is_none()
+        });
+        matches!(timeout(within, gone).await, Ok(Ok(_)))
+    }
+
     /// Changes the membership; only the leader can.
     pub async fn change(&self, change: Change) -> Result<(), MembershipError> {
         let _turn = timeout(CHANGE_PATIENCE, self.turn.lock()).await.map_err(|_| MembershipError::Busy)?;

@@ -21,6 +21,8 @@ pub struct Options {
     pub machines: Option<(FileSystem, u64)>,
     /// Each node has a wall clock of its own, which can be set.
     pub own_clocks: bool,
+    /// Machines beyond those that have a node from the beginning.
+    pub spares: u64,
 }
 
 struct Member {
@@ -30,6 +32,8 @@ struct Member {
     http: String,
     peer: String,
     process: Option<Process>,
+    /// It founds the cluster where it has no data; others join.
+    founds: bool,
 }
 
 impl Member {
@@ -40,6 +44,7 @@ impl Member {
             http: format!("{host}:{}", ports[0]),
             peer: format!("{host}:{}", ports[1]),
             process: None,
+            founds: id == 1,
         }
     }
 }
@@ -56,6 +61,8 @@ pub struct Cluster {
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Of a node with a machine of its own: for clients, and for other nodes.
+const PORTS: [u16; 2] = [7420, 7520];
 
 impl Cluster {
     /// Starts nodes 1 to `count` and waits until all of them are voters and ready.
@@ -71,10 +78,12 @@ impl Cluster {
     /// Starts nodes 1 to `count` and waits for nothing.
     pub fn launch(name: &str, count: u64, options: Options) -> Result<Self> {
         let folder = TempDir::new(name)?;
-        let machines = options.machines.map(|disk| Machines::new(folder.path(), count, disk)).transpose()?;
+        let count_all = count + options.spares;
+        let machines =
+            options.machines.map(|disk| Machines::new(folder.path(), count_all, disk)).transpose()?;
         let ports = free_ports(2 * count as usize)?;
         let member = |(id, ports): (u64, &[u16])| match &machines {
-            Some(_) => Member::new(id, &Network::address(id), &[7420, 7520]),
+            Some(_) => Member::new(id, &Network::address(id), &PORTS),
             None => Member::new(id, "127.0.0.1", ports),
         };
         let members = (1..).zip(ports.chunks(2)).map(member).collect();
@@ -105,7 +114,7 @@ impl Cluster {
     }
 
     /// The machine that a node runs on.
-    fn machine(&self, id: u64) -> u64 {
+    pub fn machine(&self, id: u64) -> u64 {
         self.members.iter().find(|member| member.id == id).map_or(id, |member| member.machine)
     }
 
@@ -136,13 +145,48 @@ impl Cluster {
         clock::set(&self.clock(id), ahead)
     }
 
-    /// Adds a member that is not started yet.
+    /// Adds a member that is not started yet, on a machine that no other one is on.
     pub fn add_member(&mut self) -> Result<u64> {
-        let ports = free_ports(2)?;
         let id = self.ids_used + 1;
+        let member = match &self.machines {
+            Some(machines) => {
+                let taken: Vec<u64> = self.members.iter().map(|member| member.machine).collect();
+                let machine = (1..=machines.count()).find(|machine| !taken.contains(machine));
+                let machine = machine.context("every machine has a node")?;
+                Member { machine, ..Member::new(id, &Network::address(machine), &PORTS) }
+            }
+            None => Member::new(id, "127.0.0.1", &free_ports(2)?),
+        };
         self.ids_used = id;
-        self.members.push(Member::new(id, "127.0.0.1", &ports));
+        self.members.push(member);
         Ok(id)
+    }
+
+    /// Ends a node that is no member any more, and takes its data away.
+    pub fn forget_node(&mut self, id: u64) -> Result<()> {
+        if self.member(id)?.process.is_some() {
+            self.kill_node(id)?;
+        }
+        if self.data(id).exists() {
+            std::fs::remove_dir_all(self.data(id))?;
+        }
+        self.members.retain(|member| member.id != id);
+        Ok(())
+    }
+
+    /// Takes the data of a node away that does not run.
+    pub fn wipe_node(&mut self, id: u64) -> Result<()> {
+        self.member(id)?.founds = false;
+        Ok(std::fs::remove_dir_all(self.data(id))?)
+    }
+
+    /// Where nodes may be reached: every machine, whether a node is there or not.
+    pub fn places(&self) -> Vec<String> {
+        let url = |machine| format!("http://{}:{}", Network::address(machine), PORTS[0]);
+        match &self.machines {
+            Some(machines) => (1..=machines.count()).map(url).collect(),
+            None => self.urls(),
+        }
     }
 
     fn member(&mut self, id: u64) -> Result<&mut Member> {
@@ -156,7 +200,8 @@ impl Cluster {
 
     /// The same with variables of the environment.
     pub fn start_node_with(&mut self, id: u64, variables: &[(&str, &str)]) -> Result<()> {
-        let other = self.members.iter().find(|member| member.id != id).map(|member| member.peer.clone());
+        let others = self.members.iter().filter(|member| member.id != id);
+        let others: Vec<String> = others.map(|member| member.peer.clone()).collect();
         let mut command = self.command(id)?;
         command.envs(variables.iter().copied());
         command.args(["server", "--node-id", &id.to_string(), "--data-dir"]).arg(self.data(id));
@@ -164,9 +209,9 @@ impl Cluster {
         let more = self.options.arguments.clone();
         let member = self.member(id)?;
         command.args(["--listen", &member.http, "--peer-listen", &member.peer]);
-        match id {
-            1 => command.arg("--bootstrap"),
-            _ => command.args(["--join", &other.context("nobody to join")?]),
+        match member.founds {
+            true => command.arg("--bootstrap"),
+            false => command.args(["--join", &others.join(",")]),
         };
         // Whether the machine that runs the tests has little room is its own affair.
         command.args(
@@ -180,27 +225,25 @@ impl Cluster {
 
     /// Removes a node for good, by the command line.
     pub async fn remove_node(&self, id: u64) -> Result<()> {
-        let others: Vec<String> =
-            self.ids().into_iter().filter(|other| *other != id).map(|other| self.url(other)).collect();
-        let mut command = tokio::process::Command::new(binary()?);
-        command.args([
-            "cluster",
-            "remove",
-            &format!("node-{id}"),
-            "--yes",
-            "--timeout",
-            "30s",
-            "--addr",
-            &others.join(","),
-        ]);
+        let mut command = self.removal(id)?;
         let output = command.output().await?;
         ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 
+    /// The command that removes a node for good; it asks the others.
+    pub fn removal(&self, id: u64) -> Result<tokio::process::Command> {
+        let others: Vec<String> =
+            self.ids().into_iter().filter(|other| *other != id).map(|other| self.url(other)).collect();
+        let mut command = tokio::process::Command::new(binary()?);
+        command.args(["cluster", "remove", &format!("node-{id}"), "--yes", "--timeout", "30s", "--addr"]);
+        command.arg(others.join(",")).kill_on_drop(true);
+        Ok(command)
+    }
+
     /// Starts a node that has ended under an id never used before, with an empty data folder; the new id.
     pub fn replace_node(&mut self, id: u64) -> Result<u64> {
-        std::fs::remove_dir_all(self.data(id))?;
+        self.wipe_node(id)?;
         let new = self.ids_used + 1;
         self.ids_used = new;
         let member = self.member(id)?;
@@ -243,9 +286,9 @@ impl Cluster {
         self.members.iter().map(|member| self.url(member.id)).collect()
     }
 
-    /// A client that knows all nodes.
+    /// A client that knows all places of nodes.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::builder().nodes(self.urls()).timeout(Duration::from_secs(60)).build()?)
+        Ok(Client::builder().nodes(self.places()).timeout(Duration::from_secs(60)).build()?)
     }
 
     /// A client that knows one node.
@@ -258,7 +301,7 @@ impl Cluster {
         let arguments =
             ["worker", "--allow", "echo,sleep,run", "--name", name, "--slots", &slots.to_string(), "--addr"];
         let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        arguments.push(self.urls().join(","));
+        arguments.push(self.places().join(","));
         self.workers.push(Process::start(self.folder.path(), name, &arguments)?);
         Ok(())
     }
@@ -296,13 +339,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until this many nodes vote.
+    /// Waits until this many nodes vote, and there are no others.
     pub async fn voters(&self, count: usize) -> Result<()> {
         let votes =
             |node: &wire::ClusterNode| matches!(node.role, wire::NodeRole::Leader | wire::NodeRole::Follower);
-        self.until("voters", |status| status.nodes.iter().filter(|node| votes(node)).count() == count)
-            .await?;
-        Ok(())
+        let all_vote =
+            |status: &wire::ClusterStatus| status.nodes.len() == count && status.nodes.iter().all(votes);
+        self.until("voters", all_vote).await.map(drop)
     }
 
     /// The leader's id, once one is known.

@@ -13,6 +13,10 @@ fn logged() -> Logged {
 
 /// A watch: `open ...`, numbers of events, `bookmark n`, `reset n`, or lines as they are.
 fn check_watch(lines: &[&str], broken: &[(u8, &str)]) {
+    check_until(false, lines, broken);
+}
+
+fn check_until(to_the_end: bool, lines: &[&str], broken: &[(u8, &str)]) {
     let (folder, logged) = (Folder::new("watch"), logged());
     let line = |line: &&str| match line.split_once(' ') {
         Some(("open", what)) => format!("{{\"open\":{{\"node\":\"n1\"{what}}}}}"),
@@ -24,7 +28,8 @@ fn check_watch(lines: &[&str], broken: &[(u8, &str)]) {
     };
     folder.write("watch-1.jsonl", &lines.iter().map(line).collect::<Vec<_>>().join("\n"));
     let mut findings = Findings::default();
-    check(&folder.path().join("watch-1.jsonl"), &logged.log(), &mut findings).expect("a watch");
+    let path = folder.path().join("watch-1.jsonl");
+    check(&path, (&logged.log(), to_the_end), &mut findings).expect("a watch");
     assert_eq!(findings.broken(), broken, "{}", findings.report());
 }
 
@@ -102,6 +107,18 @@ fn p17_what_was_not_asked_for() {
 }
 
 #[test]
+fn p17_a_stream_that_stops_before_the_end_or_is_silent() {
+    let short = [(17, STOPPED_SHORT.name)];
+    check_until(true, &[KEYS, "1", "3", "5"], &[]);
+    check_until(true, &[KEYS, "1", "3", r#"open ,"since":3,"key":"a.*""#, "5"], &[]);
+    check_until(true, &[KEYS, "1", "3"], &short);
+    check_until(true, &[KEYS], &short);
+    check_until(true, &[KEYS, "1", "3", "5", r#"open ,"since":5,"key":"a.*""#], &[]);
+    check_until(true, &[ALL, "1", "2", "3", "4", "bookmark 4"], &short);
+    check_until(true, &[ALL, "1", "2", "3", "4", "5"], &[]);
+}
+
+#[test]
 fn p17_a_rev_torn_apart() {
     caught(&[ALL, "1", "2", "bookmark 2", "3"], TORN_APART);
     check_watch(&[r#"open ,"since":0,"key":"b""#, "2", "bookmark 2"], &[]);
@@ -111,6 +128,7 @@ fn p17_a_rev_torn_apart() {
 fn a_watch_begins_with_its_opening() {
     let folder = Folder::new("watch");
     folder.write("watch-1.jsonl", "{\"bookmark\":1}\n");
-    let checked = check(&folder.path().join("watch-1.jsonl"), &logged().log(), &mut Findings::default());
+    let path = folder.path().join("watch-1.jsonl");
+    let checked = check(&path, (&logged().log(), false), &mut Findings::default());
     assert!(format!("{:#}", checked.expect_err("it does not")).starts_with("watch-1.jsonl:1"));
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::reads::{self, STALE_READ};
 use crate::{
-    history::{Call, History, Op},
+    history::{History, Op},
     keys::Keys,
     log::Log,
     verdict::{Findings, Harm, Rule},
@@ -22,10 +22,7 @@ pub(super) fn check(history: &History, (log, keys): (&Log, &Keys), findings: &mu
     let mut called: Vec<Placed<'_>> = Vec::new();
     for op in &history.ops {
         let (Some(answer), Some(end)) = (op.ok(), op.returned_at()) else { continue };
-        let begin = match &op.call {
-            Call::Start { idempotency_key, .. } => begins[idempotency_key.as_str()],
-            _ => op.called_at,
-        };
+        let begin = op.call.once().map_or(op.called_at, |once| begins[once]);
         called.push(Placed { op, begin, end, rev: answer.rev });
     }
     called.sort_by_key(|placed| placed.begin);
@@ -46,8 +43,8 @@ pub(super) fn check(history: &History, (log, keys): (&Log, &Keys), findings: &mu
 fn begins(history: &History) -> HashMap<&str, u64> {
     let mut begins = HashMap::new();
     for op in &history.ops {
-        if let Call::Start { idempotency_key, .. } = &op.call {
-            let begin = begins.entry(idempotency_key.as_str()).or_insert(op.called_at);
+        if let Some(once) = op.call.once() {
+            let begin = begins.entry(once).or_insert(op.called_at);
             *begin = op.called_at.min(*begin);
         }
     }
@@ -99,7 +96,7 @@ impl Judge<'_> {
         let Placed { op, rev, .. } = *placed;
         let own = self.newest.of_process.get(op.process.as_str());
         let repeats =
-            |write: &Placed<'_>| !op.call.is_read() && write.rev == rev && !is_same_start(write.op, op);
+            |write: &Placed<'_>| !op.call.is_read() && write.rev == rev && !is_repeated(write.op, op);
         let broken = match (own, self.newest.any, self.newest.write) {
             (Some(own), ..) if own.rev > rev => Some((GOES_BACK, *own)),
             (_, Some(any), _) if any.rev > rev => Some((OUT_OF_ORDER, any)),
@@ -134,6 +131,6 @@ impl Judge<'_> {
     }
 }
 
-fn is_same_start(one: &Op, other: &Op) -> bool {
-    matches!(one.call, Call::Start { .. }) && one.call == other.call
+fn is_repeated(one: &Op, other: &Op) -> bool {
+    one.call.once().is_some() && one.call == other.call
 }

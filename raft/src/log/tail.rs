@@ -65,9 +65,10 @@ impl Tail {
         self.purged
     }
 
-    /// Whether a record of this index follows the last one on the disk, or what the disk knows to be gone.
+    /// Whether a record of this index follows the last one on the disk, or what the disk knows to be gone, or is the first of
+    /// all.
     pub fn is_next(&self, index: u64) -> bool {
-        self.last.or(self.deleted).is_none_or(|id| id.index + 1 == index)
+        self.last.or(self.deleted).map_or(0, |id| id.index + 1) == index
     }
 
     /// Adds records.
@@ -220,6 +221,10 @@ mod tests {
         assert!(!tail.is_next(31), "the disk would have a hole");
         tail.purge(id(30));
         assert!(tail.is_next(31));
+        let mut empty = Tail::new(&Found::default(), 1 << 20);
+        assert!(empty.is_next(0) && !empty.is_next(7), "the disk would not know what came before");
+        empty.hide(id(30));
+        assert!(!empty.is_next(31));
     }
 
     #[test]

@@ -234,9 +234,15 @@ impl Replica {
                     }
                 }
             };
-            match result {
-                Err(MembershipError::NotLeader) if Instant::now() < give_up => core.pause().await,
-                result => return result,
+            match (&change, result) {
+                (_, Err(MembershipError::NotLeader)) if Instant::now() < give_up => core.pause().await,
+                // A leader that removes itself may be gone before it has answered.
+                (Change::Remove(node), Err(MembershipError::Unknown))
+                    if core.members.lacks(*node, ASK_PATIENCE).await =>
+                {
+                    return Ok(());
+                }
+                (_, result) => return result,
             }
         }
     }

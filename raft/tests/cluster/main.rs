@@ -172,13 +172,27 @@ async fn members_come_move_and_go() {
     cluster.places[follower].kill();
     assert_eq!(leader.remove(id).await, Err(MembershipError::NotAMember { node: id.0 }));
 
-    eventually("the leader removes itself", async || leader.remove(leader.node()).await.ok()).await;
+    leader.remove(leader.node()).await.expect("the leader removes itself, and knows it");
     let gone = leader.node().0 as usize - 1;
     drop(leader);
     cluster.places[gone].kill();
     let next = cluster.places[cluster.leader().await].node().clone();
     done(&next, set("after.all", "1")).await;
     assert_eq!(next.status().await.nodes.len(), 2);
+    cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_a_follower_to_remove_the_leader_hears_that_it_is_done() {
+    let mut cluster = Cluster::of(5).await;
+    for left in [4, 3, 2] {
+        let leader = cluster.leader().await;
+        let follower = cluster.places[cluster.follower().await].node().clone();
+        let removed = follower.remove(NodeId(cluster.places[leader].id)).await;
+        assert_eq!(removed, Ok(()), "with {left} nodes left");
+        cluster.places[leader].kill();
+        drop(follower);
+    }
     cluster.agree().await;
 }
 

@@ -57,6 +57,19 @@ impl Node {
     }
 
     pub async fn open_with(data: &Path, options: OpenOptions) -> Result<Node, StartError> {
+        let mut node = Node::open_as_is(data, options).await?;
+        if node.next == 0 {
+            let membership = Membership::new(
+                vec![[1].into()],
+                [(1, Member::default())].into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            );
+            node.commit_entry(LogEntry { log_id: place(0), payload: Payload::Membership(membership) }).await;
+        }
+        Ok(node)
+    }
+
+    /// The same without a first record: a node that joins has none.
+    pub async fn open_as_is(data: &Path, options: OpenOptions) -> Result<Node, StartError> {
         let opened = orc_raft::store::open(data, options)?;
         let mut node = Node {
             log: opened.log,
@@ -69,13 +82,6 @@ impl Node {
         let last = node.log.get_log_state().await.unwrap().last_log_id;
         node.next = last.map_or(0, |id| id.index + 1);
         node.leader = last.map_or(node.leader, |id| id.leader_id);
-        if node.next == 0 {
-            let membership = Membership::new(
-                vec![[1].into()],
-                [(1, Member::default())].into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-            );
-            node.commit_entry(LogEntry { log_id: place(0), payload: Payload::Membership(membership) }).await;
-        }
         Ok(node)
     }
 

@@ -180,12 +180,25 @@ async fn a_snapshot_that_was_not_installed_before_a_crash_is_none() {
 
 #[tokio::test]
 async fn records_that_follow_a_snapshot_replace_those_before_it() {
-    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let mut leader = Node::open(folders[0].path()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let follower = Node::open(folder.path()).await;
+    goes_on_after_a_snapshot(follower, folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_node_that_joined_by_a_snapshot_starts_again_though_it_has_no_records_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let joined = Node::open_as_is(folder.path(), options(1)).await.unwrap();
+    goes_on_after_a_snapshot(joined, folder.path()).await;
+}
+
+/// A snapshot is installed while the first record after it is appended; then the node is opened again.
+async fn goes_on_after_a_snapshot(mut follower: Node, data: &std::path::Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut leader = Node::open(folder.path()).await;
     leader.live_a_little(0, 3).await;
     let snapshot = build(&mut leader).await;
     let last = snapshot.meta.last_log_id.unwrap();
-    let mut follower = Node::open(folders[1].path()).await;
     follower.log.purge(last).await.unwrap();
     let next = crate::node::entry(last.index + 1, &[set("a.key", 5)]);
     let mut log = follower.log.clone();
@@ -197,7 +210,7 @@ async fn records_that_follow_a_snapshot_replace_those_before_it() {
     follower.machine.install_snapshot(&snapshot.meta, folder).await.unwrap();
     appended.await.unwrap().unwrap();
     drop(follower);
-    let mut follower = Node::open(folders[1].path()).await;
+    let mut follower = Node::open(data).await;
     let state = follower.log.get_log_state().await.unwrap();
     assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(last), Some(next.log_id)));
 }

@@ -91,7 +91,9 @@ pub async fn ask_key(
         *version = current;
     }
     let ask = match &call {
-        Call::Read { .. } | Call::Start { .. } => Ask::new(Method::GET, &path),
+        Call::Read { .. } | Call::Start { .. } | Call::Report { .. } | Call::Send { .. } => {
+            Ask::new(Method::GET, &path)
+        }
         Call::Delete { .. } => Ask::new(Method::DELETE, &path),
         Call::Write { value, .. } => Ask::new(Method::PUT, &path).json(json!({"value": value})),
         Call::CompareAndSet { value, version, .. } => {

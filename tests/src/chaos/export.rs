@@ -26,16 +26,16 @@ struct Numbered {
     seq: u64,
 }
 
-/// Writes a file of hashes once every node tells its own at the same rev.
-pub async fn hashes(scene: &Scene, client: &Client, file: &str) -> Result<()> {
-    let hashes = equal_hashes(scene.urls.len(), client).await?;
+/// Writes a file of hashes once every one of so many nodes tells its own at the same rev.
+pub async fn hashes(scene: &Scene, (client, nodes): (&Client, usize), file: &str) -> Result<()> {
+    let hashes = equal_hashes(scene, (client, nodes)).await?;
     Ok(serde_json::to_writer(scene.file(file)?, &hashes)?)
 }
 
-/// Writes the log of each node.
-pub async fn logs(scene: &Scene) -> Result<()> {
-    for (place, url) in scene.urls.iter().enumerate() {
-        let node = Scene::node(place);
+/// Writes the log of each node that is at one of these addresses.
+pub async fn logs(scene: &Scene, urls: &[String]) -> Result<()> {
+    for url in urls {
+        let node = Scene::node(scene.place(url)?);
         let mut file = scene.file(&format!("events-{node}.jsonl"))?;
         log(url, &mut file).await.with_context(|| format!("the log of {node}"))?;
     }
@@ -60,14 +60,17 @@ async fn log(url: &str, to: &mut impl std::io::Write) -> Result<()> {
     }
 }
 
-async fn equal_hashes(nodes: usize, client: &Client) -> Result<BTreeMap<String, StateHash>> {
+async fn equal_hashes(
+    scene: &Scene,
+    (client, nodes): (&Client, usize),
+) -> Result<BTreeMap<String, StateHash>> {
     let deadline = Instant::now() + EQUAL_WITHIN;
     loop {
         if let Ok(status) = client.cluster().status().await {
-            let told = status
-                .nodes
-                .into_iter()
-                .filter_map(|node| Some((node.id, StateHash { rev: node.applied?, hash: node.state_hash? })));
+            let told = status.nodes.into_iter().filter_map(|node| {
+                let place = scene.place(&format!("http://{}", node.http_addr)).ok()?;
+                Some((Scene::node(place), StateHash { rev: node.applied?, hash: node.state_hash? }))
+            });
             let hashes: BTreeMap<String, StateHash> = told.collect();
             let same_rev = hashes.values().all(|one| hashes.values().all(|other| other.rev == one.rev));
             if hashes.len() == nodes && same_rev {

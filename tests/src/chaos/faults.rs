@@ -8,18 +8,13 @@ use fastrand::Rng;
 use orc_check::guards::Injection;
 use tokio::time::{Duration, sleep};
 
-use super::{damage::Part, scene::Scene};
-use crate::{
-    cluster::Cluster,
-    machines::{cpu::Starved, network::Filter},
-};
+use super::{damage::Part, membership::Change, scene::Scene};
+use crate::{cluster::Cluster, machines::network::Filter};
 
 /// How long a node may take to end by itself.
 pub const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code of a node that cannot trust its disk.
 pub const EXIT_DATA: i32 = 74;
-/// More leaders than that one after another are a storm.
-const ELECTIONS_MAX: u64 = 3;
 
 /// One of the faults.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +25,8 @@ pub struct Fault {
     pub about: &'static str,
     /// How many nodes it needs.
     pub nodes: u64,
+    /// Machines beyond theirs.
+    pub spares: u64,
     kind: Kind,
 }
 
@@ -57,6 +54,7 @@ enum Kind {
     Starve,
     Behind(bool),
     Points,
+    Members(Change),
 }
 
 /// Whom it hits.
@@ -70,11 +68,15 @@ enum Who {
 }
 
 const fn of(name: &'static str, kind: Kind, about: &'static str) -> Fault {
-    Fault { name, about, nodes: 3, kind }
+    Fault { name, about, nodes: 3, spares: 0, kind }
+}
+
+const fn members(name: &'static str, change: Change, about: &'static str) -> Fault {
+    Fault { spares: 1, ..of(name, Kind::Members(change), about) }
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 40] = [
+pub const FAULTS: [Fault; 45] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -135,6 +137,31 @@ pub const FAULTS: [Fault; 40] = [
     ),
     of("fail-points", Kind::Points, "nodes end in the middle of writing, at every place that has a name"),
     of("clock-all", Kind::Clock(Who::All), "all wall clocks are set one hour ahead or back, and right again"),
+    members(
+        "membership-replace",
+        Change::Replace,
+        "a fourth node joins and votes, then a follower is removed",
+    ),
+    members(
+        "membership-remove-leader",
+        Change::RemoveLeader,
+        "a fourth node votes, then the leader is removed",
+    ),
+    members(
+        "membership-kill-during",
+        Change::KillDuring,
+        "the leader or the new node is killed while it joins, and the leader while a node is removed",
+    ),
+    members(
+        "membership-lagging",
+        Change::Lagging,
+        "a new node is cut off from the leader until its log is gone there; only then may it vote",
+    ),
+    members(
+        "membership-wiped",
+        Change::Wiped,
+        "a follower without its disk is refused under its id, removed, and another one joins",
+    ),
 ];
 
 /// The fault of this name.
@@ -185,6 +212,7 @@ impl Fault {
     async fn hit(&self, stage: &mut Stage<'_>) -> Result<Vec<u64>> {
         let leader = stage.cluster.leader().await?;
         let nodes = match self.kind {
+            Kind::Members(change) => return stage.change_members(change).await,
             Kind::Kill(who)
             | Kind::Pause(who)
             | Kind::Power(who)
@@ -223,6 +251,7 @@ impl Fault {
             | Kind::Flap
             | Kind::Loss
             | Kind::Slow => self.disturb(stage, nodes[0]).await?,
+            Kind::Members(_) => {}
         }
         Ok(nodes)
     }
@@ -288,17 +317,6 @@ impl Stage<'_> {
         for node in nodes {
             self.cluster.process(*node)?.signal("CONT")?;
         }
-        Ok(())
-    }
-
-    /// Nodes that have to wait for a processor must not take each other for dead again and again.
-    async fn starve(&mut self) -> Result<()> {
-        let before = self.cluster.until("a leader", |status| status.leader.is_some()).await?.term;
-        let starved = Starved::of(&self.cluster.pids(), 50)?;
-        sleep(Duration::from_millis(self.rng.u64(5000..8000))).await;
-        drop(starved);
-        let after = self.cluster.until("a leader", |status| status.leader.is_some()).await?.term;
-        ensure!(after - before <= ELECTIONS_MAX, "{} elections for want of a processor", after - before);
         Ok(())
     }
 

@@ -7,12 +7,14 @@ mod damage;
 mod export;
 mod faults;
 pub mod figures;
+mod membership;
 pub mod patient;
 mod points;
 mod registers;
 pub mod round;
 mod scene;
 mod starts;
+mod starved;
 pub mod timers;
 mod watchers;
 

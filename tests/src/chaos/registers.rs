@@ -53,9 +53,10 @@ impl Client {
         Ok(())
     }
 
-    /// One read on every node, which has to succeed.
-    pub async fn visit_all(mut self) -> Result<()> {
-        for place in 0..self.scene.urls.len() {
+    /// One read on the node at each of these addresses, which has to succeed.
+    pub async fn visit_all(mut self, urls: &[String]) -> Result<()> {
+        for url in urls {
+            let place = self.scene.place(url)?;
             self.ask(place, Call::Read { key: key(&self.scene, 0) }).await?;
         }
         Ok(())
@@ -83,7 +84,6 @@ impl Client {
         let url = &self.scene.urls[place];
         let request = |method| self.asker.request(method, url, &path);
         let request = match &call {
-            Call::Read { .. } | Call::Start { .. } => request(Method::GET),
             Call::Delete { .. } => request(Method::DELETE),
             Call::Write { value, .. } => request(Method::PUT).json(&json!({"value": value})),
             Call::CompareAndSet { value, version: 0, .. } => {
@@ -93,6 +93,7 @@ impl Client {
                 let tag = format!("\"{version}\"");
                 request(Method::PUT).header(IF_MATCH, tag).json(&json!({"value": value}))
             }
+            _ => request(Method::GET),
         };
         let reads = call.is_read();
         let request = request.header("idempotency-key", format!("{}-{}", self.name, self.op));

@@ -84,7 +84,7 @@ pub async fn run(fault: &Fault, plan: &Plan, folder: &Path) -> Result<Outcomes> 
     let mut cluster = Cluster::start(
         fault.name,
         fault.nodes,
-        Options { arguments, machines, own_clocks: fault.sets_clocks() },
+        Options { arguments, machines, own_clocks: fault.sets_clocks(), spares: fault.spares },
     )
     .await?;
     let happened = happen(fault, plan, folder, &mut cluster).await;
@@ -101,7 +101,7 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
     for name in ["w-1", "w-2"] {
         cluster.start_worker(name, 32)?;
     }
-    let scene = Scene::new(folder, cluster.urls())?;
+    let scene = Scene::new(folder, cluster.places())?;
     let mut rng = Rng::with_seed(plan.seed);
     let mut load = load(&scene, &mut rng)?;
     let mut patient = patient_load(&scene, &mut rng)?;
@@ -116,7 +116,7 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
         whole(stage.cluster, fault.nodes).await?;
         if plan.alike {
             scene.hold(true);
-            export::hashes(&scene, &client, &format!("hashes-{round}.json")).await?;
+            export::hashes(&scene, (&client, fault.nodes as usize), &format!("hashes-{round}.json")).await?;
             scene.hold(false);
         }
         sleep(Duration::from_millis(calm)).await;
@@ -134,9 +134,10 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
         timers.add(ended.context("a part of the load")??);
     }
     let visitor = registers::Client::new(scene.clone(), "visitor".to_owned(), None, Rng::with_seed(0))?;
-    visitor.visit_all().await?;
-    let settled = settle(&scene, &client, folder).await;
-    export::logs(&scene).await?;
+    let urls = cluster.urls();
+    visitor.visit_all(&urls).await?;
+    let settled = settle(&scene, (&client, urls.len()), folder).await;
+    export::logs(&scene, &urls).await?;
     settled?;
     let operations_min = OperationsMin { before: 100, during: 0, after: 50 };
     let faults = [fault.name.to_owned()].into();
@@ -146,10 +147,10 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
 }
 
 /// Waits until every run has ended and all nodes are alike.
-async fn settle(scene: &Scene, client: &Client, folder: &Path) -> Result<()> {
+async fn settle(scene: &Scene, (client, nodes): (&Client, usize), folder: &Path) -> Result<()> {
     every_run_completed(client, &accepted(folder)?, RUNS_END_WITHIN).await?;
     nothing_lives(client).await?;
-    export::hashes(scene, client, "hashes.json").await
+    export::hashes(scene, (client, nodes), "hashes.json").await
 }
 
 /// Ten clients of keys, two that start runs, three that watch.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use orc_check::history::{Call, Outcome, Recorder};
 use tokio::{sync::watch, time::Instant};
 
@@ -25,7 +25,7 @@ pub struct Scene {
     began: Instant,
     load: watch::Sender<Load>,
     history: Recorder<File>,
-    /// Every node's address.
+    /// The address of every place where a node may be.
     pub urls: Vec<String>,
 }
 
@@ -68,9 +68,14 @@ impl Scene {
         load.wait_for(|load| *load != Load::Held).await.is_ok_and(|load| *load == Load::Going)
     }
 
-    /// The name of the node at this place of the addresses.
+    /// The name of whatever node is at this place of the addresses: of the first ones, which begin there.
     pub fn node(place: usize) -> String {
         format!("node-{}", place + 1)
+    }
+
+    /// The place of an address.
+    pub fn place(&self, url: &str) -> Result<usize> {
+        self.urls.iter().position(|known| known == url).with_context(|| format!("no node was ever at {url}"))
     }
 
     /// Makes a call with its lines in the history.

@@ -52,6 +52,11 @@ impl Machines {
         Ok(Machines { network, disks: (1..=count).map(disk).collect::<Result<_>>()? })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.disks.len() as u64
+    }
+
     /// A machine's disk.
     pub fn disk(&self, id: u64) -> Result<&Disk> {
         self.disks.get(id as usize - 1).with_context(|| format!("no machine {id}"))
