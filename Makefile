@@ -43,7 +43,7 @@ check: setup ## what CI runs: format, lints, docs, tests
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path $(SIMULATION)/Cargo.toml --target-dir $(TARGET_DIR) --features mutants -- -D warnings
-	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET_DIR) --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@$(MAKE) --no-print-directory test
 	@echo "make check: format, lints, docs and tests are in order"
