@@ -71,9 +71,9 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 	@docker/demo.sh
 
 # Faults that CI lets happen once each, to the programs that the tests use.
-SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
+SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart membership-replace
 
-chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 25 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
@@ -96,7 +96,7 @@ rolling-restarts: setup ## ROUNDS=10 times every node restarted by SIGTERM; fail
 	cargo build --release --bin orc --bin chaos
 	timeout 15m $(TARGET_DIR)/release/chaos rolling-restart --rounds $(or $(ROUNDS),10) --calm-ms 2000 --no-failed-calls
 
-chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 2 minutes
+chaos-smoke: setup ## eight of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
 	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1
