@@ -102,7 +102,7 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
 
 /// Prints what came of a fault; what is wrong with it.
 fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
-    let Outcomes { report, without_writes, patient, timers, judged_in } = outcomes;
+    let Outcomes { report, outages, without_writes, patient, timers, judged_in } = outcomes;
     let counts = report.counts;
     println!(
         "{:<24} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
@@ -126,19 +126,32 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         judged_in.as_secs_f64(),
     );
     println!(
-        "{:<24} {} delays, {} early, at most {:.2} s late",
+        "{:<24} {} delays, {} early, at most {:.2} s late, {:.2} s beyond the time without writes",
         "",
-        timers.ended,
-        timers.early.len(),
-        timers.latest.as_secs_f64()
+        timers.ended(),
+        timers.early().len(),
+        timers.latest().as_secs_f64(),
+        timers.latest_beyond(outages).as_secs_f64(),
+    );
+    println!(
+        "{:<24} {} results acknowledged, {} told again; stale: {} offered, {} refused, {} accepted; messages: {} sent, {} came again",
+        "",
+        counts.results,
+        counts.repeated,
+        counts.stale_offered,
+        counts.stale_refused,
+        counts.stale_accepted,
+        counts.messages,
+        counts.redelivered,
     );
     let mut wrong = Bounds(arguments.no_write_max.clone()).broken_by(without_writes);
     if report.verdict != Verdict::Valid {
         println!("{report}");
         wrong.push(format!("the checker says {:?}", report.verdict));
     }
-    wrong.extend(timers.early.clone());
-    if timers.ended == 0 {
+    wrong.extend(timers.early());
+    wrong.extend(timers.late(outages));
+    if timers.ended() == 0 {
         wrong.push("no delay was seen to end".to_owned());
     }
     if arguments.no_failed_calls && (patient.failed > 0 || patient.made == 0) {

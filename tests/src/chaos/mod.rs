@@ -6,7 +6,10 @@ mod damage;
 mod export;
 mod faults;
 pub mod figures;
+mod inbox;
+mod load;
 mod membership;
+pub mod outages;
 pub mod patient;
 mod registers;
 pub mod round;
@@ -14,5 +17,6 @@ mod scene;
 mod starts;
 pub mod timers;
 mod watchers;
+mod workers;
 
 pub use faults::{FAULTS, Fault, fault};
