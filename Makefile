@@ -74,9 +74,9 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 	@docker/demo.sh
 
 # Faults that CI lets happen once each, to the programs that the tests use.
-SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart
+SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart membership-replace
 
-chaos: setup ## real faults on real nodes under load, judged, some 15 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 25 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
@@ -104,7 +104,7 @@ fail-points: setup ## nodes that end in the middle of writing, at every place th
 	cargo build --bin orc --bin chaos --features orc-node/fail-points
 	timeout 30m $(TARGET_DIR)/debug/chaos fail-points --rounds $(or $(ROUNDS),3)
 
-chaos-smoke: setup ## seven of the faults once, with the programs that the tests use, some 2 minutes
+chaos-smoke: setup ## eight of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
 	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1

@@ -46,10 +46,13 @@ struct Arguments {
     list: bool,
 }
 
+/// The exit code of a shell's command that a signal ended.
+const ENDED_EARLY: u8 = 130;
+
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.list {
-        FAULTS.iter().for_each(|fault| println!("{:<18} {}", fault.name, fault.about));
+        FAULTS.iter().for_each(|fault| println!("{:<24} {}", fault.name, fault.about));
         return Ok(ExitCode::SUCCESS);
     }
     machines::enter()?;
@@ -58,7 +61,16 @@ fn main() -> Result<ExitCode> {
         names => names.iter().map(|name| fault(name)).collect::<Result<_>>()?,
     };
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(all(&arguments, &faults))
+    runtime.block_on(async {
+        tokio::select! {
+            code = all(&arguments, &faults) => code,
+            told = machines::told_to_end() => {
+                told?;
+                println!("told to end: nothing is proved");
+                Ok(ExitCode::from(ENDED_EARLY))
+            }
+        }
+    })
 }
 
 async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
@@ -72,11 +84,11 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
         match outcomes {
             Ok(wrong) if wrong.is_empty() => {}
             Ok(wrong) => {
-                println!("{:<18} FAILED: {}; see {}", fault.name, wrong.join(", "), folder.display());
+                println!("{:<24} FAILED: {}; see {}", fault.name, wrong.join(", "), folder.display());
                 broken.push(fault.name);
             }
             Err(error) => {
-                println!("{:<18} FAILED: {error:#}; see {}", fault.name, folder.display());
+                println!("{:<24} FAILED: {error:#}; see {}", fault.name, folder.display());
                 broken.push(fault.name);
             }
         }
@@ -90,10 +102,10 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
 
 /// Prints what came of a fault; what is wrong with it.
 fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
-    let Outcomes { report, without_writes, patient, timers, judged_in } = outcomes;
+    let Outcomes { report, outages, without_writes, patient, timers, judged_in } = outcomes;
     let counts = report.counts;
     println!(
-        "{:<18} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
+        "{:<24} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
         fault.name,
         report.verdict,
         counts.operations,
@@ -104,7 +116,7 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         counts.stale,
     );
     println!(
-        "{:<18} {}; retried calls: {} of {} failed, slowest {:.2} s; {} events judged in {:.1} s",
+        "{:<24} {}; retried calls: {} of {} failed, slowest {:.2} s; {} events judged in {:.1} s",
         "",
         without_writes.histogram(),
         patient.failed,
@@ -114,19 +126,32 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         judged_in.as_secs_f64(),
     );
     println!(
-        "{:<18} {} delays, {} early, at most {:.2} s late",
+        "{:<24} {} delays, {} early, at most {:.2} s late, {:.2} s beyond the time without writes",
         "",
-        timers.ended,
-        timers.early.len(),
-        timers.latest.as_secs_f64()
+        timers.ended(),
+        timers.early().len(),
+        timers.latest().as_secs_f64(),
+        timers.latest_beyond(outages).as_secs_f64(),
+    );
+    println!(
+        "{:<24} {} results acknowledged, {} told again; stale: {} offered, {} refused, {} accepted; messages: {} sent, {} came again",
+        "",
+        counts.results,
+        counts.repeated,
+        counts.stale_offered,
+        counts.stale_refused,
+        counts.stale_accepted,
+        counts.messages,
+        counts.redelivered,
     );
     let mut wrong = Bounds(arguments.no_write_max.clone()).broken_by(without_writes);
     if report.verdict != Verdict::Valid {
         println!("{report}");
         wrong.push(format!("the checker says {:?}", report.verdict));
     }
-    wrong.extend(timers.early.clone());
-    if timers.ended == 0 {
+    wrong.extend(timers.early());
+    wrong.extend(timers.late(outages));
+    if timers.ended() == 0 {
         wrong.push("no delay was seen to end".to_owned());
     }
     if arguments.no_failed_calls && (patient.failed > 0 || patient.made == 0) {

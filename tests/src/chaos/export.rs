@@ -8,11 +8,13 @@ use orc_check::log::StateHash;
 use orc_client::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::scene::Scene;
 
 const EQUAL_WITHIN: Duration = Duration::from_secs(30);
+const PAGE_WITHIN: Duration = Duration::from_secs(10);
+const EXPORTED_WITHIN: Duration = Duration::from_secs(300);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,13 +39,15 @@ pub async fn logs(scene: &Scene, urls: &[String]) -> Result<()> {
     for url in urls {
         let node = Scene::node(scene.place(url)?);
         let mut file = scene.file(&format!("events-{node}.jsonl"))?;
-        log(url, &mut file).await.with_context(|| format!("the log of {node}"))?;
+        let exported = timeout(EXPORTED_WITHIN, log(url, &mut file)).await;
+        exported.map_err(anyhow::Error::from).flatten().with_context(|| format!("the log of {node}"))?;
     }
     Ok(())
 }
 
 async fn log(url: &str, to: &mut impl std::io::Write) -> Result<()> {
-    let (http, mut since) = (reqwest::Client::new(), 0);
+    let http = reqwest::Client::builder().timeout(PAGE_WITHIN).build()?;
+    let mut since = 0;
     loop {
         let asked = http.get(format!("{url}/api/v1/events?since={since}&limit=500&consistency=stale"));
         let page: Page = asked.send().await?.error_for_status()?.json().await?;

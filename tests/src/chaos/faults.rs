@@ -365,10 +365,10 @@ impl Stage<'_> {
     }
 
     async fn freeze(&mut self, node: u64) -> Result<()> {
-        let disk = self.cluster.machines()?.disk(node)?;
-        disk.freeze(true)?;
+        let frozen = self.cluster.machines()?.disk(node)?.freeze()?;
         sleep(Duration::from_millis(self.rng.u64(500..5000))).await;
-        disk.freeze(false)
+        drop(frozen);
+        Ok(())
     }
 
     async fn restart_each(&mut self, nodes: &[u64]) -> Result<()> {

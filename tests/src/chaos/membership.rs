@@ -1,6 +1,8 @@
 //! Changes of the membership: a node joins, catches up and votes, another one is removed for good, one change at a time, and the
 //! cluster has as many voters as before. Knows nothing of the load.
 
+use std::process::Stdio;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use tokio::time::{Duration, Instant, sleep};
@@ -90,7 +92,7 @@ impl Stage<'_> {
 
         let old = if self.rng.bool() { self.cluster.leader().await? } else { self.follower_but(new).await? };
         let leader = self.cluster.leader().await?;
-        let mut removal = self.cluster.removal(old)?.spawn()?;
+        let mut removal = self.cluster.removal(old)?.stdout(Stdio::null()).spawn()?;
         sleep(Duration::from_millis(self.rng.u64(0..60))).await;
         self.cluster.kill_node(leader)?;
         let ended = tokio::time::timeout(CHANGED_WITHIN, removal.wait()).await;

@@ -7,7 +7,10 @@ mod damage;
 mod export;
 mod faults;
 pub mod figures;
+mod inbox;
+mod load;
 mod membership;
+pub mod outages;
 pub mod patient;
 mod points;
 mod registers;
@@ -17,5 +20,6 @@ mod starts;
 mod starved;
 pub mod timers;
 mod watchers;
+mod workers;
 
 pub use faults::{FAULTS, Fault, fault};

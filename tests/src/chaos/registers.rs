@@ -16,6 +16,7 @@ use tokio::time::{Duration, sleep};
 use super::{
     asker::{Asker, outcome},
     scene::Scene,
+    watchers::LAST_KEY,
 };
 
 /// Keys in use at a time.
@@ -53,11 +54,18 @@ impl Client {
         Ok(())
     }
 
-    /// One read on the node at each of these addresses, which has to succeed.
+    /// The last change of all, then one read on the node at each of these addresses; all have to succeed.
     pub async fn visit_all(mut self, urls: &[String]) -> Result<()> {
         for url in urls {
             let place = self.scene.place(url)?;
-            self.ask(place, Call::Read { key: key(&self.scene, 0) }).await?;
+            let last = Call::Write { key: LAST_KEY.to_owned(), value: json!(format!("last-{place}")) };
+            if matches!(self.ask(place, last).await?, Outcome::Ok(_)) {
+                break;
+            }
+        }
+        for url in urls {
+            let place = self.scene.place(url)?;
+            self.ask(place, Call::Read { key: LAST_KEY.to_owned() }).await?;
         }
         Ok(())
     }

@@ -8,32 +8,31 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use orc_check::{
-    guards::{Guards, OperationsMin, read_injections},
-    history::{Call, History},
+    guards::{Guards, OperationsMin, WorkMin, read_injections},
+    history::{Call, History, Op, Started},
     linear::Limits,
     replay::Folder,
     verdict::{Report, Verdict},
 };
 use orc_client::{Client, wire};
-use serde_json::json;
-use tokio::{
-    task::JoinSet,
-    time::{Duration, Instant, sleep},
-};
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     export,
     faults::{Fault, Stage},
     figures::Times,
-    patient::{self, Calls},
+    inbox,
+    load::Load,
+    outages::Outages,
+    patient::Calls,
     registers,
     scene::Scene,
     starts,
-    timers::{self, Timers},
-    watchers::Watcher,
+    timers::Timers,
 };
 use crate::{
     check::every_run_completed,
@@ -43,6 +42,8 @@ use crate::{
 
 const DISK_MIB: u64 = 2048;
 const RUNS_END_WITHIN: Duration = Duration::from_secs(60);
+/// A component may take so long for a message.
+const MESSAGE_TIMEOUT_MS: u64 = 3_000;
 
 /// How often a fault happens, and what is done around it.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Plan {
 pub struct Outcomes {
     /// What the checker says.
     pub report: Report,
+    /// When no write was acknowledged.
+    pub outages: Outages,
     /// Of each fault, the longest time without an acknowledged write.
     pub without_writes: Times,
     /// What became of the calls of clients that do not give up.
@@ -97,16 +100,16 @@ pub async fn run(fault: &Fault, plan: &Plan, folder: &Path) -> Result<Outcomes> 
 
 async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster) -> Result<(Calls, Timers)> {
     let client = cluster.client()?;
-    client.cluster().set_config(&json!({"maxConcurrentWorkflows": 2000, "maxConcurrentTasks": 4000})).await?;
+    client.cluster().set_config(&settings()).await?;
+    inbox::register(&client).await?;
     for name in ["w-1", "w-2"] {
         cluster.start_worker(name, 32)?;
     }
     let scene = Scene::new(folder, cluster.places())?;
+    serde_json::to_writer(scene.file("guards.json")?, &guards(fault))?;
+    serde_json::to_writer(scene.file("plans.json")?, &starts::plans())?;
     let mut rng = Rng::with_seed(plan.seed);
-    let mut load = load(&scene, &mut rng)?;
-    let mut patient = patient_load(&scene, &mut rng)?;
-    let mut delays: JoinSet<Result<Timers>> = JoinSet::new();
-    (0..4).for_each(|_| drop(delays.spawn(timers::work(scene.clone(), rng.fork()))));
+    let mut load = Load::start(&scene, &client, &mut rng)?;
     sleep(Duration::from_secs(2)).await;
     let injections = scene.file("injections.jsonl")?;
     let mut stage = Stage { cluster, scene: &scene, rng, injections };
@@ -122,61 +125,49 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
         sleep(Duration::from_millis(calm)).await;
     }
     scene.finish();
-    while let Some(ended) = load.join_next().await {
-        ended.context("a part of the load")??;
-    }
-    let mut calls = Calls::default();
-    while let Some(ended) = patient.join_next().await {
-        calls.add(ended.context("a part of the load")??);
-    }
-    let mut timers = Timers::default();
-    while let Some(ended) = delays.join_next().await {
-        timers.add(ended.context("a part of the load")??);
-    }
-    let visitor = registers::Client::new(scene.clone(), "visitor".to_owned(), None, Rng::with_seed(0))?;
+    let seen = load.finish().await?;
     let urls = cluster.urls();
-    visitor.visit_all(&urls).await?;
-    let settled = settle(&scene, (&client, urls.len()), folder).await;
+    let settled = settle((&scene, &mut load), (&client, &urls), folder).await;
     export::logs(&scene, &urls).await?;
     settled?;
+    Ok(seen)
+}
+
+fn settings() -> Value {
+    let components = json!({"messageTimeout": MESSAGE_TIMEOUT_MS});
+    json!({"maxConcurrentWorkflows": 2000, "maxConcurrentTasks": 4000, "components": components})
+}
+
+/// What must have happened; written before anything does, so that a round that fails is judged, too.
+fn guards(fault: &Fault) -> Guards {
     let operations_min = OperationsMin { before: 100, during: 0, after: 50 };
     let faults = [fault.name.to_owned()].into();
-    let guards = Guards { operations_min, faults, everything_ended: true, ..Guards::default() };
-    serde_json::to_writer(scene.file("guards.json")?, &guards)?;
-    Ok((calls, timers))
+    let work = WorkMin { results: 20, messages: 20 };
+    Guards {
+        operations_min,
+        faults,
+        everything_ended: true,
+        watched_to_the_end: true,
+        work_min: work,
+        ..Guards::default()
+    }
 }
 
-/// Waits until every run has ended and all nodes are alike.
-async fn settle(scene: &Scene, (client, nodes): (&Client, usize), folder: &Path) -> Result<()> {
+/// Waits until all work has ended, everybody has seen it, and all nodes are alike.
+async fn settle(
+    (scene, load): (&Arc<Scene>, &mut Load),
+    (client, urls): (&Client, &[String]),
+    folder: &Path,
+) -> Result<()> {
     every_run_completed(client, &accepted(folder)?, RUNS_END_WITHIN).await?;
     nothing_lives(client).await?;
-    export::hashes(scene, (client, nodes), "hashes.json").await
-}
-
-/// Ten clients of keys, two that start runs, three that watch.
-fn load(scene: &Arc<Scene>, rng: &mut Rng) -> Result<JoinSet<Result<()>>> {
-    let mut load = JoinSet::new();
-    for number in 0..10 {
-        let home = (number < 8).then(|| number % scene.urls.len());
-        let client = registers::Client::new(scene.clone(), format!("c{number}"), home, rng.fork())?;
-        load.spawn(client.work());
-    }
-    for number in 0..2 {
-        load.spawn(starts::work(scene.clone(), format!("s{number}"), rng.fork()));
-    }
-    for number in 0..3 {
-        load.spawn(Watcher::new(scene.clone(), &number.to_string(), rng.fork())?.work());
-    }
-    Ok(load)
-}
-
-/// Two clients that do not give up.
-fn patient_load(scene: &Arc<Scene>, rng: &mut Rng) -> Result<JoinSet<Result<Calls>>> {
-    let mut load = JoinSet::new();
-    for number in 0..2 {
-        load.spawn(patient::Client::new(scene.clone(), format!("p{number}"), rng.fork())?.work());
-    }
-    Ok(load)
+    inbox::all_taken(client).await?;
+    scene.close(urls)?;
+    load.components_end().await?;
+    let visitor = registers::Client::new(scene.clone(), "visitor".to_owned(), None, Rng::with_seed(0))?;
+    visitor.visit_all(urls).await?;
+    load.watchers_end().await?;
+    export::hashes(scene, (client, urls.len()), "hashes.json").await
 }
 
 /// Every node answers and votes again.
@@ -190,22 +181,29 @@ async fn whole(cluster: &mut Cluster, nodes: u64) -> Result<()> {
 /// The runs whose start was acknowledged.
 fn accepted(folder: &Path) -> Result<Vec<String>> {
     let history = History::read(&[folder.join("history.jsonl")])?;
-    let started = history.ops.iter().filter(|op| matches!(op.call, Call::Start { .. }));
+    let is_run = |op: &&Op| matches!(op.call, Call::Start { what: Started::Run, .. });
+    let started = history.ops.iter().filter(is_run);
     let mut ids: Vec<String> = started.filter_map(|op| op.ok()?.id.clone()).collect();
     ids.sort();
     ids.dedup();
     Ok(ids)
 }
 
-/// Runs whose start nobody heard of have time to end, too.
+/// Runs and tasks whose start nobody heard of have time to end, too.
 async fn nothing_lives(client: &Client) -> Result<()> {
     let deadline = Instant::now() + RUNS_END_WITHIN;
     loop {
         let status = Some("queued,running,waiting,paused,cancelling".to_owned());
-        let query = wire::RunsQuery { status, limit: Some(1), ..wire::RunsQuery::default() };
-        let page = client.runs().list(&query).await?;
-        let Some(run) = page.items.first() else { return Ok(()) };
-        ensure!(Instant::now() < deadline, "{} has not ended after {RUNS_END_WITHIN:?}: {run:#?}", run.id);
+        let runs = wire::RunsQuery { status, limit: Some(1), ..wire::RunsQuery::default() };
+        let run = client.runs().list(&runs).await?.items.pop();
+        let status = Some("blocked,queued,running,retrying".to_owned());
+        let tasks = wire::TasksQuery { status, limit: Some(1), ..wire::TasksQuery::default() };
+        let task = client.tasks().list(&tasks).await?.items.pop();
+        if run.is_none() && task.is_none() {
+            return Ok(());
+        }
+        let is_late = Instant::now() > deadline;
+        ensure!(!is_late, "not ended after {RUNS_END_WITHIN:?}: {run:#?} {task:#?}");
         sleep(Duration::from_millis(200)).await;
     }
 }
@@ -213,26 +211,10 @@ async fn nothing_lives(client: &Client) -> Result<()> {
 fn judge(folder: &Path, (patient, timers): (Calls, Timers)) -> Result<Outcomes> {
     let began = Instant::now();
     let report = Folder::look(folder)?.judge(Limits::default())?;
-    let without_writes = Times::new(without_writes(folder)?);
-    Ok(Outcomes { report, without_writes, patient, timers, judged_in: began.elapsed() })
-}
-
-/// The longest time without an acknowledged write around each fault.
-fn without_writes(folder: &Path) -> Result<Vec<Duration>> {
-    let history = History::read(&[folder.join("history.jsonl")])?;
-    let writes = history.ops.iter().filter(|op| !op.call.is_read() && op.ok().is_some());
-    let mut done: Vec<u64> = writes.filter_map(|op| op.returned_at()).collect();
-    done.sort_unstable();
-    let mut faults: Vec<(u64, u64)> = read_injections(&folder.join("injections.jsonl"))?
-        .iter()
-        .map(|fault| (fault.at, fault.end.unwrap_or(fault.at)))
-        .collect();
-    faults.dedup();
-    let longest = |(at, end): (u64, u64)| {
-        let around = done.windows(2).filter(|gap| gap[1] > at && gap[0] < end);
-        Duration::from_nanos(around.map(|gap| gap[1] - gap[0]).max().unwrap_or(0))
-    };
-    Ok(faults.into_iter().map(longest).collect())
+    let judged_in = began.elapsed();
+    let outages = Outages::of(&History::read(&[folder.join("history.jsonl")])?);
+    let without_writes = Times::new(outages.around(&read_injections(&folder.join("injections.jsonl"))?));
+    Ok(Outcomes { report, outages, without_writes, patient, timers, judged_in })
 }
 
 fn keep_logs(cluster: &Cluster, folder: &Path) -> Result<()> {

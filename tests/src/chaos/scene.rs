@@ -4,11 +4,14 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, Result};
-use orc_check::history::{Call, Outcome, Recorder};
+use orc_check::{
+    history::{Call, Outcome, Recorder},
+    receipts::{self, Got},
+};
 use tokio::{sync::watch, time::Instant};
 
 /// What the load is to do.
@@ -17,6 +20,7 @@ enum Load {
     Going,
     Held,
     Over,
+    Closed,
 }
 
 /// Shared by the load and the faults of a round.
@@ -25,16 +29,20 @@ pub struct Scene {
     began: Instant,
     load: watch::Sender<Load>,
     history: Recorder<File>,
+    receipts: receipts::Recorder<File>,
     /// The address of every place where a node may be.
     pub urls: Vec<String>,
+    /// Where nodes are in the end.
+    last: OnceLock<Vec<usize>>,
 }
 
 impl Scene {
     /// A round that is recorded in this folder.
     pub fn new(folder: &Path, urls: Vec<String>) -> Result<Arc<Self>> {
         let history = Recorder::new(File::create(folder.join("history.jsonl"))?);
+        let receipts = receipts::Recorder::new(File::create(folder.join("receipts.jsonl"))?);
         let (folder, began, load) = (folder.to_owned(), Instant::now(), watch::Sender::new(Load::Going));
-        Ok(Arc::new(Scene { folder, began, load, history, urls }))
+        Ok(Arc::new(Scene { folder, began, load, history, receipts, urls, last: OnceLock::new() }))
     }
 
     /// Nanoseconds since it began, on the clock of all its parts.
@@ -57,9 +65,35 @@ impl Scene {
         self.load.send_replace(Load::Over);
     }
 
+    /// Components end, too: there is nothing more to do. Nodes are at these addresses.
+    pub fn close(&self, urls: &[String]) -> Result<()> {
+        let places = urls.iter().map(|url| self.place(url)).collect::<Result<Vec<usize>>>()?;
+        // It is closed once.
+        let _ = self.last.set(places);
+        self.load.send_replace(Load::Closed);
+        Ok(())
+    }
+
+    /// A place where a node is in the end; each has one of its own, as far as there are as many.
+    pub fn last_place(&self, number: usize) -> usize {
+        let places = self.last.get().filter(|places| !places.is_empty());
+        places.map_or(number % self.urls.len(), |places| places[number % places.len()])
+    }
+
     /// Whether the load is to end.
     pub fn is_over(&self) -> bool {
-        *self.load.borrow() == Load::Over
+        matches!(*self.load.borrow(), Load::Over | Load::Closed)
+    }
+
+    /// Whether components are to end.
+    pub fn is_closed(&self) -> bool {
+        *self.load.borrow() == Load::Closed
+    }
+
+    /// Returns when components are to end.
+    pub async fn closed(&self) {
+        // The sender is here as long as this is.
+        let _ = self.load.subscribe().wait_for(|load| *load == Load::Closed).await;
     }
 
     /// Waits while the load is held; whether it is to go on.
@@ -76,6 +110,11 @@ impl Scene {
     /// The place of an address.
     pub fn place(&self, url: &str) -> Result<usize> {
         self.urls.iter().position(|known| known == url).with_context(|| format!("no node was ever at {url}"))
+    }
+
+    /// A component got something.
+    pub fn got(&self, component: &str, got: Got) -> Result<()> {
+        Ok(self.receipts.got(component, self.now(), got)?)
     }
 
     /// Makes a call with its lines in the history.

@@ -60,9 +60,11 @@ impl Disk {
         run("umount", &[text(&self.mount)?]).map(drop)
     }
 
-    /// Lets every write wait, or go on.
-    pub fn freeze(&self, frozen: bool) -> Result<()> {
-        run("fsfreeze", &[if frozen { "-f" } else { "-u" }, text(&self.mount)?]).map(drop)
+    /// Lets every write wait, until what is returned is dropped: however a test ends, whoever waits for the disk must be able to
+    /// end before it is unmounted.
+    pub fn freeze(&self) -> Result<Frozen<'_>> {
+        run("fsfreeze", &["-f", text(&self.mount)?])?;
+        Ok(Frozen(self))
     }
 
     /// Fills it until nothing more fits, or makes the room free again.
@@ -76,6 +78,19 @@ impl Disk {
         let filled = run("dd", &["if=/dev/zero", &to, "bs=4k", "status=none"]);
         ensure!(filled.is_err(), "the disk has room without end");
         Ok(())
+    }
+}
+
+/// A disk that takes nothing.
+#[must_use = "it takes everything again once this is dropped"]
+pub struct Frozen<'a>(&'a Disk);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let thawed = text(&self.0.mount).and_then(|mount| run("fsfreeze", &["-u", mount]));
+        if let Err(error) = thawed {
+            eprintln!("could not thaw {}: {error}", self.0.mount.display());
+        }
     }
 }
 

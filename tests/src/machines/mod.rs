@@ -9,12 +9,14 @@ pub mod network;
 pub mod rot;
 
 use std::{
-    os::unix::process::CommandExt,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::process::send;
 
 pub use disk::{Disk, FileSystem};
 pub use network::Network;
@@ -22,7 +24,7 @@ pub use network::Network;
 const INSIDE: &str = "ORC_MACHINES";
 
 /// Starts this program again in namespaces of its own for network, mounts and processes, and returns only there: whatever is
-/// made afterwards ends with it, however it ends. Needs root.
+/// made afterwards ends with it, however it ends. Outside it passes SIGTERM on and ends as it does there. Needs root.
 ///
 /// # Errors
 /// When the namespaces cannot be made.
@@ -30,11 +32,50 @@ pub fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_some() {
         return Ok(());
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime
+        .block_on(outside())
+        .context("machines need `unshare` and `setpriv` of util-linux, as root")?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
+/// The program's life outside.
+async fn outside() -> Result<ExitStatus> {
     let own = std::env::current_exe().context("finding the running program")?;
-    let mut command = Command::new("unshare");
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]).arg(own);
-    let error = command.args(std::env::args_os().skip(1)).env(INSIDE, "1").exec();
-    Err(error).context("machines need `unshare` of util-linux, as root")
+    // Killed with this process, and the world with it.
+    let mut command = tokio::process::Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]);
+    command.args(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    let mut world = command.arg(own).args(std::env::args_os().skip(1)).env(INSIDE, "1").spawn()?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    loop {
+        tokio::select! {
+            ended = world.wait() => return Ok(ended?),
+            _ = term.recv() => tell_first(world.id(), "TERM")?,
+            // A terminal sends it to the program inside, too.
+            _ = int.recv() => {}
+        }
+    }
+}
+
+/// Sends a signal to the first process of a world, which is the child of whoever made it.
+fn tell_first(maker: Option<u32>, signal: &str) -> Result<()> {
+    let Some(maker) = maker else { return Ok(()) };
+    let children = std::fs::read_to_string(format!("/proc/{maker}/task/{maker}/children"))?;
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).try_for_each(|pid| send(pid, signal))
+}
+
+/// Returns on SIGTERM or Ctrl-C: the first process of a world is not ended by them unless it listens.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn told_to_end() -> Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
 }
 
 /// Machines with the numbers 1 to `count`.
