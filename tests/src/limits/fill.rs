@@ -65,9 +65,10 @@ enum Kind {
     Schedule,
     Snapshot,
     Pause,
+    Signal,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("versions of a workflow", Kind::Version),
     ("workflows", Kind::Workflow),
     ("schedules", Kind::Schedule),
@@ -75,6 +76,7 @@ const KINDS: [(&str, Kind); 7] = [
     ("paused actions", Kind::Pause),
     ("durable messages", Kind::Message),
     ("live runs", Kind::Run),
+    ("signals of a run", Kind::Signal),
 ];
 
 async fn one(scene: Arc<Scene>, client: Client, kind: Kind, number: u64) -> Result<(), Error> {
@@ -97,6 +99,10 @@ async fn one(scene: Arc<Scene>, client: Client, kind: Kind, number: u64) -> Resu
             client.schedules().create(&schedule).await?;
         }
         Kind::Snapshot => drop(client.state().snapshots().create(&CreateSnapshot::default()).await?),
+        Kind::Signal => {
+            let run = scene.queued.get_or_init(|| scene.runs.last().unwrap_or_default());
+            client.runs().handle(run).signal("go", &number).await?;
+        }
         Kind::Pause => client.tasks().pause_action(&format!("paused-{number}")).await.map(drop)?,
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::TcpStream,
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -16,16 +16,18 @@ use super::{
     sockets::{self, connect},
 };
 
-/// Two addresses: one has more than its share, the other fills most of what is left.
-const PEERS: [(u8, usize); 2] = [(11, 540), (12, 440)];
+/// Two addresses: one has more than its share, the other fills most of what is left. A quarter of them is between two connections.
+const PEERS: [(u8, usize); 2] = [(11, 720), (12, 600)];
 /// After a place was lost or not given.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The same for those who send much.
 const LONG_PAUSE: Duration = Duration::from_secs(20);
 /// Room on the way to somebody who reads little.
 const SMALL: u32 = 4 << 10;
-/// A reader that stalls takes nothing for so long; nodes give it up after 30 s.
-const STALL: Duration = Duration::from_secs(50);
+/// A reader that stalls takes nothing for so long, in seconds; nodes give it up after 30 s.
+const STALLS: std::ops::Range<u64> = 45..95;
+/// The system keeps less of a connection.
+const KEPT_MAX: usize = 1 << 20;
 /// Without even a heartbeat for so long a stream has broken.
 const SILENT_MAX: Duration = Duration::from_secs(40);
 /// Nobody holds a connection longer, so that all kinds are tried again and again.
@@ -83,14 +85,12 @@ async fn hold_one(scene: Arc<Scene>, node: usize, peer: IpAddr, number: usize) {
 /// What a connection came to.
 type Held = Result<String>;
 
-/// Takes nothing for long, then all that is left; says whether the node had ended it by then.
+/// Takes nothing for long, then what the system has kept; says whether the node had ended it by then.
 async fn closed(stream: &mut TcpStream) -> Held {
-    sleep(STALL).await;
-    let rest = timeout(Duration::from_secs(5), async {
-        let mut piece = vec![0; 64 << 10];
-        while stream.read(&mut piece).await.is_ok_and(|count| count > 0) {}
-    });
-    Ok(if rest.await.is_ok() { "closed" } else { "held" }.to_owned())
+    // They do not all come to it at once.
+    sleep(Duration::from_secs(fastrand::u64(STALLS))).await;
+    let rest = timeout(Duration::from_secs(5), sockets::take(stream, KEPT_MAX)).await;
+    Ok(if matches!(rest, Ok(Ok(false) | Err(_))) { "closed" } else { "held" }.to_owned())
 }
 
 /// Asks for a stream and does not read it.

@@ -25,6 +25,8 @@ pub struct Report {
     pub calm: Taken,
     /// Admitted calls with it.
     pub pressed: Taken,
+    /// What became of the search for what was accepted, if it was not all there.
+    pub lost: Option<anyhow::Error>,
 }
 
 /// Every limit and what it has to answer.
@@ -36,7 +38,7 @@ pub fn expected() -> impl Iterator<Item = (&'static str, &'static str)> {
 impl Report {
     /// Prints it; what is wrong.
     pub fn tell(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<String> = self.lost.iter().map(|error| format!("{error:#}")).collect();
         for (node, peak) in (1..).zip(&self.peaks) {
             println!("node-{node:<26} at most {} MiB", peak >> 20);
             if *peak > MEMORY_MAX {

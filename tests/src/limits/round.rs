@@ -31,6 +31,9 @@ const RAMP: Duration = Duration::from_secs(15);
 /// What was accepted ends within this once the pressure is off.
 const END_WITHIN: Duration = Duration::from_secs(600);
 
+/// So many start runs again and again, that the queue stays full.
+const REFILL: usize = 10;
+
 /// How long each part takes.
 pub struct Plan {
     /// Without pressure.
@@ -59,8 +62,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     seen.take();
     sleep(plan.calm).await;
     let calm = seen.take();
+    println!("alone: {} MiB", resident(&cluster)?);
     fill::everything(&scene).await?;
-    scene.queued.set(scene.runs.last().context("no run was started")?).ok();
+    println!("filled: {} MiB", resident(&cluster)?);
     let mut pressure = press(&scene).await?;
     sleep(RAMP).await;
     seen.take();
@@ -69,16 +73,21 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     pressure.shutdown().await;
     probing.shutdown().await;
     let answers = scene.tally.all();
-    let report = Report { peaks, answers, calm, pressed };
     println!(
         "the pressure is off: {} runs, {} tasks and {} messages were accepted",
         scene.runs.all().len(),
         scene.tasks.all().len(),
         scene.messages.all().len()
     );
-    nothing_is_lost(&mut cluster, &client, &scene, &seen).await?;
+    let lost = nothing_is_lost(&mut cluster, &client, &scene, &seen).await.err();
     pal.stop().await?;
-    Ok(report)
+    Ok(Report { peaks, answers, calm, pressed, lost })
+}
+
+/// What each node has in memory now.
+fn resident(cluster: &Cluster) -> Result<String> {
+    let of = |pid| Ok((memory::of(pid)?.resident >> 20).to_string());
+    Ok(cluster.pids().into_iter().map(of).collect::<Result<Vec<String>>>()?.join(" "))
 }
 
 /// What has to be there before the first call.
@@ -93,6 +102,11 @@ async fn press(scene: &Arc<Scene>) -> Result<JoinSet<()>> {
     refused::BEYOND
         .iter()
         .for_each(|beyond| drop(tasks.spawn(refused::again_and_again(scene.clone(), beyond))));
+    // Runs end all the while: the queue is filled again.
+    let runs = refused::BEYOND.iter().find(|beyond| beyond.limit == "live runs");
+    for _ in 0..REFILL {
+        tasks.spawn(refused::again_and_again(scene.clone(), runs.context("a limit of live runs")?));
+    }
     tasks.spawn(flood::big_writes(scene.clone()));
     tasks.spawn(flood::small_writes(scene.clone()));
     tasks.spawn(flood::headers(scene.clone()));
@@ -113,9 +127,6 @@ async fn watch(plan: &Plan, cluster: &Cluster, (scene, seen): (&Scene, &Seen)) -
     lines.tick().await;
     while began.elapsed() < plan.pressed {
         lines.tick().await;
-        let memory = cluster.pids().into_iter().map(memory::of).collect::<Result<Vec<_>>>()?;
-        ensure!(memory.len() == scene.urls.len(), "a node has ended");
-        let resident: Vec<String> = memory.iter().map(|of| (of.resident >> 20).to_string()).collect();
         let refused: u64 = scene.tally.all().values().sum();
         let taken = seen.take();
         let p99 =
@@ -124,7 +135,7 @@ async fn watch(plan: &Plan, cluster: &Cluster, (scene, seen): (&Scene, &Seen)) -
         println!(
             "{:>5.0} s  {} MiB  {refused} answers counted  p99 {} ms",
             began.elapsed().as_secs_f64(),
-            resident.join(" "),
+            resident(cluster)?,
             p99.join(" ")
         );
         for (kind, mut times) in taken {
