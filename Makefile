@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills sim mutants \
-  rolling-restarts
+  rolling-restarts limits
 
 # The simulation is a workspace of its own: its build of our crates has a network that no other program may get.
 SIMULATION := tests/simulation
@@ -111,6 +111,12 @@ chaos-smoke: setup ## eight of the faults once, with the programs that the tests
 
 fuzz: setup ## every parser that faces outside, SECONDS=60 each, from the kept corpus on; TARGET=workflow for one
 	SECONDS_EACH=$(or $(SECONDS),60) timeout 2h tools/fuzz.sh $(TARGET)
+
+MINUTES ?= 30
+
+limits: setup ## MINUTES=30 at every limit at once; fails above 1 GiB a node, p99 above 5 times that without, or if work is lost
+	cargo build --release --bin orc --bin limits
+	timeout $$(($(MINUTES) + 30))m $(TARGET_DIR)/release/limits --minutes $(MINUTES)
 
 SEEDS ?= 64
 FROM ?= 1

@@ -170,6 +170,11 @@ impl State {
         self.indexes.counts(self)
     }
 
+    /// The running attempts of each component.
+    pub fn running(&self) -> &BTreeMap<ComponentId, BTreeSet<TaskId>> {
+        self.indexes.running()
+    }
+
     /// A named snapshot.
     pub fn snapshot(&self, id: SnapshotId) -> Option<&Snapshot> {
         self.snapshots.iter().map(|(_, snapshot)| snapshot).find(|snapshot| snapshot.id == id)

@@ -7,6 +7,7 @@ mod cluster;
 mod dev;
 mod durable;
 mod examples;
+pub mod limits;
 mod load;
 pub mod machines;
 mod process;

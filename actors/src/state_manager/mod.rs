@@ -91,7 +91,7 @@ impl StateManager {
         let gauges = &self.gauges;
         self.subscribers.retain(|subscriber| {
             let keeps_up = subscriber.give(event);
-            if !keeps_up {
+            if !keeps_up && subscriber.is_wanted() {
                 count(&gauges.subscriptions_cut);
                 tracing::warn!(resume_after = event.seq - 1, "a subscriber reads too slowly: it is cut");
             }

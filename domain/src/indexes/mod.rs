@@ -350,6 +350,10 @@ impl Indexes {
         self.running_on.get(component).into_iter().flatten().copied().collect()
     }
 
+    pub(crate) fn running(&self) -> &BTreeMap<ComponentId, BTreeSet<TaskId>> {
+        &self.running_on
+    }
+
     pub(crate) fn first_due(&self, now: Timestamp) -> Option<Due> {
         self.due.first().filter(|(at, _)| *at <= now).map(|(_, due)| due.clone())
     }

@@ -1,7 +1,7 @@
 //! Reads request bodies within their limits: size, encoding, idle and total time.
 //! Knows nothing of JSON.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -9,7 +9,10 @@ use orc_client::wire::codes;
 use tokio::time::{Instant, timeout, timeout_at};
 use warp::http::{HeaderMap, header};
 
-use super::problem::Refusal;
+use super::{
+    budget::{self, Budget, Share},
+    problem::Refusal,
+};
 
 /// A body as it came.
 pub enum Body {
@@ -41,29 +44,40 @@ impl Default for BodyLimits {
 }
 
 impl BodyLimits {
-    /// Reads a body, or says which limit it broke.
-    pub async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    /// Reads a body, or says which limit it broke. What it takes of the budget is held with it.
+    pub async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        budget: &Arc<Budget>,
+    ) -> Result<(Bytes, Share), Refusal> {
         refuse_encoding(headers)?;
         let mut body = match body {
             Body::Stream(body) => body,
             Body::Whole(body) if body.len() > self.length_max => return Err(self.too_large()),
-            Body::Whole(body) => return Ok(body),
+            Body::Whole(body) => {
+                let share = budget.take(body.len()).ok_or_else(budget::refusal)?;
+                return Ok((body, share));
+            }
         };
         if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), budget.nothing()));
         }
         let announced = header_number(headers).unwrap_or(0);
         if announced > self.length_max {
             self.drain(&mut body).await;
             return Err(self.too_large());
         }
+        // What was announced may never come: only what has come is counted.
+        let mut share = budget.nothing();
         let deadline = Instant::now() + self.total_max;
-        let mut whole = BytesMut::new();
+        // Pages that nothing is written to are not in memory.
+        let mut whole = BytesMut::with_capacity(announced);
         loop {
             let until = deadline.min(Instant::now() + self.idle_max);
             let piece = match timeout_at(until, body.next()).await {
                 Err(_) => return Err(too_slow()),
-                Ok(None) => return Ok(whole.freeze()),
+                Ok(None) => return Ok((whole.freeze(), share)),
                 Ok(Some(Err(error))) => {
                     return Err(Refusal::bad_request(format!("the body broke off: {error}")));
                 }
@@ -72,6 +86,11 @@ impl BodyLimits {
             if whole.len() + piece.len() > self.length_max {
                 self.drain(&mut body).await;
                 return Err(self.too_large());
+            }
+            if !share.grow(whole.len() + piece.len()) {
+                drop((whole, share));
+                self.drain(&mut body).await;
+                return Err(budget::refusal());
             }
             whole.extend_from_slice(&piece);
         }
@@ -133,7 +152,8 @@ mod tests {
             if hangs { Box::pin(pieces.chain(stream::pending())) } else { Box::pin(pieces) };
         let mut headers = HeaderMap::new();
         headers.insert(header::TRANSFER_ENCODING, header::HeaderValue::from_static("chunked"));
-        let read = limits().read(&headers, Body::Stream(body)).await;
+        let read = limits().read(&headers, Body::Stream(body), &Budget::new(1 << 10)).await;
+        let read = read.map(|(body, _)| body);
         let read = read.map_err(|refusal| refusal.into_parts().0.status);
         assert_eq!(read.as_deref().map_err(|status| *status), expected.map(str::as_bytes));
     }
@@ -152,7 +172,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().expect("a header value"));
             let body: BodyStream = Box::pin(stream::empty());
-            let refusal = limits().read(&headers, Body::Stream(body)).await.expect_err("refused");
+            let read = limits().read(&headers, Body::Stream(body), &Budget::new(1 << 10)).await;
+            let refusal = read.map(|(body, _)| body).expect_err("refused");
             assert_eq!(refusal.into_parts().0.status, status);
         }
     }

@@ -103,7 +103,10 @@ impl Gateway {
             return Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into());
         }
         self.has_room_for(&arrived.method, prepared.template)?;
-        let body = self.limits.read(&arrived.headers, arrived.body).await?;
+        // Given back when all is done.
+        let (body, _held) = self.limits.read(&arrived.headers, arrived.body, &self.calls).await?;
+        let budget = self.calls.clone();
+        let reads = [Method::GET, Method::HEAD].contains(&arrived.method);
         let effect = Effect::default();
         let call = Call {
             method: arrived.method,
@@ -125,6 +128,8 @@ impl Gateway {
                 .maybe_executed()
                 .hint("look for the request id in its log"))
         });
+        // What has had an effect is told, however long.
+        let answered = if reads { answered.and_then(|reply| reply.held(&budget)) } else { answered };
         answered.map_err(|refusal| effect.told(refusal))
     }
 

@@ -74,15 +74,17 @@ async fn page(gateway: &Gateway, call: &Call, query: EventsQuery) -> Answered {
     gateway.fresh(call).await?;
     let last_seq = gateway.cluster.last_seq();
     let mut after = query.since.unwrap_or_else(|| gateway.cluster.first_seq().saturating_sub(1));
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     for _ in 0..LOOKS_MAX {
         let wanted = wanted.clone();
         let filter = move |recorded: &Recorded| wanted.accepts(&recorded.event);
-        match gateway.cluster.events_since(after, limit - found.len(), filter).await {
+        let most = (limit - found.len(), paging::PAGE_BYTES.saturating_sub(bytes));
+        match gateway.cluster.events_within(after, most, filter).await {
             Ok(page) => {
+                bytes += page.events.iter().map(|event| event.weight()).sum::<usize>();
                 found.extend(page.events);
                 after = page.upto;
-                if !page.more || found.len() >= limit {
+                if !page.more || found.len() >= limit || bytes >= paging::PAGE_BYTES {
                     break;
                 }
             }

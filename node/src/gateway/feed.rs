@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     Gateway,
     names::KnownNames,
-    outlet::{self, Outlet},
+    outlet::{self, Outlet, Room},
     problem::Refusal,
     render::{
         event::{envelope, kind},
@@ -65,13 +65,14 @@ impl Gateway {
     /// Answers with a stream of the events after `after`.
     pub async fn feed(self: Arc<Self>, wanted: Wanted, after: u64) -> Answered {
         let wanted = Arc::new(wanted);
-        let live = self.subscribe(&wanted).await?;
-        let (pieces, mut body) = outlet::stream();
+        // Whether there may be one more.
+        drop(self.subscribe(&wanted).await?);
+        let (pieces, mut body) = outlet::stream(self.streams.clone());
         let guard = self.metrics.sse_client();
         let feed = Feed { gateway: self, wanted, after, names: KnownNames::default(), pieces };
         tokio::spawn(async move {
             let _guard = guard;
-            feed.run(live).await;
+            feed.run().await;
         });
         Ok(sse::response(move |context| body.poll_next(context)))
     }
@@ -102,48 +103,77 @@ struct Feed {
 /// The reader is gone or was cut, or the node stops.
 struct Over;
 
+/// How far the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It has what is kept.
+    Live,
+    /// What it has not taken yet leaves no room, or its subscription was cut.
+    Behind,
+}
+
 impl Feed {
-    async fn run(mut self, live: Subscription) {
+    async fn run(mut self) {
         let draining = self.gateway.draining();
         tokio::select! {
-            Over = self.follow(live) => {}
+            Over = self.follow() => {}
             () = draining => {}
         }
     }
 
-    /// Each round: what is kept, then what happens, until the subscription is cut.
-    async fn follow(&mut self, mut live: Subscription) -> Over {
-        if let Err(over) = self.send(sse::RETRY.to_owned(), 1).await {
+    /// Each round: what is kept, as fast as the reader takes it, then what happens, while the reader keeps up. Nothing is
+    /// subscribed to, and no event is held, while the reader is waited for.
+    async fn follow(&mut self) -> Over {
+        if let Err(over) = self.tell(sse::RETRY.to_owned()).await {
             return over;
         }
         loop {
-            if let Err(over) = self.catch_up().await {
+            if let Err(over) = self.catch_up(true).await {
                 return over;
+            }
+            let Ok(mut live) = self.gateway.subscribe(&self.wanted).await else { return Over };
+            match self.catch_up(false).await {
+                Ok(Reach::Live) => {}
+                Ok(Reach::Behind) => continue,
+                Err(over) => return over,
             }
             if let Err(over) = self.listen(&mut live).await {
                 return over;
             }
-            live = match self.gateway.subscribe(&self.wanted).await {
-                Ok(live) => live,
-                Err(_) => return Over,
-            };
         }
     }
 
-    async fn catch_up(&mut self) -> Result<(), Over> {
+    /// Sends what is kept; without patience only while there is room.
+    async fn catch_up(&mut self, patient: bool) -> Result<Reach, Over> {
+        let few = if patient { PIECE_BYTES } else { PIECE_BYTES / 16 };
+        let mut bytes = few;
         loop {
+            let room = match patient {
+                true => Some(self.room(bytes).await?),
+                false => self.pieces.room_now(bytes, BATCH_MAX),
+            };
+            let Some(room) = room else { return Ok(Reach::Behind) };
             let wanted = self.wanted.clone();
             let filter = move |recorded: &Recorded| wanted.accepts(&recorded.event);
-            match self.gateway.cluster.events_since(self.after, BATCH_MAX, filter).await {
+            let most = (BATCH_MAX, few);
+            match self.gateway.cluster.events_within(self.after, most, filter).await {
                 Ok(page) => {
-                    self.send_events(&page.events).await?;
+                    let found = weight(&page.events);
+                    if found > bytes {
+                        // One large event: it is read again when there is room for it.
+                        bytes = found;
+                        continue;
+                    }
+                    self.send_events(room, &page.events).await?;
                     self.after = self.after.max(page.upto);
                     if !page.more {
-                        return Ok(());
+                        return Ok(Reach::Live);
                     }
+                    bytes = few;
                 }
                 Err(EventsError::Compacted { first_seq }) => {
-                    self.send(sse::reset(first_seq), 1).await?;
+                    drop(room);
+                    self.tell(sse::reset(first_seq)).await?;
                     self.after = first_seq.saturating_sub(1);
                 }
                 Err(EventsError::Read(error)) => {
@@ -154,7 +184,7 @@ impl Feed {
         }
     }
 
-    /// Passes on what happens; returns when the subscription was cut.
+    /// Passes on what happens; returns when the reader falls behind or the subscription was cut.
     async fn listen(&mut self, live: &mut Subscription) -> Result<(), Over> {
         let mut beat = Instant::now() + HEARTBEAT;
         loop {
@@ -164,23 +194,28 @@ impl Feed {
                     Err(_cut) => return Ok(()),
                 },
                 () = tokio::time::sleep_until(beat) => {
-                    self.send(sse::heartbeat(self.after), 1).await?;
+                    self.tell(sse::heartbeat(self.after)).await?;
                     beat = Instant::now() + HEARTBEAT;
                     continue;
                 }
                 () = self.pieces.closed() => return Err(Over),
             };
+            let mut bytes = first.weight();
             let mut batch = vec![first];
             let mut cut = false;
-            while batch.len() < BATCH_MAX && !cut {
+            while batch.len() < BATCH_MAX && bytes < PIECE_BYTES && !cut {
                 match futures::FutureExt::now_or_never(live.next()) {
-                    Some(Ok(event)) => batch.push(event),
+                    Some(Ok(event)) => {
+                        bytes += event.weight();
+                        batch.push(event);
+                    }
                     Some(Err(_cut)) => cut = true,
                     None => break,
                 }
             }
             batch.retain(|event| event.seq > self.after);
-            self.send_events(&batch).await?;
+            let Some(room) = self.pieces.room_now(bytes, batch.len().max(1)) else { return Ok(()) };
+            self.send_events(room, &batch).await?;
             self.after = batch.last().map_or(self.after, |event| event.seq);
             if cut {
                 return Ok(());
@@ -189,27 +224,56 @@ impl Feed {
         }
     }
 
-    async fn send_events(&mut self, events: &[Arc<Recorded>]) -> Result<(), Over> {
+    async fn send_events(&mut self, mut room: Room, events: &[Arc<Recorded>]) -> Result<(), Over> {
         let (mut text, mut count) = (String::new(), 0);
         self.gateway.learn_names(events, &mut self.names).await;
         for recorded in events.iter().filter(|recorded| recorded.rev > self.wanted.above_rev) {
             sse::event(&mut text, &envelope(recorded, &self.names));
             count += 1;
-            if text.len() >= PIECE_BYTES {
-                self.send(std::mem::take(&mut text), std::mem::take(&mut count)).await?;
-            }
         }
-        if text.is_empty() { Ok(()) } else { self.send(text, count).await }
+        if text.is_empty() {
+            return Ok(());
+        }
+        room.fit(text.len(), count);
+        self.pieces.send(room, text).map_err(|_| Over)
     }
 
-    async fn send(&self, text: String, events: usize) -> Result<(), Over> {
-        self.pieces.send(text, events).await.map_err(|why| {
-            if why == outlet::Over::Slow {
-                tracing::warn!(resume_after = self.after, "a reader of events is too slow: it is cut");
-            }
-            Over
-        })
+    /// Sends something short.
+    async fn tell(&self, text: String) -> Result<(), Over> {
+        let room = self.room(text.len()).await?;
+        self.send_short(room, text)
     }
+
+    fn send_short(&self, mut room: Room, text: String) -> Result<(), Over> {
+        room.fit(text.len(), 1);
+        self.pieces.send(room, text).map_err(|_| Over)
+    }
+
+    /// Waits for room for a piece. A reader that has taken all, and waits because others have not, hears that it is not forgotten.
+    async fn room(&self, bytes: usize) -> Result<Room, Over> {
+        loop {
+            let room = self.pieces.room(bytes, BATCH_MAX, Instant::now() + HEARTBEAT).await;
+            match room {
+                Ok(Some(room)) => return Ok(room),
+                Ok(None) => {
+                    let text = sse::heartbeat(self.after);
+                    if let Some(room) = self.pieces.room_if_empty(text.len()) {
+                        self.send_short(room, text)?;
+                    }
+                }
+                Err(outlet::Over::Gone) => return Err(Over),
+                Err(outlet::Over::Slow) => {
+                    tracing::warn!(resume_after = self.after, "a reader of events is too slow: it is cut");
+                    return Err(Over);
+                }
+            }
+        }
+    }
+}
+
+/// About how many bytes of memory their text will take.
+fn weight(events: &[Arc<Recorded>]) -> usize {
+    events.iter().map(|event| event.weight()).sum()
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use tracing::{debug, warn};
 
 use super::{Gateway, filter::everything, patience::Patient};
 
+/// Bytes of a connection that the system keeps while the client does not take them; left alone it would keep 4 MiB.
+const UNSENT_MAX: u32 = 256 << 10;
+
 /// What connections may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
@@ -166,7 +169,7 @@ async fn turn_away(mut stream: TcpStream) {
 
 /// Binds the address that clients use.
 pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+    orc_runtime::net::listen(address, UNSENT_MAX).await
 }
 
 #[cfg(test)]
@@ -195,5 +198,21 @@ mod tests {
         let (head, body) = TURNED_AWAY.split_once("\r\n\r\n").expect("head and body");
         assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<orc_client::wire::Problem>(body).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_system_keeps_little_of_what_a_client_does_not_take() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let client =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let piece = [0; 64 << 10];
+        let mut taken = 0;
+        while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(500), stream.write(&piece)).await
+        {
+            taken += count;
+            assert!(taken < 2 << 20, "{taken} bytes");
+        }
+        drop(client);
     }
 }

@@ -3,19 +3,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use orc_client::wire::{LogsQuery, headers};
 use orc_domain::NodeId;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, interval_at, sleep, timeout_at},
-};
+use tokio::time::{Instant, interval_at, sleep, timeout_at};
 
 use super::{
     Gateway,
     call::Call,
     logs::{Asked, Log},
+    outlet::{self, Outlet},
     problem::Refusal,
     reply::Answered,
     sse,
@@ -29,10 +26,6 @@ const WAIT: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(30);
 /// A node that did not answer is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// Pages that may wait for the reader.
-const PIECES_MAX: usize = 4;
-/// A reader that takes nothing for this long is cut.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Lines of a page.
 const PAGE: usize = 500;
 
@@ -69,7 +62,7 @@ fn follow(gateway: Arc<Gateway>, call: &Call, (log, mut wanted, mut places): Ask
     if !wanted.tail {
         wanted.limit = PAGE;
     }
-    let (pieces, mut body) = mpsc::channel(PIECES_MAX);
+    let (pieces, mut body) = outlet::stream(gateway.streams.clone());
     let guard = gateway.metrics.sse_client();
     let follower = Follower {
         gateway,
@@ -85,7 +78,7 @@ fn follow(gateway: Arc<Gateway>, call: &Call, (log, mut wanted, mut places): Ask
         let _guard = guard;
         follower.run().await;
     });
-    Ok(sse::response(move |context| body.poll_recv(context)))
+    Ok(sse::response(move |context| body.poll_next(context)))
 }
 
 /// The log's end was told, the reader is gone or was cut.
@@ -97,7 +90,7 @@ struct Follower {
     wanted: Wanted,
     /// Everything before these was sent.
     places: Places,
-    pieces: mpsc::Sender<Bytes>,
+    pieces: Outlet,
     /// Nodes that did not answer when they were asked last.
     missing: BTreeSet<NodeId>,
     /// Nodes that are asked and have not answered yet.
@@ -107,11 +100,11 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        let (draining, reader) = (self.gateway.draining(), self.pieces.clone());
+        let (draining, gone) = (self.gateway.draining(), self.pieces.gone());
         tokio::select! {
             Over = self.follow() => {}
             () = draining => {}
-            () = reader.closed() => {}
+            () = gone => {}
         }
     }
 
@@ -211,13 +204,16 @@ impl Follower {
     }
 
     async fn send(&mut self, text: String) -> Result<(), Over> {
-        match self.pieces.send_timeout(Bytes::from(text), PATIENCE).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                tracing::warn!("a reader of logs is too slow: it is cut");
-                Err(Over)
+        loop {
+            match self.pieces.room(text.len(), 1, Instant::now() + HEARTBEAT).await {
+                Ok(Some(room)) => return self.pieces.send(room, text).map_err(|_| Over),
+                Ok(None) => {}
+                Err(outlet::Over::Slow) => {
+                    tracing::warn!("a reader of logs is too slow: it is cut");
+                    return Err(Over);
+                }
+                Err(outlet::Over::Gone) => return Err(Over),
             }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Over),
         }
     }
 }

@@ -8,6 +8,7 @@ mod backup;
 mod batches;
 mod batches_work;
 mod body;
+mod budget;
 mod call;
 mod calls;
 mod cluster;
@@ -87,6 +88,7 @@ use crate::{
 };
 use batches_work::Batches;
 pub use body::BodyLimits;
+use budget::Budget;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use json::read as read_body;
 use problem::Refusal;
@@ -94,6 +96,11 @@ use routes::Router;
 pub use triggers::follow as follow_triggers;
 use waiters::Waiters;
 pub use waiters::follow as follow_events;
+
+/// Bytes of requests under way and of long answers, of all connections together.
+const CALLS_BYTES_MAX: usize = 64 << 20;
+/// Bytes that wait for readers of events, of all streams together.
+const STREAMS_BYTES_MAX: usize = 32 << 20;
 
 /// What every handler works with.
 pub struct Gateway {
@@ -107,6 +114,10 @@ pub struct Gateway {
     pub logs: Arc<LogStore>,
     router: Router,
     limits: BodyLimits,
+    /// What requests and their answers may hold.
+    calls: Arc<Budget>,
+    /// What may wait for the readers of streams.
+    streams: Arc<Budget>,
     waiters: Waiters,
     secrets: Secrets,
     batches: Batches,
@@ -160,6 +171,8 @@ impl Gateway {
             logs,
             router: Router::new(),
             limits,
+            calls: Budget::new(CALLS_BYTES_MAX),
+            streams: Budget::new(STREAMS_BYTES_MAX),
             waiters: Waiters::default(),
             catalog,
             secrets,

@@ -8,7 +8,7 @@ use orc_client::wire::Page;
 use super::problem::Refusal;
 
 /// Bytes of values in a page.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many rows a page may have.
 pub fn limit(asked: Option<u32>) -> Result<usize, Refusal> {

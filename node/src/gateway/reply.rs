@@ -1,6 +1,8 @@
 //! What a handler answers, and how it becomes an HTTP response or a message of a call channel.
 //! Knows nothing of routes or of why something was refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use orc_client::wire::{
     calls::{AnswerHead, Headers, join},
@@ -13,7 +15,13 @@ use warp::{
     reply::Response,
 };
 
-use super::problem::Refusal;
+use super::{
+    budget::{self, Budget},
+    problem::Refusal,
+};
+
+/// Shorter bodies are not counted.
+const SHORT: usize = 16 << 10;
 
 /// A handler's result.
 pub type Answered = Result<Reply, Refusal>;
@@ -90,6 +98,17 @@ impl Reply {
     pub fn rev(mut self, rev: u64) -> Reply {
         self.rev = Some(rev);
         self
+    }
+
+    /// The same, with a long body counted until it is written; refused where there is no room for it.
+    pub fn held(mut self, budget: &Arc<Budget>) -> Answered {
+        if let Body::Bytes { bytes, .. } = &mut self.body
+            && bytes.len() > SHORT
+        {
+            let share = budget.take(bytes.len()).ok_or_else(budget::refusal)?;
+            *bytes = share.with(std::mem::take(bytes));
+        }
+        Ok(self)
     }
 
     /// Says that an earlier call with the same key got this answer.

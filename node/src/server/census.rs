@@ -1,4 +1,4 @@
-//! How much there is of what: counted by looking at the whole state, so not more often than it is worth.
+//! How much there is of what: counted where the state is changed, so not more often than it is worth.
 //! Knows nothing of who wants to know.
 
 use std::{
@@ -11,6 +11,7 @@ use orc_domain::{
     ActionName, ComponentId, Counts, Priority, RunId, RunStatus, State, Task, TaskId, TaskStatus, Text,
 };
 use orc_raft::error::ReadError;
+use tokio::sync::Mutex;
 
 use super::Cluster;
 
@@ -18,9 +19,27 @@ use super::Cluster;
 const CENSUS_AGE_MAX: Duration = Duration::from_millis(100);
 /// Holders of a limit that a census names.
 const HOLDERS_MAX: usize = 5;
+/// Runs, the oldest first, among which they are looked for: while they are, nothing else happens.
+const LOOKS_MAX: usize = 1_000;
 
 /// The last count and when it was made.
-pub(super) type Counted = (Instant, Arc<Census>);
+#[derive(Default)]
+pub(super) struct Counted(Mutex<Option<(Instant, Arc<Census>)>>);
+
+impl Counted {
+    /// The last count, or a new one if that is too old: made by one for all who ask meanwhile.
+    async fn get<E>(&self, count: impl Future<Output = Result<Census, E>>) -> Result<Arc<Census>, E> {
+        let mut counted = self.0.lock().await;
+        if let Some((at, census)) = &*counted
+            && at.elapsed() < CENSUS_AGE_MAX
+        {
+            return Ok(census.clone());
+        }
+        let census = Arc::new(count.await?);
+        *counted = Some((Instant::now(), census.clone()));
+        Ok(census)
+    }
+}
 
 /// Tasks that wait for a component, by what they ask for and how urgent they are; those of paused runs are left out.
 pub type Queued = BTreeMap<(ActionName, Priority), u64>;
@@ -49,21 +68,13 @@ pub struct Census {
 
 impl Census {
     fn of(state: &State) -> Census {
-        let mut running_on = BTreeMap::new();
-        let mut tasks_running = Vec::new();
-        for (id, task) in state.tasks.iter() {
-            if let Some(assignment) = &task.assignment {
-                *running_on.entry(assignment.component.clone()).or_default() += 1;
-                if tasks_running.len() < HOLDERS_MAX {
-                    tasks_running.push(*id);
-                }
-            }
-        }
+        let running = state.running();
+        let running_on = running.iter().map(|(id, tasks)| (id.clone(), count(tasks.len()))).collect();
         let (slots_used, slots_free) = slots(state, &running_on);
-        let active = state.runs.iter().filter(|(_, run)| run.status != RunStatus::Queued);
+        let active = state.runs.iter().take(LOOKS_MAX).filter(|(_, run)| run.status != RunStatus::Queued);
         Census {
             counts: state.counts(),
-            tasks_running,
+            tasks_running: running.values().flatten().take(HOLDERS_MAX).copied().collect(),
             runs_active: active.take(HOLDERS_MAX).map(|(id, _)| *id).collect(),
             paused_actions: state.meta.paused_actions.clone(),
             stuck: state.meta.stuck.clone(),
@@ -90,6 +101,10 @@ fn slots(state: &State, running_on: &BTreeMap<ComponentId, u32>) -> (u64, u64) {
     })
 }
 
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
 fn queued(state: &State) -> Queued {
     let mut queued = Queued::new();
     let waits = |task: &Task| task.status == TaskStatus::Queued && !task.held;
@@ -100,20 +115,37 @@ fn queued(state: &State) -> Queued {
 }
 
 impl Cluster {
-    /// How much there is of what; counted at most ten times a second.
+    /// How much there is of what; counted at most ten times a second, by one for all who ask meanwhile.
     pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
-        if let Some((at, census)) = &*self.counted.lock()
-            && at.elapsed() < CENSUS_AGE_MAX
-        {
-            return Ok(census.clone());
-        }
-        let census = Arc::new(self.reader().inspect(Census::of).await?);
-        *self.counted.lock() = Some((Instant::now(), census.clone()));
-        Ok(census)
+        self.counted.get(self.reader().inspect(Census::of)).await
     }
 
     /// What waits for components.
     pub async fn queued(&self) -> Result<Queued, ReadError> {
         self.reader().inspect(queued).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_ask_at_once_are_told_one_count() {
+        let (counted, counts) = (Counted::default(), AtomicU32::new(0));
+        let count = || async {
+            counts.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok::<_, ReadError>(Census::default())
+        };
+        let told = join_all((0..1_000).map(|_| counted.get(count()))).await;
+        let first = told[0].as_ref().expect("a count");
+        let same = told.iter().flatten().filter(|census| Arc::ptr_eq(census, first)).count();
+        // Whoever came to it after a tenth of a second had a new one.
+        assert!(same > 1 && counts.load(Ordering::Relaxed) < 100, "{same} were told the first of {counts:?}");
     }
 }

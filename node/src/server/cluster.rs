@@ -15,7 +15,6 @@ use orc_raft::{
     store::{EventPage, Events, EventsError, Found, Query, StateReader},
     types::LogId,
 };
-use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use super::census::Counted;
@@ -31,7 +30,7 @@ pub struct Cluster {
     replica: Replica,
     leadership: watch::Receiver<Leadership>,
     applied: watch::Receiver<Option<LogId>>,
-    pub(super) counted: Arc<Mutex<Option<Counted>>>,
+    pub(super) counted: Arc<Counted>,
 }
 
 impl Cluster {
@@ -314,6 +313,16 @@ impl Cluster {
         filter: impl Fn(&Recorded) -> bool + Send + 'static,
     ) -> Result<EventPage, EventsError> {
         self.reader().events_since(after, limit, filter).await
+    }
+
+    /// The same, and at most about so many bytes of them, though one at least.
+    pub async fn events_within(
+        &self,
+        after: u64,
+        most: (usize, usize),
+        filter: impl Fn(&Recorded) -> bool + Send + 'static,
+    ) -> Result<EventPage, EventsError> {
+        self.reader().events_within(after, most, filter).await
     }
 
     /// Where the leader is with the events, and which steps wait for one.

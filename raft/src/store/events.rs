@@ -101,12 +101,12 @@ pub enum EventsError {
     Read(#[from] ReadError),
 }
 
-/// Events after number `after`, oldest first.
+/// Events after number `after`, oldest first: at most so many, and of so many bytes, but one at least.
 pub(super) fn page(
     published: &Published,
     disk: &StateDisk,
     after: u64,
-    limit: usize,
+    (limit, bytes_max): (usize, usize),
     filter: &dyn Fn(&Recorded) -> bool,
 ) -> Result<EventPage, EventsError> {
     let first_seq = || published.events_first.load(Ordering::Acquire);
@@ -115,6 +115,7 @@ pub(super) fn page(
         return compacted();
     }
     let mut page = EventPage { events: Vec::new(), upto: after, more: true };
+    let mut bytes = 0;
     while page.more && page.upto - after < SCAN_MAX {
         let copied = published.ring.read().copy(page.upto + 1);
         let found = match copied {
@@ -130,10 +131,14 @@ pub(super) fn page(
             if page.events.len() == limit {
                 return Ok(page);
             }
-            page.upto = event.seq;
             if filter(&event) {
-                page.events.push(event);
+                bytes += event.weight();
+                if bytes > bytes_max && !page.events.is_empty() {
+                    return Ok(page);
+                }
+                page.events.push(event.clone());
             }
+            page.upto = event.seq;
         }
     }
     Ok(page)
@@ -170,6 +175,26 @@ mod tests {
         };
         let batch = Batch::pack(Timestamp(index), &(0..keys).map(set).collect::<Vec<_>>()).unwrap();
         LogEntry { log_id: LogId::new(LeaderId::new(1, 1), index), payload: Payload::Normal(batch) }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_large_events_is_shorter() {
+        let folder = tempfile::tempdir().unwrap();
+        let Opened { mut machine, reader, log: _log, .. } = open(folder.path(), OpenOptions::new(1)).unwrap();
+        machine.apply([record(1, 10)]).await.unwrap();
+        let weight = reader.events_since(0, 1, |_| true).await.unwrap().events[0].weight();
+        let (mut after, mut lengths) = (0, Vec::new());
+        loop {
+            let page = reader.events_within(after, (100, 4 * weight), |_| true).await.unwrap();
+            lengths.push(page.events.len());
+            after = page.upto;
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!((lengths, after), (vec![4, 4, 2], 10), "none is left out");
+        let one = reader.events_within(0, (100, 1), |event| event.seq > 5).await.unwrap();
+        assert_eq!((one.events.len(), one.upto, one.more), (1, 6, true), "one is always there");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -309,11 +309,21 @@ impl StateReader {
         limit: usize,
         filter: impl Fn(&Recorded) -> bool + Send + 'static,
     ) -> Result<EventPage, EventsError> {
+        self.events_within(after, (limit, usize::MAX), filter).await
+    }
+
+    /// The same, and at most about so many bytes of them, though one at least.
+    pub async fn events_within(
+        &self,
+        after: u64,
+        most: (usize, usize),
+        filter: impl Fn(&Recorded) -> bool + Send + 'static,
+    ) -> Result<EventPage, EventsError> {
         let read = move |core: &Core, disk: &StateDisk| match events::page(
             &core.published,
             disk,
             after,
-            limit,
+            most,
             &filter,
         ) {
             Err(EventsError::Read(error)) => Err(error),

@@ -27,7 +27,7 @@ use known::{Found, Known, Leads};
 use places::Places;
 
 /// Events looked at together where some were missed.
-const PAGE: usize = 1_024;
+const PAGE: (usize, usize) = (1_024, 4 << 20);
 /// Runs started and steps served at once.
 const UNDER_WAY_MAX: usize = 64;
 /// Between tries of what nobody decided.
@@ -145,7 +145,7 @@ impl<'g> Follower<'g> {
     /// Reads what was missed.
     async fn catch_up(&mut self) -> Result<(), Stop> {
         while self.gateway.cluster.leadership().is_leader {
-            match self.gateway.cluster.events_since(self.places.at().seq, PAGE, |_| true).await {
+            match self.gateway.cluster.events_within(self.places.at().seq, PAGE, |_| true).await {
                 Ok(page) => {
                     self.take(&page.events).await?;
                     if !page.more {
