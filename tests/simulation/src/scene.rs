@@ -15,6 +15,7 @@ use anyhow::Result;
 use orc_check::{
     guards::Injection,
     history::{Call, Outcome, Recorder},
+    receipts::{self, Got},
 };
 
 /// How far a simulation is.
@@ -34,21 +35,11 @@ pub enum Phase {
     Over,
 }
 
-/// An attempt at a task.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attempt {
-    /// Who makes it.
-    pub component: String,
-    /// At what.
-    pub task: String,
-    /// Which one it is.
-    pub token: u64,
-}
-
 /// Shared by everything within a simulation.
 pub struct Scene {
     folder: PathBuf,
     history: Recorder<File>,
+    receipts: receipts::Recorder<File>,
     injections: RefCell<File>,
     phase: Cell<Phase>,
     /// Of how many nodes there are.
@@ -61,8 +52,6 @@ pub struct Scene {
     pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
     pub paused: RefCell<BTreeMap<String, Duration>>,
-    /// Attempts that components were given.
-    pub attempts: RefCell<Vec<Attempt>>,
     /// What was seen that may not be, in words.
     pub seen: RefCell<Vec<String>>,
     /// Which nodes need not be asked: they stay down for the time being.
@@ -75,6 +64,7 @@ impl Scene {
         Ok(Rc::new(Scene {
             folder: folder.to_owned(),
             history: Recorder::new(File::create(folder.join("history.jsonl"))?),
+            receipts: receipts::Recorder::new(File::create(folder.join("receipts.jsonl"))?),
             injections: RefCell::new(File::create(folder.join("injections.jsonl"))?),
             phase: Cell::new(Phase::Founding),
             nodes,
@@ -82,7 +72,6 @@ impl Scene {
             written: Cell::default(),
             refused: RefCell::default(),
             paused: RefCell::default(),
-            attempts: RefCell::default(),
             seen: RefCell::default(),
             down: RefCell::default(),
         }))
@@ -132,6 +121,11 @@ impl Scene {
         let mut line = serde_json::to_vec(injection)?;
         line.push(b'\n');
         Ok(self.injections.borrow_mut().write_all(&line)?)
+    }
+
+    /// A component was given an attempt.
+    pub fn given(&self, component: &str, (task, token): (String, u64)) -> Result<()> {
+        Ok(self.receipts.got(component, self.now(), Got::Attempt { task, token })?)
     }
 
     /// Makes a call with its lines in the history.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::{
     http::{Ask, Http},
-    scene::{Attempt, Phase, Scene},
+    scene::{Phase, Scene},
     system,
 };
 
@@ -49,8 +49,7 @@ pub async fn work(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
             for order in reply.body["tasks"].as_array().into_iter().flatten() {
                 let task = order["taskId"].as_str().unwrap_or_default().to_owned();
                 let token = order["token"].as_u64().unwrap_or_default();
-                let given = Attempt { component: name.clone(), task: task.clone(), token };
-                scene.attempts.borrow_mut().push(given);
+                scene.given(&name, (task.clone(), token))?;
                 let pause = Pause::of(order);
                 pause.check(&scene);
                 tokio::task::spawn_local(attempt(scene.clone(), (task, token), pause, rng.fork()));
