@@ -13,6 +13,8 @@ use tokio::time::{Duration, Instant, sleep};
 use super::faults::{ENDS_WITHIN, EXIT_DATA, Stage};
 use crate::machines::rot::{self, ROTS};
 
+/// A node under load has files of every kind by then.
+const FILES_WITHIN: Duration = Duration::from_secs(30);
 /// A running node has this long to come upon damage while everything is read from it.
 const FOUND_WITHIN: Duration = Duration::from_secs(3);
 
@@ -84,6 +86,7 @@ fn damage(part: Part, data: &Path, rng: &mut Rng) -> Result<Option<String>> {
 impl Stage<'_> {
     /// Damages a node while it is stopped; it must not go on with that.
     pub(super) async fn damage_stopped(&mut self, node: u64, part: Part) -> Result<()> {
+        self.has_files(node, part).await?;
         self.cluster.kill_node(node)?;
         let what = damage(part, &self.cluster.data(node), &mut self.rng)?;
         self.cluster.start_node(node)?;
@@ -92,6 +95,7 @@ impl Stage<'_> {
 
     /// Damages a node while it runs; it has some time to find that out by itself, and is killed and started again then.
     pub(super) async fn damage_running(&mut self, node: u64, part: Part) -> Result<()> {
+        self.has_files(node, part).await?;
         let what = damage(part, &self.cluster.data(node), &mut self.rng)?;
         self.read_all(node).await?;
         if !self.cluster.process(node)?.has_ended()? {
@@ -99,6 +103,17 @@ impl Stage<'_> {
             self.cluster.start_node(node)?;
         }
         self.refused_or_harmless(node, what).await
+    }
+
+    /// Waits until there is something to damage: tables are written when a node has some.
+    async fn has_files(&self, node: u64, part: Part) -> Result<()> {
+        let deadline = Instant::now() + FILES_WITHIN;
+        // A file may go while the folder is read.
+        while !part.files(&self.cluster.data(node)).is_ok_and(|files| !files.is_empty()) {
+            ensure!(Instant::now() < deadline, "node-{node} has nothing to damage after {FILES_WITHIN:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// What a power loss leaves of a write that was never synced is no damage.
