@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes each parser in turn (or those that are named) for SECONDS each, from the kept corpus on. What reaches new places is
-# kept, made as small as it goes; a crash ends it, stays in fuzz/artifacts and is replayed by the command that is printed.
+# Fuzzes each parser in turn (or those that are named) for SECONDS_EACH, from the corpus in fuzz/ and what was found before.
+# A crash ends it, stays in fuzz/artifacts and is replayed by the command that is printed; once mended, it belongs in fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,13 +16,10 @@ fuzz() {
 }
 
 for target in "${targets[@]}"; do
-  corpus="fuzz/corpus/$target"
-  found="$(mktemp -d)"
+  found="fuzz/target/corpus/$target"
+  mkdir -p "$found"
   # A text or a row of some hundred bytes leads everywhere; 10 s for one input is a hang.
-  fuzz "$target" "$found" "$corpus" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
-    -print_final_stats=1
-  # Only what leads somewhere new is kept beside what is there.
-  fuzz "$target" "$corpus" "$found" -- -merge=1 -max_len=1024 >/dev/null
-  rm -r "$found"
-  echo "fuzz: $target: no crash in $seconds s, $(ls "$corpus" | wc -l) inputs kept"
+  fuzz "$target" "$found" "fuzz/corpus/$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+    -verbosity=0 -print_final_stats=1
+  echo "fuzz: $target: no crash in $seconds s, $(ls "$found" | wc -l) inputs that lead somewhere of their own"
 done

@@ -149,7 +149,7 @@ impl Feed {
         let mut bytes = few;
         loop {
             let room = match patient {
-                true => Some(self.room(bytes).await?),
+                true => Some(self.room(bytes, BATCH_MAX).await?),
                 false => self.pieces.room_now(bytes, BATCH_MAX),
             };
             let Some(room) = room else { return Ok(Reach::Behind) };
@@ -194,7 +194,11 @@ impl Feed {
                     Err(_cut) => return Ok(()),
                 },
                 () = tokio::time::sleep_until(beat) => {
-                    self.tell(sse::heartbeat(self.after)).await?;
+                    // A reader that has left no room for it has enough to read.
+                    let text = sse::heartbeat(self.after);
+                    if let Some(room) = self.pieces.room_now(text.len(), 1) {
+                        self.send_short(room, text)?;
+                    }
                     beat = Instant::now() + HEARTBEAT;
                     continue;
                 }
@@ -240,7 +244,7 @@ impl Feed {
 
     /// Sends something short.
     async fn tell(&self, text: String) -> Result<(), Over> {
-        let room = self.room(text.len()).await?;
+        let room = self.room(text.len(), 1).await?;
         self.send_short(room, text)
     }
 
@@ -250,9 +254,9 @@ impl Feed {
     }
 
     /// Waits for room for a piece. A reader that has taken all, and waits because others have not, hears that it is not forgotten.
-    async fn room(&self, bytes: usize) -> Result<Room, Over> {
+    async fn room(&self, bytes: usize, events: usize) -> Result<Room, Over> {
         loop {
-            let room = self.pieces.room(bytes, BATCH_MAX, Instant::now() + HEARTBEAT).await;
+            let room = self.pieces.room(bytes, events, Instant::now() + HEARTBEAT).await;
             match room {
                 Ok(Some(room)) => return Ok(room),
                 Ok(None) => {

@@ -273,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_is_cut_if_it_takes_nothing_and_not_if_it_takes_little() {
-        let patience = Duration::from_millis(400);
+        let patience = Duration::from_millis(1_500);
         let (outlet, mut inlet) = patient_stream(ample(), patience);
         assert_eq!(sent(&outlet, 5 << 20, 1), Some(Ok(())));
         let began = Instant::now();

@@ -88,7 +88,7 @@ fn no_row_ends_a_node() {
     try_all(&rows, |bytes| parsers::row(&bytes));
 }
 
-/// `make fuzz` keeps what leads to places that nothing else leads to.
+/// What `make fuzz` begins with, and what it found before it was mended.
 #[tokio::test]
 async fn nothing_that_fuzzing_found_ends_a_node() {
     let kept = |target: &str| {

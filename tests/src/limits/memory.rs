@@ -1,4 +1,4 @@
-//! What a process has in memory, as the kernel counts it. Knows nothing of what for.
+//! What a process has in memory and how busy the machine is, as the kernel counts it. Knows nothing of what for.
 
 use anyhow::{Context, Result};
 
@@ -15,6 +15,12 @@ pub struct Memory {
 pub fn of(pid: u32) -> Result<Memory> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     parse(&text).with_context(|| format!("no memory in /proc/{pid}/status"))
+}
+
+/// How many threads of the machine ran or wanted to within the last minute: above its cores, times say little.
+pub fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 fn parse(text: &str) -> Option<Memory> {

@@ -133,9 +133,10 @@ async fn watch(plan: &Plan, cluster: &Cluster, (scene, seen): (&Scene, &Seen)) -
             |kind| probes::times(&taken, kind).percentile(99).map_or(f64::NAN, |p99| p99.as_secs_f64() * 1e3);
         let p99: Vec<String> = probes::kinds().map(|kind| format!("{:.1}", p99(kind))).collect();
         println!(
-            "{:>5.0} s  {} MiB  {refused} answers counted  p99 {} ms",
+            "{:>5.0} s  {} MiB  {refused} answers counted  load {}  p99 {} ms",
             began.elapsed().as_secs_f64(),
             resident(cluster)?,
+            memory::load()?,
             p99.join(" ")
         );
         for (kind, mut times) in taken {

@@ -136,7 +136,7 @@ fn no_text_ends_who_reads_it_as_a_cron_pattern() {
     });
 }
 
-/// `make fuzz` keeps what leads to places that nothing else leads to.
+/// What `make fuzz` begins with, and what it found before it was mended.
 #[test]
 fn nothing_that_fuzzing_found_ends_who_reads_it() {
     let kept = |target: &str| {

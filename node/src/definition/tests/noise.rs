@@ -70,7 +70,7 @@ fn a_document_that_multiplies_itself_is_refused() {
     assert!(started.elapsed() < WITHIN, "{:?}", started.elapsed());
 }
 
-/// `make fuzz` keeps what leads to places that nothing else leads to.
+/// What `make fuzz` begins with, and what it found before it was mended.
 #[test]
 fn nothing_that_fuzzing_found_ends_who_reads_it() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/");
