@@ -54,6 +54,9 @@ pub struct Args {
     /// Makes one mistake after another, each with up to so many seeds, and says which were found
     #[arg(long, value_name = "SEEDS")]
     mutants: Option<u64>,
+    /// Simulates the first of the seeds once more at the end: it has to be the same again
+    #[arg(long)]
+    again: bool,
     /// Keeps the history and the trace of a seed that passes, too
     #[arg(long)]
     keep: bool,

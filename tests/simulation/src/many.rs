@@ -1,5 +1,5 @@
-//! Many seeds, one process for each, as many at once as there is room for; ends with the first that fails. The first seed is
-//! simulated once more at the end: it has to be the same again.
+//! Many seeds, one process for each, as many at once as there is room for; ends with the first that fails.
+//! If that is wished, the first seed is simulated once more at the end: it has to be the same again.
 //! Knows nothing of what a seed does.
 
 use std::{
@@ -45,17 +45,18 @@ pub fn run(args: &Args) -> Result<()> {
         totals.add(&line);
         first.get_or_insert(line);
     }
-    let again = start(args, args.from, (args.bug.as_deref(), &args.faults))?.wait_with_output()?;
-    ensure!(
-        passed(&again) == first,
-        "seed {} is not the same again: {first:?}, {:?}",
-        args.from,
-        passed(&again)
-    );
+    if args.again {
+        let again = start(args, args.from, (args.bug.as_deref(), &args.faults))?.wait_with_output()?;
+        ensure!(
+            passed(&again) == first,
+            "seed {} is not the same again: {first:?}, {:?}",
+            args.from,
+            passed(&again)
+        );
+    }
     let Totals { seeds, seconds, faults, operations } = totals;
     println!(
-        "{seeds} seeds passed in {:.0} s: {:.2} hours simulated, {faults} faults, {operations} operations checked; \
-         the first one is the same again",
+        "{seeds} seeds passed in {:.0} s: {:.2} hours simulated, {faults} faults, {operations} operations checked",
         began.elapsed().as_secs_f64(),
         seconds / 3600.0
     );
