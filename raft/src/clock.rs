@@ -1,12 +1,10 @@
-//! The clock that stamps records. A cluster's time begins as the wall clock of whoever founds it, or starts it again as a
-//! whole; from there it goes on at the pace of the leader's monotonic clock. A wall clock that jumps moves no timer: time
-//! only makes up for a wall clock that is ahead by a little, which no timer notices (`docs/decisions/019`).
+//! The clock that stamps records. A cluster's time begins as the wall clock of whoever founds it, or as the middle one of its
+//! nodes' where all of them start again; from there it goes on at the pace of the leader's monotonic clock. A wall clock that
+//! jumps moves no timer: time only makes up for a wall clock that is ahead by a little, which no timer notices
+//! (`docs/decisions/019`).
 //! Knows nothing of what is stamped.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use orc_domain::{Bug, Timestamp, planted};
 use parking_lot::Mutex;
@@ -23,16 +21,14 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 /// One node's view of the cluster's time.
 pub struct Clock {
     reader: StateReader,
-    /// Another node has led since this one started: its time counts, not that of this node's wall clock.
-    follows: AtomicBool,
-    /// What time it is was heard of another node, or asked of all in vain.
-    knows: AtomicBool,
     told: Mutex<Told>,
 }
 
 /// Finer than a timestamp: what is cut off each time adds up.
 #[derive(Debug, Clone, Copy)]
 struct Told {
+    /// Another node has said what time it is, or it was chosen of what all guess. Before, it is this node's guess.
+    known: bool,
     /// Since 1970.
     time: Duration,
     at: Instant,
@@ -43,48 +39,46 @@ struct Told {
 impl Clock {
     /// A clock over the time of the state.
     pub fn new(reader: StateReader) -> Clock {
-        let told = Told { time: Duration::ZERO, at: Instant::now(), said: None };
-        let (follows, knows) = (AtomicBool::new(false), AtomicBool::new(false));
-        Clock { reader, follows, knows, told: Mutex::new(told) }
-    }
-
-    /// Another node leads.
-    pub fn follow(&self) {
-        if !self.follows.swap(true, Ordering::Relaxed) {
-            // What was told of the wall clock alone was never more than a guess.
-            self.told.lock().time = Duration::ZERO;
-        }
+        let told = Told { known: false, time: Duration::ZERO, at: Instant::now(), said: None };
+        Clock { reader, told: Mutex::new(told) }
     }
 
     /// Another node says what time it is.
     pub fn hear(&self, time: Timestamp) {
-        self.follow();
         self.reader.hear_time(time);
-        self.knows.store(true, Ordering::Relaxed);
+        self.told.lock().known = true;
     }
 
-    /// This node leads, and no other says what time it is.
-    pub fn begin(&self) {
-        self.knows.store(true, Ordering::Relaxed);
+    /// This node leads. If no other has said what time it is, the guesses of those that answered count as much as its own: the
+    /// middle one is taken, the earlier one of two.
+    pub fn begin(&self, mut guesses: Vec<Timestamp>) {
+        let mut told = self.told.lock();
+        if !told.known {
+            let at = Instant::now();
+            guesses.push(timestamp(self.reader.reckoned(at).max(wall_clock())));
+            guesses.sort_unstable();
+            let middle = Duration::from_millis(guesses[(guesses.len() - 1) / 2].0);
+            *told = Told { known: true, time: middle, at, said: None };
+        }
     }
 
     /// The time now, if it is more than a guess.
     pub fn known(&self) -> Option<Timestamp> {
-        self.knows.load(Ordering::Relaxed).then(|| self.now())
+        let known = self.told.lock().known;
+        known.then(|| self.now())
     }
 
-    /// The time now, never before what was told since another node led.
+    /// The time now: once it is known, never before what was told.
     pub fn now(&self) -> Timestamp {
         if planted(Bug::TimerWallClock) {
             return timestamp(wall_clock());
         }
         let mut told = self.told.lock();
         let (at, wall) = (Instant::now(), wall_clock());
-        let goes_on = !told.time.is_zero() || self.follows.load(Ordering::Relaxed);
-        let now = match goes_on {
-            true => next(*told, at, self.reader.reckoned(at), wall),
-            false => self.reader.reckoned(at).max(wall),
-        };
+        if !told.known {
+            return timestamp(self.reader.reckoned(at).max(wall));
+        }
+        let now = next(*told, at, self.reader.reckoned(at), wall);
         (told.time, told.at) = (now, at);
         let off = wall.abs_diff(now);
         if off > OFF_MAX && told.said.is_none_or(|said| at - said > SAID_EVERY) {
@@ -155,7 +149,7 @@ mod tests {
         wall: impl Fn(Duration) -> Duration,
     ) -> Duration {
         let began = Instant::now();
-        let mut told = Told { time: START, at: began, said: None };
+        let mut told = Told { known: true, time: START, at: began, said: None };
         for call in 1..=calls {
             let passed = apart * call;
             told.time = next(told, began + passed, reckoned, wall(passed));
@@ -175,6 +169,27 @@ mod tests {
         clock.hear(behind);
         let told = clock.known().unwrap();
         assert!(told >= behind && told.0 < behind.0 + 60_000, "{told:?} is not {behind:?}");
+        clock.begin(vec![timestamp(wall_clock() + HOUR); 2]);
+        assert!(clock.now().0 < behind.0 + 60_000, "guesses counted more than what was heard");
+    }
+
+    #[test]
+    fn one_wrong_wall_clock_is_outvoted() {
+        let begun = |guesses: &[i64]| {
+            let folder = tempfile::tempdir().unwrap();
+            let opened = crate::store::open(folder.path(), crate::store::OpenOptions::new(1)).unwrap();
+            let (clock, wall) = (Clock::new(opened.reader.clone()), timestamp(wall_clock()).0 as i64);
+            assert!(clock.now().0 as i64 >= wall, "a guess is the wall clock's");
+            clock.begin(guesses.iter().map(|hours| Timestamp((wall + hours * 3_600_000) as u64)).collect());
+            let told = clock.known().unwrap().0 as i64;
+            (told - wall + 60_000).div_euclid(3_600_000)
+        };
+        assert_eq!(begun(&[]), 0);
+        assert_eq!(begun(&[1]), 0, "the earlier of two");
+        assert_eq!(begun(&[-1]), -1, "the earlier of two");
+        assert_eq!(begun(&[1, 0]), 0);
+        assert_eq!(begun(&[1, 1]), 1, "its own is the wrong one");
+        assert_eq!(begun(&[-1, 1, 1]), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::torn;
 use crate::{
     codec::{self, Corrupt, Kind, LogRecord, Owner, Place, Stored, VoteRow, Why},
     error::{ReadError, StartError},
-    store::rocks::{log_options, open_error},
+    store::rocks::{log_options, open_error, settle},
     types::{LogEntry, LogId, Vote},
 };
 
@@ -80,6 +80,7 @@ impl LogDisk {
         check_lengths(path)?;
         let families = ["default", FACTS].map(|name| ColumnFamilyDescriptor::new(name, family_options()));
         let db = DB::open_cf_descriptors(&log_options(), path, families)
+            .and_then(|db| settle(&db).map(|()| db))
             .map_err(|source| open_error(source, path, |path, source| StartError::Log { path, source }))?;
         let disk = LogDisk { db };
         match disk.fact::<Owner>(OWNER)? {

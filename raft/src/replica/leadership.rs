@@ -52,9 +52,6 @@ impl Observer {
             gate.mark_unchanged();
             self.place_peers();
             let (now, confirmed) = self.look();
-            if !now.is_leader && now.leader.is_some_and(|leader| leader.0 != self.peers.local().node) {
-                self.clock.follow();
-            }
             if now.is_leader && self.clock.known().is_none() {
                 self.ask_for_time().await;
                 continue;
@@ -94,7 +91,7 @@ impl Observer {
     }
 
     /// A node that leads soon after its start has not heard the time, and its wall clock may be wrong: one of the others may
-    /// have gone on all the time.
+    /// have gone on all the time, or most of them have a better one.
     async fn ask_for_time(&self) {
         let (peers, membership) =
             (&self.peers, self.raft.server_metrics().borrow().membership_config.clone());
@@ -103,12 +100,15 @@ impl Observer {
             let (peers, node) = (peers.clone(), *node);
             asked.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
         }
+        let mut guesses = Vec::new();
         while let Some(answer) = asked.join_next().await {
-            if let Ok(Ok(Response::Time(time))) = answer {
-                self.clock.hear(time);
+            match answer {
+                Ok(Ok(Response::Time(time))) => self.clock.hear(time),
+                Ok(Ok(Response::WallClock(guess))) => guesses.push(guess),
+                _ => {}
             }
         }
-        self.clock.begin();
+        self.clock.begin(guesses);
     }
 
     fn place_peers(&self) {

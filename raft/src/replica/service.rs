@@ -119,7 +119,7 @@ impl NodeService {
             }),
             Request::Time => match self.core.clock.known() {
                 Some(time) => Response::Time(time),
-                None => Response::Unable("it does not know the time yet".to_owned()),
+                None => Response::WallClock(self.core.clock.now()),
             },
             Request::Status => Response::Status(Box::new(status::own(&self.core).await)),
             Request::Cluster { node } => {

@@ -14,7 +14,7 @@ use super::{
     hash::row_hash,
     index,
     keys::{self, RowKey, Rows},
-    rocks::{open_error, state_options},
+    rocks::{open_error, settle, state_options},
     view::Span,
 };
 use crate::{
@@ -47,6 +47,7 @@ impl StateDisk {
         let db = DB::open(&state_options(), path)?;
         // What was recovered is durable before anybody relies on it.
         db.flush()?;
+        settle(&db)?;
         Ok(StateDisk { db, path: path.to_owned() })
     }
 

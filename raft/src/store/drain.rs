@@ -19,6 +19,7 @@ use super::{
     guard::PanicGuard,
     open::EventsKept,
     published::Published,
+    rocks::settle,
 };
 use crate::{
     codec::Position,
@@ -101,8 +102,9 @@ impl Drain {
             Order::Checkpoint(folder, done) => {
                 self.drain().await?;
                 let disk = self.disk.read().clone();
-                let made =
-                    Checkpoint::new(&disk.db).and_then(|checkpoint| checkpoint.create_checkpoint(folder));
+                let made = settle(&disk.db)
+                    .and_then(|()| Checkpoint::new(&disk.db))
+                    .and_then(|checkpoint| checkpoint.create_checkpoint(folder));
                 if made.is_ok() {
                     // A checkpoint flushes memory to synced tables first.
                     self.durable();

@@ -3,7 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options};
+use orc_runtime::SIMULATED;
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options,
+    WaitForCompactOptions,
+};
 
 use crate::error::StartError;
 
@@ -39,6 +43,17 @@ pub fn log_options() -> Options {
 /// For the state: it says itself where it stands, so a consistent prefix is enough after a power cut.
 pub fn state_options() -> Options {
     base(DBRecoveryMode::PointInTime, 64 << 20)
+}
+
+/// In a simulation, lets RocksDB's own threads come to the end of what they began, so that which files there are does not
+/// depend on how fast they are.
+pub fn settle(db: &DB) -> Result<(), rocksdb::Error> {
+    if !SIMULATED {
+        return Ok(());
+    }
+    let mut options = WaitForCompactOptions::default();
+    options.set_flush(true);
+    db.wait_for_compact(&options)
 }
 
 /// Why a database does not open; `damaged` makes the error for one whose data cannot be trusted.

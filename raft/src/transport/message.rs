@@ -136,6 +136,8 @@ pub enum Response {
     Transferred(Result<NodeId, TransferError>),
     /// To [`Request::Time`].
     Time(Timestamp),
+    /// To [`Request::Time`], of a node that does not know it: a guess.
+    WallClock(Timestamp),
 }
 
 /// The wire form.

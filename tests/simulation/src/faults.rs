@@ -243,7 +243,10 @@ impl Faults {
         tracing::info!(?kind, ?nodes, "a fault ends");
         match kind {
             Kind::Kill | Kind::Power | Kind::PowerAll => {
-                nodes.iter().for_each(|node| sim.bounce(host(*node)))
+                nodes.iter().for_each(|node| sim.bounce(host(*node)));
+                if kind == Kind::PowerAll && 2 * self.nodes.wrong_clocks() >= self.scene.nodes {
+                    self.scene.time_lost.set(true);
+                }
             }
             Kind::Isolate | Kind::Mute | Kind::Deaf | Kind::Stall => {
                 self.others(&nodes).for_each(|other| link(sim, kind, &host(nodes[0]), &other, false));

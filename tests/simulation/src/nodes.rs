@@ -36,6 +36,11 @@ impl Nodes {
         }
     }
 
+    /// How many nodes have a wall clock that is wrong.
+    pub fn wrong_clocks(&self) -> usize {
+        self.skews.borrow().values().filter(|millis| **millis != 0).count()
+    }
+
     /// From now on writes to a node's disk take up to so many milliseconds.
     pub fn slow_disk(&self, node: u64, millis: u64) {
         self.delays.borrow_mut().insert(node, millis);

@@ -52,6 +52,8 @@ pub struct Scene {
     pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
     pub paused: RefCell<BTreeMap<String, Duration>>,
+    /// Most nodes had a wrong wall clock when all of them started again: none could tell how long they were down.
+    pub time_lost: Cell<bool>,
     /// What was seen that may not be, in words.
     pub seen: RefCell<Vec<String>>,
     /// Which nodes need not be asked: they stay down for the time being.
@@ -72,6 +74,7 @@ impl Scene {
             written: Cell::default(),
             refused: RefCell::default(),
             paused: RefCell::default(),
+            time_lost: Cell::default(),
             seen: RefCell::default(),
             down: RefCell::default(),
         }))

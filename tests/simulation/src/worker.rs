@@ -87,6 +87,9 @@ impl Pause {
 
     /// The step after the wait must not begin before it is over (P14).
     fn check(&self, scene: &Scene) {
+        if scene.time_lost.get() {
+            return;
+        }
         if let Some(began) = scene.paused.borrow().get(&self.run).filter(|_| self.say == "after") {
             let took = system::elapsed() - *began;
             if took + EARLY_MAX < self.lasts {
