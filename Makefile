@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills sim mutants \
-  rolling-restarts limits
+  rolling-restarts rolling-upgrade limits fail-points fuzz
 
 # The simulation is a workspace of its own: its build of our crates has a network that no other program may get.
 SIMULATION := tests/simulation
@@ -103,6 +103,11 @@ fail-points: setup ## nodes that end in the middle of writing, at every place th
 	@tools/chaos_needs.sh
 	cargo build --bin orc --bin chaos --features orc-node/fail-points
 	timeout 30m $(TARGET_DIR)/debug/chaos fail-points --rounds $(or $(ROUNDS),3)
+
+rolling-upgrade: setup ## every node restarted with the program BEFORE=path of another version, and back, under load; root; ROUNDS=3
+	@tools/chaos_needs.sh
+	cargo build --release --bin orc --bin chaos
+	ORC_BIN_BEFORE=$(abspath $(BEFORE)) timeout 15m $(TARGET_DIR)/release/chaos rolling-upgrade --rounds $(or $(ROUNDS),3) --no-failed-calls
 
 chaos-smoke: setup ## eight of the faults once, with the programs that the tests use, some 2 minutes
 	@tools/chaos_needs.sh

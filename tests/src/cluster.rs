@@ -1,7 +1,7 @@
 //! Nodes of one cluster as processes that a test starts, kills and starts again.
 //! Knows nothing of what runs on them.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use orc_client::{Client, wire};
@@ -58,6 +58,8 @@ pub struct Cluster {
     folder: TempDir,
     /// The highest id that a node ever had.
     ids_used: u64,
+    /// Nodes that are not of the build this code belongs to.
+    programs: BTreeMap<u64, PathBuf>,
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -87,8 +89,8 @@ impl Cluster {
             None => Member::new(id, "127.0.0.1", ports),
         };
         let members = (1..).zip(ports.chunks(2)).map(member).collect();
-        let mut cluster =
-            Cluster { members, workers: Vec::new(), options, machines, folder, ids_used: count };
+        let (workers, programs) = (Vec::new(), BTreeMap::new());
+        let mut cluster = Cluster { members, workers, options, machines, folder, ids_used: count, programs };
         for id in 1..=count {
             cluster.start_node(id)?;
         }
@@ -125,14 +127,23 @@ impl Cluster {
 
     /// A node's command, on its machine if it has one.
     fn command(&self, id: u64) -> Result<Command> {
+        let program = self.programs.get(&id).cloned().map_or_else(binary, Ok)?;
         let mut command = match &self.machines {
-            Some(machines) => machines.network.on(self.machine(id), &binary()?)?,
-            None => Command::new(binary()?),
+            Some(machines) => machines.network.on(self.machine(id), &program)?,
+            None => Command::new(program),
         };
         if self.options.own_clocks {
             clock::wear(&mut command, &self.clock(id))?;
         }
         Ok(command)
+    }
+
+    /// From its next start on a node is of this program, or of the build this code belongs to.
+    pub fn set_program(&mut self, id: u64, program: Option<PathBuf>) {
+        match program {
+            Some(program) => self.programs.insert(id, program),
+            None => self.programs.remove(&id),
+        };
     }
 
     fn clock(&self, id: u64) -> PathBuf {

@@ -57,7 +57,7 @@ fn main() -> Result<ExitCode> {
     }
     machines::enter()?;
     let faults: Vec<Fault> = match arguments.faults.as_slice() {
-        [] => FAULTS.iter().copied().filter(|fault| !fault.needs_fail_points()).collect(),
+        [] => FAULTS.iter().copied().filter(|fault| !fault.needs_another_program()).collect(),
         names => names.iter().map(|name| fault(name)).collect::<Result<_>>()?,
     };
     let runtime = tokio::runtime::Runtime::new()?;

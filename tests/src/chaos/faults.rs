@@ -47,6 +47,7 @@ enum Kind {
     Slow,
     FullDisk(Who),
     RollingRestart,
+    RollingUpgrade,
     Damage(Part),
     DamageRunning(Part),
     TornLog,
@@ -76,7 +77,7 @@ const fn members(name: &'static str, change: Change, about: &'static str) -> Fau
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 45] = [
+pub const FAULTS: [Fault; 46] = [
     of("kill-leader", Kind::Kill(Who::Leader), "kill -9 of the leader"),
     of("kill-follower", Kind::Kill(Who::Follower), "kill -9 of a follower"),
     of("kill-majority", Kind::Kill(Who::Majority), "kill -9 of two of three"),
@@ -101,6 +102,7 @@ pub const FAULTS: [Fault; 45] = [
     of("flapping", Kind::Flap, "the leader's cable is pulled and put back every 0.3 to 1.5 s"),
     of("loss", Kind::Loss, "one packet of ten is lost between all nodes"),
     of("rolling-restart", Kind::RollingRestart, "SIGTERM and start of one node after another"),
+    of("rolling-upgrade", Kind::RollingUpgrade, "the same, to another version of the program and back"),
     of("slow-network", Kind::Slow, "the leader sends 2 Mbit/s"),
     of("full-disk-leader", Kind::FullDisk(Who::Leader), "the leader's disk is full"),
     of("full-disk-follower", Kind::FullDisk(Who::Follower), "a follower's disk is full"),
@@ -191,9 +193,9 @@ impl Fault {
         matches!(self.kind, Kind::Clock(_))
     }
 
-    /// It needs a program built with the feature `fail-points`.
-    pub fn needs_fail_points(&self) -> bool {
-        matches!(self.kind, Kind::Points)
+    /// It needs a program built with the feature `fail-points`, or one of another version.
+    pub fn needs_another_program(&self) -> bool {
+        matches!(self.kind, Kind::Points | Kind::RollingUpgrade)
     }
 
     /// Lets it happen once, and leaves every node running and reachable.
@@ -223,6 +225,7 @@ impl Fault {
             | Kind::Unplug(who)
             | Kind::FullDisk(who) => stage.chosen(who, leader),
             Kind::Points => return stage.end_at_points().await,
+            Kind::RollingUpgrade => return stage.upgrade_each().await,
             Kind::RollingRestart | Kind::Loss | Kind::Starve => stage.chosen(Who::All, leader),
             Kind::Behind(_) => stage.chosen(Who::Follower, leader),
             Kind::Damage(_) | Kind::DamageRunning(_) | Kind::TornLog => stage.chosen(Who::Any, leader),
@@ -242,7 +245,6 @@ impl Fault {
             Kind::RollingRestart => stage.restart_each(&nodes).await?,
             Kind::Starve => stage.starve().await?,
             Kind::Behind(leader_dies) => stage.fall_behind(nodes[0], leader_dies).await?,
-            Kind::Points => {}
             Kind::Isolate(_)
             | Kind::Unplug(_)
             | Kind::Bridge
@@ -251,7 +253,7 @@ impl Fault {
             | Kind::Flap
             | Kind::Loss
             | Kind::Slow => self.disturb(stage, nodes[0]).await?,
-            Kind::Members(_) => {}
+            Kind::Points | Kind::RollingUpgrade | Kind::Members(_) => {}
         }
         Ok(nodes)
     }
@@ -371,7 +373,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn restart_each(&mut self, nodes: &[u64]) -> Result<()> {
+    pub(super) async fn restart_each(&mut self, nodes: &[u64]) -> Result<()> {
         for node in nodes {
             let process = self.cluster.process(*node)?;
             process.signal("TERM")?;

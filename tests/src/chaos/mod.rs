@@ -19,6 +19,7 @@ mod scene;
 mod starts;
 mod starved;
 pub mod timers;
+mod upgrade;
 mod watchers;
 mod workers;
 
