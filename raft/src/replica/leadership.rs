@@ -18,8 +18,8 @@ use crate::{
     types::{LogId, Raft},
 };
 
-/// So long a leader that does not know the time waits for others to say it.
-const TIME_PATIENCE: Duration = Duration::from_millis(200);
+/// So long a node that asks another one for the time waits; a time that is heard is as old at most.
+pub(super) const TIME_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Who leads, as this node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

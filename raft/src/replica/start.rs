@@ -24,7 +24,7 @@ use super::{
     Alive, Inner, Leadership, Mode, Replica, ReplicaOptions, StartFailure,
     core::{Core, Way},
     join,
-    leadership::Observer,
+    leadership::{Observer, TIME_PATIENCE},
     options::raft_config,
     service::{Door, NodeService},
 };
@@ -47,8 +47,6 @@ use crate::{
 };
 
 const WATCHDOG_EVERY: Duration = Duration::from_secs(1);
-/// How old the leader's time may be when it is heard.
-const TIME_PATIENCE: Duration = Duration::from_millis(200);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailure> {
