@@ -21,7 +21,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use backup::{BackupEnd, BackupManifest, BackupPart};
 pub use batch::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, BatchError, Unpacked};
-pub use mirror::{AnswerRow, EventRow, LogRecord, Manifest, ManifestFile, Owner, Place, Position, VoteRow};
+pub use mirror::{
+    AnswerRow, EventRow, Gone, LogRecord, Manifest, ManifestFile, Owner, Place, Position, VoteRow,
+};
 
 /// What an envelope holds. The numbers are on disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub enum Kind {
     Backup = 26,
     /// What a backup ends with.
     BackupEnd = 27,
+    /// Nodes that were removed.
+    Gone = 28,
 }
 
 /// Why stored bytes cannot be read.
@@ -162,7 +166,7 @@ stored! {
     Workflow => Workflow, WorkflowVersion => WorkflowVersion, Schedule => Schedule,
     CachedOutput => Output, Snapshot => Snapshot, SavedKey => Saved, QueuedMessage => Message,
     DeadMessage => DeadMessage,
-    BackupManifest => Backup, BackupEnd => BackupEnd,
+    BackupManifest => Backup, BackupEnd => BackupEnd, Gone => Gone,
 }
 
 /// More than anything that is stored or sent. Room is made for as many bytes as a text says it has, before they are there:

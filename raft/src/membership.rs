@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     replica::Leadership,
+    store::StateReader,
     transport::{Peers, message::Joiner},
     types::{Member, Membership, Raft, RaftMetrics},
 };
@@ -54,7 +55,7 @@ pub enum MembershipError {
     NotLeader,
     /// Node ids are never reused.
     #[error(
-        "node-{node} was admitted with another data folder: node ids are never reused; \
+        "node-{node} was admitted with another data folder, or removed: node ids are never reused; \
          start with an id that was never used and an empty data folder"
     )]
     IdInUse {
@@ -92,13 +93,14 @@ pub enum MembershipError {
 pub struct Members {
     raft: Raft,
     peers: Peers,
+    reader: StateReader,
     turn: Arc<Mutex<()>>,
 }
 
 impl Members {
     /// Of this consensus.
-    pub fn new(raft: Raft, peers: Peers) -> Members {
-        Members { raft, peers, turn: Arc::default() }
+    pub fn new(raft: Raft, peers: Peers, reader: StateReader) -> Members {
+        Members { raft, peers, reader, turn: Arc::default() }
     }
 
     /// The node as the latest membership has it.
@@ -151,11 +153,22 @@ impl Members {
                 tracing::info!(node, %member, "member has moved");
                 self.apply(ChangeMembers::SetNodes(BTreeMap::from([(node, member)])), true).await
             }
+            None if self.is_gone(node).await? => Err(MembershipError::IdInUse { node }),
             None => {
                 tracing::info!(node, %member, "member admitted");
                 self.apply(ChangeMembers::AddNodes(BTreeMap::from([(node, member)])), true).await
             }
         }
+    }
+
+    /// Whether a node was removed; only whoever has applied the latest membership can tell.
+    async fn is_gone(&self, node: u64) -> Result<bool, MembershipError> {
+        let latest = *self.raft.server_metrics().borrow().membership_config.log_id();
+        let standing = self.reader.standing().await.ok_or(MembershipError::Unknown)?;
+        if *standing.membership.log_id() < latest {
+            return Err(MembershipError::Busy);
+        }
+        Ok(standing.gone.0.contains(&node))
     }
 
     async fn promote(&self, node: u64) -> Result<(), MembershipError> {

@@ -235,6 +235,7 @@ fn forms() -> Vec<(&'static str, String)> {
         ("log record, membership", stored(&log_record(Payload::Membership(membership())))),
         ("vote", stored(&VoteRow::from(&vote))),
         ("owner", stored(&Owner(Uuid::from_u128(6)))),
+        ("gone", stored(&Gone([2, 300].into()))),
         ("place", stored(&Place::from(place(7)))),
         ("position", stored(&position())),
         ("meta", stored(&meta)),

@@ -64,6 +64,10 @@ impl From<VoteRow> for Vote {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner(pub Uuid);
 
+/// The ids of nodes that were members and are none any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone(pub BTreeSet<u64>);
+
 /// Voters and learners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Members {

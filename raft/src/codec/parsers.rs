@@ -59,5 +59,5 @@ pub fn row(bytes: &[u8]) {
         Definition
     );
     rows!(EventRow, AnswerRow, Manifest, Owner, FanChunk, DeadTask, Workflow, WorkflowVersion, Schedule);
-    rows!(CachedOutput, Snapshot, SavedKey, QueuedMessage, DeadMessage, BackupManifest, BackupEnd);
+    rows!(CachedOutput, Snapshot, SavedKey, QueuedMessage, DeadMessage, BackupManifest, BackupEnd, Gone);
 }

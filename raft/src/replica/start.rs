@@ -75,7 +75,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
     let core = Arc::new(Core {
         node: options.node,
         me,
-        members: Members::new(raft.clone(), peers.clone()),
+        members: Members::new(raft.clone(), peers.clone(), opened.reader.clone()),
         raft: raft.clone(),
         peers: peers.clone(),
         gate: gate.clone(),

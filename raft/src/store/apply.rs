@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{encoder::Changes, guard::PanicGuard, presumed::Presumed, published::Published};
 use crate::{
-    codec::Unpacked,
+    codec::{Gone, Unpacked},
     error::FatalHandler,
     types::{BatchOutcome, LogId, Membership, StoredMembership},
 };
@@ -42,6 +42,17 @@ pub struct Standing {
     pub applied: Option<LogId>,
     /// The last membership applied.
     pub membership: StoredMembership,
+    /// Nodes that were in an earlier one and are not in that.
+    pub gone: Gone,
+}
+
+impl Standing {
+    /// Another membership is applied.
+    fn change(&mut self, membership: StoredMembership) {
+        let left = std::mem::replace(&mut self.membership, membership);
+        let has_left = |node: &u64| self.membership.membership().get_node(node).is_none();
+        self.gone.0.extend(left.nodes().map(|(node, _)| *node).filter(has_left));
+    }
 }
 
 /// Looks at the state between two records.
@@ -133,8 +144,7 @@ impl Applier {
                     let _ = answer.send(self.standing.clone());
                 }
                 Job::Take(answer) => {
-                    let Standing { applied, membership } = self.standing.clone();
-                    let _ = answer.send(Changes::take(&mut self.state, applied, membership));
+                    let _ = answer.send(Changes::take(&mut self.state, self.standing.clone()));
                 }
                 Job::Replace(replacement, done) => {
                     self.replace(*replacement);
@@ -147,7 +157,7 @@ impl Applier {
     fn apply(&mut self, record: Record) -> BatchOutcome {
         let Record { id, content } = record;
         if let Content::Membership(membership) = &content {
-            self.standing.membership = StoredMembership::new(Some(id), membership.clone());
+            self.standing.change(StoredMembership::new(Some(id), membership.clone()));
         }
         let Led { outcomes, news, effects } = lead(&mut self.state, id, content);
         self.standing.applied = Some(id);

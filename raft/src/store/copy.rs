@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::WriteOptions;
+use rocksdb::{WriteBatch, WriteOptions};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
@@ -81,9 +81,11 @@ pub(crate) fn adopt(
         return Err(AdoptError::Rows(Corrupt { what: Kind::Position, why: Why::Parts }.into()));
     }
     position.found_with(node, member);
-    let mut options = WriteOptions::default();
+    let (mut writes, mut options) = (WriteBatch::default(), WriteOptions::default());
+    writes.put(keys::POSITION, codec::encode(&position));
+    writes.delete(keys::GONE);
     options.set_sync(true);
-    disk.db.put_opt(keys::POSITION, codec::encode(&position), &options).map_err(AdoptError::Database)?;
+    disk.db.write_opt(writes, &options).map_err(AdoptError::Database)?;
     drop(disk);
     let file = |source| AdoptError::Folder(StartError::File { path: folder.to_owned(), source });
     sync_folder(folder).and_then(|()| folders.switch(folder)).map_err(file)

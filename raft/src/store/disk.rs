@@ -18,7 +18,7 @@ use super::{
     view::Span,
 };
 use crate::{
-    codec::{self, AnswerRow, Corrupt, EventRow, Position, Stored},
+    codec::{self, AnswerRow, Corrupt, EventRow, Gone, Position, Stored},
     error::{ReadError, StartError},
 };
 
@@ -72,6 +72,7 @@ impl StateDisk {
         let mut state = State::default();
         let mut hashes = HashMap::new();
         let position = self.stored::<Position>(&keys::POSITION)?.unwrap_or_default();
+        let gone = self.stored::<Gone>(&keys::GONE)?.unwrap_or_default();
         if let Some(bytes) = self.db.get_pinned(keys::META)? {
             state.meta = codec::decode::<Meta>(&bytes)?;
             hashes.insert(keys::META.to_vec(), row_hash(&keys::META, &bytes));
@@ -97,7 +98,7 @@ impl StateDisk {
         })?;
         state.restore_indexes();
         let events_first = self.events_first(0)?.unwrap_or(state.meta.seq + 1);
-        Ok(Loaded { state, encoder: Encoder::new(position, hashes, events_first) })
+        Ok(Loaded { state, encoder: Encoder::new((position, gone), hashes, events_first) })
     }
 
     /// The mistake of [`Bug::SnapshotMissesLeases`](orc_domain::Bug::SnapshotMissesLeases).

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    apply::{Job, Replacement, Standing},
+    apply::{Job, Replacement},
     disk::{Loaded, StateDisk},
     encoder::{Changes, Encoder},
     guard::PanicGuard,
@@ -183,8 +183,7 @@ impl Drain {
 
     async fn replace(&mut self, disk: Arc<StateDisk>, loaded: Loaded) -> Result<(), Stop> {
         let Loaded { state, encoder } = loaded;
-        let position = encoder.position();
-        let standing = Standing { applied: position.applied(), membership: position.membership() };
+        let standing = encoder.standing();
         let replacement = Replacement { state, standing, events_first: encoder.events_first() };
         self.published.announce(replacement.standing.applied, replacement.events_first);
         // Rows of the old view are in the new database, too, once they have ended; those of the new view are not in the old

@@ -12,6 +12,7 @@ use orc_domain::{
 use rocksdb::WriteBatch;
 
 use super::{
+    apply::Standing,
     disk::StateDisk,
     hash::row_hash,
     index::{self, CountChanges, Indexed},
@@ -19,9 +20,8 @@ use super::{
     open::EventsKept,
 };
 use crate::{
-    codec::{self, AnswerRow, EventRow, Position, Stored},
+    codec::{self, AnswerRow, EventRow, Gone, Position, Stored},
     error::ReadError,
-    types::{LogId, StoredMembership},
 };
 
 /// Events or answers in one row.
@@ -53,13 +53,12 @@ pub struct Changes {
     pub answers: Vec<AnswerRecord>,
     pub meta: Meta,
     pub answers_rev_min: u64,
-    pub applied: Option<LogId>,
-    pub membership: StoredMembership,
+    pub standing: Standing,
 }
 
 impl Changes {
-    /// Takes the changes out of a state that stands at `applied`.
-    pub fn take(state: &mut State, applied: Option<LogId>, membership: StoredMembership) -> Changes {
+    /// Takes the changes out of a state that stands there.
+    pub fn take(state: &mut State, standing: Standing) -> Changes {
         Changes {
             runs: state.runs.drain(),
             tasks: state.tasks.drain(),
@@ -81,8 +80,7 @@ impl Changes {
             answers: std::mem::take(&mut state.journal.answers),
             meta: state.meta.clone(),
             answers_rev_min: state.answers_rev_min(),
-            applied,
-            membership,
+            standing,
         }
     }
 }
@@ -90,6 +88,7 @@ impl Changes {
 /// Turns changes into writes.
 pub struct Encoder {
     position: Position,
+    gone: Gone,
     /// Of every live row on the disk, by its whole key.
     hashes: HashMap<Vec<u8>, u64>,
     /// Number of the first stored event.
@@ -104,10 +103,15 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// For a database that stands at `position` and has live rows of these hashes.
-    pub fn new(position: Position, hashes: HashMap<Vec<u8>, u64>, events_first: u64) -> Encoder {
+    /// For a database that stands at `position`, knows which nodes are gone, and has live rows of these hashes.
+    pub fn new(
+        (position, gone): (Position, Gone),
+        hashes: HashMap<Vec<u8>, u64>,
+        events_first: u64,
+    ) -> Encoder {
         Encoder {
             position,
+            gone,
             hashes,
             events_first,
             answers_first: 0,
@@ -121,6 +125,12 @@ impl Encoder {
     /// Where the database stands once everything encoded is written.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// The same, as whoever applies goes on from there.
+    pub fn standing(&self) -> Standing {
+        let (applied, membership) = (self.position.applied(), self.position.membership());
+        Standing { applied, membership, gone: self.gone.clone() }
     }
 
     /// Everything the database has now came from a snapshot.
@@ -164,9 +174,15 @@ impl Encoder {
         self.journal(&mut batch, changes);
         self.trim_events(disk, &mut batch, &changes.meta, events_kept)?;
         self.trim_answers(&mut batch, changes.answers_rev_min);
-        self.position.advance(changes.applied, &changes.membership);
+        let Standing { applied, membership, gone } = &changes.standing;
+        self.position.advance(*applied, membership);
         codec::encode_into(&self.position, &mut self.value);
         batch.put(keys::POSITION, &self.value);
+        if *gone != self.gone {
+            codec::encode_into(gone, &mut self.value);
+            batch.put(keys::GONE, &self.value);
+            self.gone.clone_from(gone);
+        }
         Ok(batch)
     }
 

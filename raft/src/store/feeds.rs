@@ -11,7 +11,7 @@ use orc_domain::{State, Timestamp};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
-    apply::Job,
+    apply::{Job, Standing},
     drain::{Drainer, Order},
     published::{Effects, Events},
     reader::StateReader,
@@ -92,6 +92,13 @@ impl StateReader {
         });
         self.core.jobs().send(Job::Inspect(look)).await.map_err(|_| ReadError::Stopped)?;
         answered.await.map_err(|_| ReadError::Stopped)
+    }
+
+    /// Where the state stands; none once the node is stopping.
+    pub(crate) async fn standing(&self) -> Option<Standing> {
+        let (answer, answered) = oneshot::channel();
+        self.core.jobs().send(Job::Stand(answer)).await.ok()?;
+        answered.await.ok()
     }
 
     /// Writes what changed; everything applied before the call is then in the database.

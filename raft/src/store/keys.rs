@@ -13,6 +13,8 @@ pub const POSITION: [u8; 1] = [0x00];
 pub const META: [u8; 1] = [0x01];
 /// The version of the index.
 pub const INDEXED: [u8; 1] = [0x02];
+/// The nodes that were removed.
+pub const GONE: [u8; 1] = [0x03];
 /// Rows of events by the number of their first.
 pub const EVENTS: u8 = b'e';
 /// Rows of answers by the log index of their last.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Core, GROUP, StateMachine, StateReader,
-    apply::{Applier, Standing},
+    apply::Applier,
     copy::COPIES_MAX,
     disk::{Loaded, StateDisk},
     drain::{Drain, Drainer},
@@ -129,8 +129,7 @@ fn open_state(folders: &Folders, current: Option<PathBuf>) -> Result<(StateDisk,
 
 fn start(disk: StateDisk, loaded: Loaded, options: &OpenOptions) -> std::io::Result<Core> {
     let Loaded { state, encoder } = loaded;
-    let position = encoder.position();
-    let standing = Standing { applied: position.applied(), membership: position.membership() };
+    let standing = encoder.standing();
     let published = Arc::new(Published::new(&state, standing.applied, encoder.events_first()));
     let disk = Arc::new(RwLock::new(Arc::new(disk)));
     let applier = Applier {

@@ -212,6 +212,36 @@ async fn an_emptied_folder_cannot_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_removed_cannot_come_back_under_its_id() {
+    let mut cluster = Cluster::of(4).await;
+    let follower = cluster.follower().await;
+    let id = NodeId(cluster.places[follower].id);
+    let leader = cluster.places[cluster.leader().await].node().clone();
+    eventually("a follower is removed", async || leader.remove(id).await.ok()).await;
+    cluster.places[follower].kill();
+    drop(leader);
+
+    let refused = async |cluster: &mut Cluster, folder: &str| {
+        let addresses = cluster.addresses();
+        let place = &mut cluster.places[follower];
+        place.folder = cluster.root.path().join(folder);
+        let mut options = place.options(Mode::Join(addresses));
+        options.peer_listen.set_port(0);
+        let refused = Replica::start(options).await.err();
+        assert!(
+            matches!(refused, Some(StartFailure::Refused(MembershipError::IdInUse { .. }))),
+            "{folder}: {refused:?}"
+        );
+    };
+    refused(&mut cluster, "an-empty-disk").await;
+    // Others know it, too, and whoever starts again.
+    let leader = cluster.leader().await;
+    cluster.places[leader].kill();
+    cluster.restart(leader).await;
+    refused(&mut cluster, "another-empty-disk").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_refused() {
     let cluster = Cluster::of(1).await;
     let address = cluster.addresses().remove(0);
