@@ -162,7 +162,7 @@ pub const FAULTS: [Fault; 46] = [
     members(
         "membership-wiped",
         Change::Wiped,
-        "a follower without its disk is refused under its id, removed, and another one joins",
+        "a follower without its disk is refused under its id, also once it is removed, and another one joins",
     ),
 ];
 

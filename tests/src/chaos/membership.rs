@@ -150,18 +150,24 @@ impl Stage<'_> {
         Ok(vec![new, old])
     }
 
-    /// Nobody gets the id of a voter for an empty folder.
+    /// Nobody gets the id of a voter for an empty folder, nor that of one that was removed.
     async fn wiped(&mut self) -> Result<Vec<u64>> {
         let old = self.follower_but(0).await?;
         self.cluster.kill_node(old)?;
         self.cluster.wipe_node(old)?;
-        self.cluster.start_node(old)?;
-        let process = self.cluster.process(old)?;
-        let (status, said) = (process.ended(ENDS_WITHIN).await?, process.output());
-        let refused = status.code() == Some(EXIT_REFUSED) && said.contains("node ids are never reused");
-        ensure!(refused, "node-{old} has lost its disk and ended with {status}\n{said}");
+        self.is_refused(old).await?;
         self.cluster.remove_node(old).await?;
+        self.is_refused(old).await?;
         self.leaves(old).await?;
         Ok(vec![old, self.joins().await?])
+    }
+
+    async fn is_refused(&mut self, node: u64) -> Result<()> {
+        self.cluster.start_node(node)?;
+        let process = self.cluster.process(node)?;
+        let (status, said) = (process.ended(ENDS_WITHIN).await?, process.output());
+        let refused = status.code() == Some(EXIT_REFUSED) && said.contains("node ids are never reused");
+        ensure!(refused, "node-{node} has no disk of its own any more and ended with {status}\n{said}");
+        self.cluster.kill_node(node)
     }
 }
