@@ -30,18 +30,21 @@ const OUTAGE_MIN: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug)]
 struct Delay {
     run: String,
-    began: u64,
+    /// It was asked for, and begins with the earliest.
+    asked: u64,
+    /// It has begun, as was answered.
+    begun: u64,
     lasts: Duration,
     ended: u64,
 }
 
 impl Delay {
     fn took(&self) -> Duration {
-        Duration::from_nanos(self.ended - self.began)
+        Duration::from_nanos(self.ended - self.asked)
     }
 
     fn late(&self) -> Duration {
-        self.took().saturating_sub(self.lasts)
+        Duration::from_nanos(self.ended - self.begun).saturating_sub(self.lasts)
     }
 }
 
@@ -96,7 +99,7 @@ impl Timers {
 
 /// Nothing can happen without a leader; what is left of the lateness is the cluster's own.
 fn beyond(delay: &Delay, outages: &Outages) -> Duration {
-    delay.late().saturating_sub(outages.within((delay.began, delay.ended), OUTAGE_MIN))
+    delay.late().saturating_sub(outages.within((delay.begun, delay.ended), OUTAGE_MIN))
 }
 
 /// Starts one run after another until the load ends.
@@ -109,16 +112,16 @@ pub async fn work(scene: Arc<Scene>, mut rng: Rng) -> Result<Timers> {
         let steps = json!([{"name": "Wait", "delay": lasts.as_millis() as u64}]);
         let body = json!({"definition": {"name": "A while", "steps": steps}});
         let request = http.post(format!("{url}/api/v1/runs")).json(&body);
-        let began = scene.now();
+        let asked = scene.now();
         let run = async { request.send().await?.error_for_status()?.json::<Value>().await };
         if let Ok(run) = run.await
             && let Some(run) = run["runId"].as_str()
         {
-            let deadline = Instant::now() + PATIENCE;
+            let (begun, deadline) = (scene.now(), Instant::now() + PATIENCE);
             let waits = scene.urls.iter().map(|url| Box::pin(ends(&http, url, run, deadline)));
             let run = run.to_owned();
             match select_ok(waits).await {
-                Ok(_) => timers.delays.push(Delay { run, began, lasts, ended: scene.now() }),
+                Ok(_) => timers.delays.push(Delay { run, asked, begun, lasts, ended: scene.now() }),
                 Err(_) => timers.endless.push(format!("{run} was not seen to end after {PATIENCE:?}")),
             }
         }
@@ -148,8 +151,8 @@ mod tests {
 
     fn timers(lasts: u64, took: u64) -> Timers {
         let nanos = |ms: u64| ms * 1_000_000;
-        let (run, lasts) = ("run_1".to_owned(), Duration::from_millis(lasts));
-        let delay = Delay { run, began: nanos(1_000), lasts, ended: nanos(1_000 + took) };
+        let (run, lasts, asked) = ("run_1".to_owned(), Duration::from_millis(lasts), nanos(1_000));
+        let delay = Delay { run, asked, begun: asked, lasts, ended: asked + nanos(took) };
         Timers { delays: vec![delay], endless: Vec::new() }
     }
 
@@ -169,6 +172,13 @@ mod tests {
         assert_eq!(timers(2_000, 4_100).late(&never).len(), 1);
         assert_eq!(timers(2_000, 6_900).late(&long), Vec::<String>::new());
         assert_eq!(timers(2_000, 7_100).late(&long).len(), 1);
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_makes_no_delay_late() {
+        let mut slow = timers(2_000, 6_100);
+        slow.delays[0].begun += 4_000_000_000;
+        assert_eq!((slow.late(&Outages::of(&History::default())).len(), slow.early().len()), (0, 0));
     }
 
     #[test]
