@@ -51,13 +51,15 @@ impl Clock {
 
     /// This node leads. If no other has said what time it is, the guesses of those that answered count as much as its own: the
     /// middle one is taken, the earlier one of two.
-    pub fn begin(&self, mut guesses: Vec<Timestamp>) {
+    pub(crate) fn begin(&self, guesses: &[Reckoning]) {
         let mut told = self.told.lock();
         if !told.known {
             let at = Instant::now();
-            guesses.push(timestamp(self.reader.reckoned(at).max(wall_clock())));
+            let own = self.reader.reckoned(at).max(wall_clock());
+            // One that does not answer lets the others' guesses wait.
+            let mut guesses: Vec<Duration> = guesses.iter().map(|guess| guess.at(at)).chain([own]).collect();
             guesses.sort_unstable();
-            let middle = Duration::from_millis(guesses[(guesses.len() - 1) / 2].0);
+            let middle = guesses[(guesses.len() - 1) / 2];
             *told = Told { known: true, time: middle, at, said: None };
         }
     }
@@ -169,7 +171,8 @@ mod tests {
         clock.hear(behind);
         let told = clock.known().unwrap();
         assert!(told >= behind && told.0 < behind.0 + 60_000, "{told:?} is not {behind:?}");
-        clock.begin(vec![timestamp(wall_clock() + HOUR); 2]);
+        let ahead = Reckoning::new(timestamp(wall_clock() + HOUR), Instant::now());
+        clock.begin(&[ahead, ahead]);
         assert!(clock.now().0 < behind.0 + 60_000, "guesses counted more than what was heard");
     }
 
@@ -180,7 +183,9 @@ mod tests {
             let opened = crate::store::open(folder.path(), crate::store::OpenOptions::new(1)).unwrap();
             let (clock, wall) = (Clock::new(opened.reader.clone()), timestamp(wall_clock()).0 as i64);
             assert!(clock.now().0 as i64 >= wall, "a guess is the wall clock's");
-            clock.begin(guesses.iter().map(|hours| Timestamp((wall + hours * 3_600_000) as u64)).collect());
+            let guess = |hours: &i64| Timestamp((wall + hours * 3_600_000) as u64);
+            let guess = |hours: &i64| Reckoning::new(guess(hours), Instant::now());
+            clock.begin(&guesses.iter().map(guess).collect::<Vec<_>>());
             let told = clock.known().unwrap().0 as i64;
             (told - wall + 60_000).div_euclid(3_600_000)
         };
@@ -190,6 +195,18 @@ mod tests {
         assert_eq!(begun(&[1, 0]), 0);
         assert_eq!(begun(&[1, 1]), 1, "its own is the wrong one");
         assert_eq!(begun(&[-1, 1, 1]), 0);
+    }
+
+    #[test]
+    fn a_guess_goes_on_while_others_are_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = crate::store::open(folder.path(), crate::store::OpenOptions::new(1)).unwrap();
+        let ago = Duration::from_secs(2);
+        let (clock, heard) = (Clock::new(opened.reader.clone()), Instant::now().checked_sub(ago).unwrap());
+        let behind = wall_clock() - HOUR;
+        clock.begin(&[Reckoning::new(timestamp(behind), heard)]);
+        let told = clock.known().unwrap();
+        assert!(told >= timestamp(behind + ago), "{told:?} is not two seconds after {behind:?}");
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Who leads, as this node may act on it: confirmed, and not while the quorum gate is closed.
 //! Knows nothing of what leaders do.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use openraft::ServerState;
 use orc_domain::NodeId;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Reckoning},
     gate::Gate,
     log::LogStore,
     transport::{
@@ -104,11 +108,11 @@ impl Observer {
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok(Ok(Response::Time(time))) => self.clock.hear(time),
-                Ok(Ok(Response::WallClock(guess))) => guesses.push(guess),
+                Ok(Ok(Response::WallClock(guess))) => guesses.push(Reckoning::new(guess, Instant::now())),
                 _ => {}
             }
         }
-        self.clock.begin(guesses);
+        self.clock.begin(&guesses);
     }
 
     fn place_peers(&self) {
