@@ -371,7 +371,16 @@ impl Cluster {
         what: &str,
         wish: impl Fn(&wire::ClusterStatus) -> bool,
     ) -> Result<wire::ClusterStatus> {
-        let client = self.client()?;
+        self.until_at(&self.client()?, what, wish).await
+    }
+
+    /// Waits until the cluster looks as wished to whomever this client asks.
+    pub async fn until_at(
+        &self,
+        client: &Client,
+        what: &str,
+        wish: impl Fn(&wire::ClusterStatus) -> bool,
+    ) -> Result<wire::ClusterStatus> {
         let deadline = Instant::now() + READY_WITHIN;
         let mut last = None;
         while Instant::now() < deadline {

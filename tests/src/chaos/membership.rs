@@ -132,7 +132,7 @@ impl Stage<'_> {
             status.nodes.iter().any(|node| node.id == name) && status.leader.is_some()
         });
         admitted.await?;
-        self.miss_records().await?;
+        self.miss_records(leader).await?;
         let asked = format!("{}/api/v1/cluster/nodes/{name}/promote", self.cluster.url(leader));
         let answer = reqwest::Client::new().post(asked).timeout(ENDS_WITHIN).send().await?;
         let (status, said) = (answer.status(), answer.text().await?);

@@ -4,7 +4,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::time::Duration;
 
 use super::faults::{ENDS_WITHIN, Stage};
@@ -41,7 +41,8 @@ impl Stage<'_> {
     async fn end_at(&mut self, node: u64, (point, passed): (&str, u64), installs: bool) -> Result<()> {
         self.cluster.kill_node(node)?;
         if installs {
-            self.miss_records().await?;
+            let other = self.cluster.ids().into_iter().find(|other| *other != node);
+            self.miss_records(other.context("a node is alone")?).await?;
         }
         let passed = passed + self.rng.u64(0..=4 * passed);
         let action = if passed == 0 { "return".to_owned() } else { format!("{passed}*off->return") };
