@@ -78,7 +78,7 @@ impl LogDisk {
     /// Opens the database of a data folder of this incarnation; with `may_create` a new one is fine.
     pub fn open(path: &Path, incarnation: Uuid, may_create: bool) -> Result<LogDisk, StartError> {
         check_lengths(path)?;
-        let families = ["default", FACTS].map(|name| ColumnFamilyDescriptor::new(name, family_options()));
+        let families = ["default", FACTS].map(|name| ColumnFamilyDescriptor::new(name, log_options()));
         let db = DB::open_cf_descriptors(&log_options(), path, families)
             .and_then(|db| settle(&db).map(|()| db))
             .map_err(|source| open_error(source, path, |path, source| StartError::Log { path, source }))?;
@@ -235,12 +235,6 @@ impl Writes<'_> {
         options.set_sync(sync);
         self.disk.db.write_opt(self.batch, &options)
     }
-}
-
-fn family_options() -> Options {
-    let mut options = log_options();
-    options.set_write_buffer_size(32 << 20);
-    options
 }
 
 fn checked(key: &[u8], value: &[u8], before: Option<LogId>) -> Result<LogRecord, Corrupt> {

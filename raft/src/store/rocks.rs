@@ -26,6 +26,7 @@ fn base(recovery: DBRecoveryMode, cache_bytes: usize) -> Options {
     options.set_recycle_log_file_num(0);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_max_background_jobs(2);
+    options.set_write_buffer_size(32 << 20);
     options.set_keep_log_file_num(4);
     options.set_log_level(LogLevel::Warn);
     options.set_max_total_wal_size(256 << 20);

@@ -8,6 +8,7 @@ use futures::{StreamExt, stream};
 use orc_client::{Client, TaskCtx, TaskError, TaskStatus, Worker, wire::RegisterComponent};
 use serde_json::{Value, json};
 use tokio::{
+    runtime::Handle,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
@@ -42,8 +43,8 @@ pub struct Plan {
     pub pressed: Duration,
 }
 
-/// Lets all of it happen.
-pub async fn run(plan: &Plan) -> Result<Report> {
+/// Lets all of it happen; whoever presses does it on a runtime of its own.
+pub async fn run(plan: &Plan, pressing: &Handle) -> Result<Report> {
     let settings = ["events.count=200000", "events.age=5m"];
     let arguments = settings.iter().map(|setting| format!("--set={setting}")).collect();
     let options = Options { arguments, ..Options::default() };
@@ -65,7 +66,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     println!("alone: {} MiB", resident(&cluster)?);
     fill::everything(&scene).await?;
     println!("filled: {} MiB", resident(&cluster)?);
-    let mut pressure = press(&scene).await?;
+    let mut pressure = pressing.spawn(press(scene.clone())).await??;
     sleep(RAMP).await;
     seen.take();
     let (pressed, peaks) = watch(plan, &cluster, (&scene, &seen)).await?;
@@ -97,7 +98,7 @@ async fn prepare(client: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn press(scene: &Arc<Scene>) -> Result<JoinSet<()>> {
+async fn press(scene: Arc<Scene>) -> Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     refused::BEYOND
         .iter()
@@ -110,10 +111,10 @@ async fn press(scene: &Arc<Scene>) -> Result<JoinSet<()>> {
     tasks.spawn(flood::big_writes(scene.clone()));
     tasks.spawn(flood::small_writes(scene.clone()));
     tasks.spawn(flood::headers(scene.clone()));
-    calls::hold(scene, &mut tasks).await?;
+    calls::hold(&scene, &mut tasks).await?;
     // Whoever comes later finds no place.
     sleep(Duration::from_secs(3)).await;
-    holders::hold(scene, &mut tasks);
+    holders::hold(&scene, &mut tasks);
     tasks.spawn(flood::connections(scene.clone()));
     Ok(tasks)
 }
