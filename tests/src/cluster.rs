@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     machines::{FileSystem, Machines, Network, clock},
-    process::{Process, TempDir, binary, free_ports},
+    process::{Process, TempDir, binary, free_ports, is_ready},
 };
 
 /// How the nodes of a cluster are started.
@@ -397,19 +397,4 @@ impl Cluster {
 /// The number of the leader that all who answer agree on.
 pub(crate) fn leader_of(status: &wire::ClusterStatus) -> Option<u64> {
     status.leader.as_ref()?.strip_prefix("node-")?.parse().ok()
-}
-
-/// Whether a node's `/readyz` answers 200.
-pub(crate) async fn is_ready(url: &str) -> bool {
-    let probe = async {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let address = url.strip_prefix("http://")?;
-        let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.ok()?;
-        answer.starts_with(b"HTTP/1.1 200").then_some(())
-    };
-    tokio::time::timeout(Duration::from_secs(2), probe).await.ok().flatten().is_some()
 }

@@ -8,8 +8,8 @@ use orc_client::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    cluster::{is_ready, leader_of},
-    process::{Process, TempDir, free_ports, send},
+    cluster::leader_of,
+    process::{Process, TempDir, free_ports, is_ready, send},
 };
 
 /// `orc dev --nodes N` and workers beside it.

@@ -22,6 +22,21 @@ pub fn binary() -> Result<PathBuf> {
     found.with_context(|| format!("no `orc` beside {}: run `cargo build --bin orc` first", own.display()))
 }
 
+/// Whether a node's `/readyz` answers 200.
+pub(crate) async fn is_ready(url: &str) -> bool {
+    let probe = async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let address = url.strip_prefix("http://")?;
+        let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        answer.starts_with(b"HTTP/1.1 200").then_some(())
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(2), probe).await.ok().flatten().is_some()
+}
+
 /// As many free loopback ports as asked for.
 pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     let held: Vec<TcpListener> =
