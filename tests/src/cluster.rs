@@ -1,7 +1,7 @@
 //! Nodes of one cluster as processes that a test starts, kills and starts again.
 //! Knows nothing of what runs on them.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use orc_client::{Client, wire};
@@ -32,6 +32,8 @@ struct Member {
     http: String,
     peer: String,
     process: Option<Process>,
+    /// Where it is not of the build this code belongs to.
+    program: Option<PathBuf>,
     /// It founds the cluster where it has no data; others join.
     founds: bool,
 }
@@ -44,6 +46,7 @@ impl Member {
             http: format!("{host}:{}", ports[0]),
             peer: format!("{host}:{}", ports[1]),
             process: None,
+            program: None,
             founds: id == 1,
         }
     }
@@ -58,8 +61,6 @@ pub struct Cluster {
     folder: TempDir,
     /// The highest id that a node ever had.
     ids_used: u64,
-    /// Nodes that are not of the build this code belongs to.
-    programs: BTreeMap<u64, PathBuf>,
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -89,8 +90,8 @@ impl Cluster {
             None => Member::new(id, "127.0.0.1", ports),
         };
         let members = (1..).zip(ports.chunks(2)).map(member).collect();
-        let (workers, programs) = (Vec::new(), BTreeMap::new());
-        let mut cluster = Cluster { members, workers, options, machines, folder, ids_used: count, programs };
+        let mut cluster =
+            Cluster { members, workers: Vec::new(), options, machines, folder, ids_used: count };
         for id in 1..=count {
             cluster.start_node(id)?;
         }
@@ -127,7 +128,8 @@ impl Cluster {
 
     /// A node's command, on its machine if it has one.
     fn command(&self, id: u64) -> Result<Command> {
-        let program = self.programs.get(&id).cloned().map_or_else(binary, Ok)?;
+        let member = self.members.iter().find(|member| member.id == id);
+        let program = member.and_then(|member| member.program.clone()).map_or_else(binary, Ok)?;
         let mut command = match &self.machines {
             Some(machines) => machines.network.on(self.machine(id), &program)?,
             None => Command::new(program),
@@ -139,11 +141,9 @@ impl Cluster {
     }
 
     /// From its next start on a node is of this program, or of the build this code belongs to.
-    pub fn set_program(&mut self, id: u64, program: Option<PathBuf>) {
-        match program {
-            Some(program) => self.programs.insert(id, program),
-            None => self.programs.remove(&id),
-        };
+    pub fn set_program(&mut self, id: u64, program: Option<PathBuf>) -> Result<()> {
+        self.member(id)?.program = program;
+        Ok(())
     }
 
     fn clock(&self, id: u64) -> PathBuf {

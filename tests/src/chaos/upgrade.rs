@@ -24,7 +24,7 @@ impl Stage<'_> {
         for program in [Some(before), None] {
             self.rng.shuffle(&mut nodes);
             for node in &nodes {
-                self.cluster.set_program(*node, program.clone());
+                self.cluster.set_program(*node, program.clone())?;
                 self.restart_each(&[*node]).await?;
                 sleep(Duration::from_millis(self.rng.u64(0..2000))).await;
             }
