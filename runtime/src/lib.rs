@@ -4,10 +4,12 @@
 
 pub mod fail_point;
 pub mod net;
+mod reads;
 pub mod simulation;
 mod worker;
 
 pub use fail_point::fail_point;
+pub use reads::reading;
 pub use worker::Worker;
 
 /// Whether this program is a simulation.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use orc_domain::{Event, Recorded, RunId, TaskId};
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, watch};
 
 use super::Gateway;
 
@@ -18,7 +18,8 @@ pub enum Subject {
     Task(TaskId),
 }
 
-type Waiting = BTreeMap<Subject, Vec<oneshot::Sender<()>>>;
+/// Whoever waits for a subject is woken by its sender's end.
+type Waiting = BTreeMap<Subject, watch::Sender<()>>;
 
 /// Those who wait on this node.
 #[derive(Default)]
@@ -27,23 +28,19 @@ pub struct Waiters(Arc<Mutex<Waiting>>);
 /// A place among those who wait.
 pub struct Ear {
     subject: Subject,
-    hears: Option<oneshot::Receiver<()>>,
+    hears: Option<watch::Receiver<()>>,
     waiting: Arc<Mutex<Waiting>>,
 }
 
 impl Waiters {
     /// Listens from now on: read the state after this call, then wait.
     pub fn listen(&self, subject: Subject) -> Ear {
-        let (tell, hears) = oneshot::channel();
-        self.0.lock().entry(subject).or_default().push(tell);
+        let hears = self.0.lock().entry(subject).or_default().subscribe();
         Ear { subject, hears: Some(hears), waiting: self.0.clone() }
     }
 
     fn wake(&self, subject: Subject) {
-        for waiting in self.0.lock().remove(&subject).into_iter().flatten() {
-            // It stopped waiting.
-            let _ = waiting.send(());
-        }
+        self.0.lock().remove(&subject);
     }
 
     fn wake_all(&self) {
@@ -122,9 +119,9 @@ impl Waiters {
 impl Ear {
     /// Waits until it is worth reading again.
     pub async fn heard(mut self) {
-        if let Some(hears) = self.hears.take() {
-            // Told, or everybody was woken.
-            let _ = hears.await;
+        if let Some(hears) = &mut self.hears {
+            // Nothing is ever sent: it ends when its sender does.
+            let _ = hears.changed().await;
         }
     }
 }
@@ -133,11 +130,8 @@ impl Drop for Ear {
     fn drop(&mut self) {
         drop(self.hears.take());
         let mut waiting = self.waiting.lock();
-        if let Some(others) = waiting.get_mut(&self.subject) {
-            others.retain(|other| !other.is_closed());
-            if others.is_empty() {
-                waiting.remove(&self.subject);
-            }
+        if waiting.get(&self.subject).is_some_and(|sender| sender.receiver_count() == 0) {
+            waiting.remove(&self.subject);
         }
     }
 }

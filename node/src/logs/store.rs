@@ -108,7 +108,7 @@ impl LogStore {
             }
         }
         let store = self.clone();
-        let read = orc_runtime::blocking(move || store.read_now(&request)).await;
+        let read = orc_runtime::reading(move || store.read_now(&request)).await;
         match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(answer) => answer,
             Err(error) => {

@@ -383,7 +383,7 @@ impl StateReader {
             let disk = core.disk.read().clone();
             read(&core, &disk)
         };
-        let read = orc_runtime::blocking(work).await.map_err(|_| ReadError::Stopped)?;
+        let read = orc_runtime::reading(work).await.map_err(|_| ReadError::Stopped)?;
         read.map_err(|error| {
             if let Some(fatal) = Fatal::of(error) {
                 (self.core.fatal)(&fatal);
