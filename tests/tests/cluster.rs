@@ -1,16 +1,19 @@
 //! Promises of a real three-node cluster, each with its fault: nodes are processes on loopback.
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
 use anyhow::{Result, ensure};
 use futures::StreamExt;
-use orc_client::{Workflow, wire::LogsQuery};
+use orc_client::{RunStatus, Workflow, wire::LogsQuery};
 use orc_tests::{
     Cluster, DurableLoad, Load, Options, Probe, counted_once, equal_hashes, every_run_completed,
     started_once, three_echo_steps,
 };
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 const LIMITS: (&str, &str) = ("maxConcurrentWorkflows", "maxConcurrentTasks");
 
@@ -324,4 +327,31 @@ async fn what_tasks_log_is_read_on_any_node_and_a_node_that_is_gone_is_named() -
         ensure!(Instant::now() < deadline, "node-1 answers again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_who_wait_for_one_run_are_answered_by_few_threads_and_hold_up_nobody() -> Result<()> {
+    const WAITS: usize = 4_000;
+    const THREADS_MAX: usize = 48;
+    let mut cluster = Cluster::start("waits", 3, Options::default()).await?;
+    let leader = cluster.leader().await?;
+    let node = format!("/proc/{}/task", cluster.process(leader)?.pid());
+    // On one channel.
+    let client = cluster.client_of(leader)?;
+    let nap = json!({"name": "nap", "steps": [{"name": "it", "delay": "8s"}]});
+    let run = client.runs().start(Workflow::definition(&nap)).send().await?;
+    let probe = Probe::start(cluster.urls())?;
+    let mut waits: JoinSet<_> = (0..WAITS).map(|_| run.wait().into_future()).collect();
+    let (mut threads, mut longest) = (0, Duration::ZERO);
+    while !waits.is_empty() {
+        while let Some(waited) = waits.try_join_next() {
+            ensure!(waited??.status() == &RunStatus::Completed);
+        }
+        longest = longest.max(probe.next_after(Instant::now(), Duration::from_secs(30)).await?);
+        threads = threads.max(std::fs::read_dir(&node)?.count());
+    }
+    println!("at most {threads} threads; at most {longest:?} to a write");
+    ensure!(threads <= THREADS_MAX, "{threads} threads");
+    ensure!(cluster.leader().await? == leader, "another node leads");
+    Ok(())
 }

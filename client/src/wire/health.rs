@@ -32,7 +32,7 @@ pub struct HealthStatus {
 /// One health check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthCheck {
-    /// `leader`, `applyLag`, `diskLatency`, `diskSpace`, `heartbeats`, on the leader `nodes`, or an actor such as `workflowManager`.
+    /// `leader`, `applyLag`, `diskLatency`, `diskSpace`, `memory`, `heartbeats`, on the leader `nodes`, or an actor such as `workflowManager`.
     pub name: String,
     /// What it found.
     pub status: HealthState,

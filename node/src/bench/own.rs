@@ -10,7 +10,10 @@ use orc_client::Client;
 use tokio::process::Child;
 
 use super::{BenchError, Options};
-use crate::dev::{DevOptions, Place, Plan, Supervised, formed};
+use crate::{
+    dev::{DevOptions, Place, Plan, Supervised, formed},
+    health::bytes_of,
+};
 
 /// A node that has not ended by itself is looked at so often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -159,20 +162,8 @@ impl OwnCluster {
     }
 }
 
-/// The resident memory in a `/proc/PID/status`.
+/// The resident memory in a `/proc/PID/status`, in tenths of a MiB.
 fn resident_mib(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some((kib / 102.4).round() / 10.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_as_linux_tells_it() {
-        assert_eq!(resident_mib("Name:\torc\nVmRSS:\t    20992 kB\nThreads:\t9\n"), Some(20.5));
-        assert_eq!(resident_mib("Name:\torc\n"), None);
-    }
+    let kib = u32::try_from(bytes_of(status, "VmRSS:")? >> 10).ok()?;
+    Some((f64::from(kib) / 102.4).round() / 10.0)
 }

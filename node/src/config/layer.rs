@@ -9,7 +9,7 @@ use super::ConfigErrors;
 use crate::definition::suggest::did_you_mean;
 
 /// The names of a server's settings, as in its file; flags are the same with `--`.
-pub(super) const KEYS: [&str; 36] = [
+pub(super) const KEYS: [&str; 38] = [
     "node-id",
     "data-dir",
     "listen",
@@ -46,6 +46,8 @@ pub(super) const KEYS: [&str; 36] = [
     "disk.low-bytes",
     "disk.full-percent",
     "disk",
+    "memory.max",
+    "memory",
 ];
 /// The table whose names are the seed's.
 pub(super) const CLUSTER: &str = "cluster";

@@ -9,7 +9,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ConfigErrors, Layers, Preset, merge_cluster_config, reader::Reader};
-use crate::{health::RoomLimits, logs::LogLimits};
+use crate::{
+    health::{RoomLimits, default_memory_max},
+    logs::LogLimits,
+};
 
 /// Everything one node needs to know to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,8 @@ pub struct ServerConfig {
     pub events: EventsKept,
     /// With how little room on its disk it refuses new work, and ends.
     pub disk: RoomLimits,
+    /// Bytes of memory above which it refuses new work.
+    pub memory_max: u64,
     /// A file with secrets, `NAME=value` lines.
     pub secrets_file: Option<PathBuf>,
 }
@@ -130,6 +135,7 @@ impl ServerConfig {
         let start = reader.start();
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
         let (task_logs, events, disk) = (reader.task_logs(), reader.events(), reader.disk());
+        let memory_max = reader.size("memory.max", default_memory_max(), ("64MiB", "1024GiB"));
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
@@ -157,6 +163,7 @@ impl ServerConfig {
             task_logs,
             events,
             disk,
+            memory_max,
             secrets_file,
         })
     }

@@ -125,6 +125,17 @@ fn little_room_is_more_than_none() {
 }
 
 #[test]
+fn memory_is_bounded_by_what_there_is_unless_it_is_set() {
+    check_errors(
+        vec![flags(&PLAIN), flags(&[("memory.max", "1MiB")])],
+        &["--memory.max: must be a size from 64MiB"],
+    );
+    let most = |layers| configured(layers).memory_max;
+    assert_eq!(most(vec![flags(&PLAIN), flags(&[("memory.max", "2GiB")])]), 2 << 30);
+    assert_eq!(most(vec![flags(&PLAIN)]), default_memory_max());
+}
+
+#[test]
 fn every_mistake_is_told_at_once() {
     check_errors(vec![Layer::default()], &["node-id is not set", "data-dir is not set"]);
     let wrong = flags(&[

@@ -81,7 +81,7 @@ use tokio::sync::watch as tokio_watch;
 
 use crate::{
     config::Secrets,
-    health::{Report, Room},
+    health::{Memory, Report, Room},
     logs::LogStore,
     metrics::Metrics,
     server::{Catalog, Cluster},
@@ -140,6 +140,8 @@ pub struct Hands {
     pub reports: tokio_watch::Receiver<Arc<Report>>,
     /// The room on this node's disk.
     pub room: tokio_watch::Receiver<Room>,
+    /// The memory of this node.
+    pub memory: tokio_watch::Receiver<Memory>,
 }
 
 /// Where the node stands in its life.
@@ -240,6 +242,11 @@ impl Gateway {
     /// The room on this node's disk, once it has started.
     pub fn room(&self) -> Option<Room> {
         self.hands.get().map(|hands| *hands.room.borrow())
+    }
+
+    /// The memory of this node, once it has started.
+    pub fn memory(&self) -> Option<Memory> {
+        self.hands.get().map(|hands| *hands.memory.borrow())
     }
 
     /// The actors, once they have started.

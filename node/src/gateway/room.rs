@@ -1,11 +1,11 @@
-//! Which requests add to what is kept: with little room on the disk they are refused. Whatever ends, frees or reads
-//! something is taken as ever. Knows nothing of how the room is measured.
+//! Which requests add to what is kept: with little room on the disk or in memory they are refused. Whatever ends, frees or
+//! reads something is taken as ever. Knows nothing of how the room is measured.
 
 use orc_client::wire::{codes, paths};
 use warp::http::Method;
 
 use super::{Gateway, problem::Refusal};
-use crate::health::Stage;
+use crate::health::{Memory, Stage};
 
 /// The requests that begin something new.
 static GROWING: &[(Method, &str)] = &[
@@ -29,7 +29,7 @@ static GROWING: &[(Method, &str)] = &[
 ];
 
 impl Gateway {
-    /// Refuses what begins something new while the disk has little room.
+    /// Refuses what begins something new while the disk or the memory has little room.
     pub fn has_room_for(&self, method: &Method, template: &str) -> Result<(), Refusal> {
         match GROWING.iter().any(|(known, path)| known == method && *path == template) {
             true => self.has_room(),
@@ -37,13 +37,16 @@ impl Gateway {
         }
     }
 
-    /// Refuses while the disk has little room.
+    /// Refuses while the disk or the memory has little room.
     pub fn has_room(&self) -> Result<(), Refusal> {
-        let Some(room) = self.room() else { return Ok(()) };
-        if room.stage() == Stage::Plenty {
-            return Ok(());
-        }
         let node = self.cluster.node();
+        if let Some(memory) = self.memory().filter(Memory::is_tight) {
+            let detail = format!("{node} has little memory left ({memory}): it takes no new work");
+            return Err(Refusal::new(codes::INSUFFICIENT_STORAGE, detail).elsewhere().hint(
+                "end runs, delete state keys, take messages, or give the nodes more memory (memory.max); what runs goes on",
+            ));
+        }
+        let Some(room) = self.room().filter(|room| room.stage() != Stage::Plenty) else { return Ok(()) };
         let detail = format!("the disk of {node} has little room ({room}): it takes no new work");
         Err(Refusal::new(codes::INSUFFICIENT_STORAGE, detail).elsewhere().hint(format!(
             "ask another node, or make room: above {} MiB {node} takes new work again; what runs goes on",

@@ -9,6 +9,7 @@ use orc_raft::{replica::Leadership, status::Progress};
 
 use super::{
     disk::Probed,
+    memory::Memory,
     report::{Check, Subject},
     room::Stage,
 };
@@ -77,6 +78,12 @@ pub(super) fn disk_space(probed: &Probed) -> Check {
         Err(error) => Subject::new(DISK_SPACE, 0, "bytes")
             .failed(format!("nobody can say how much room the disk has: {error}")),
     }
+}
+
+/// Whether new work is taken.
+pub(super) fn memory(found: &Memory) -> Check {
+    let meaning = if found.is_tight() { ": new work is refused" } else { "" };
+    Subject::new("memory", found.max, "bytes").at_most(found.used, format!("{found}{meaning}"))
 }
 
 /// Whether components are heard. One silent component is its own affair, its session ends and its attempts go to
@@ -195,6 +202,13 @@ mod tests {
         let none = probed(Err(broken()), Err(broken()));
         check(&disk_latency(&none, SECOND), false, None, "broken");
         check(&disk_space(&none), false, None, "broken");
+    }
+
+    #[test]
+    fn memory_is_well_up_to_its_limit() {
+        let of = |used| Memory { used, max: 64 << 20 };
+        check(&memory(&of(64 << 20)), true, Some(64 << 20), "64 of 64 MiB");
+        check(&memory(&of((64 << 20) + 1)), false, Some((64 << 20) + 1), "new work is refused");
     }
 
     #[test]

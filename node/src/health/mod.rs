@@ -1,8 +1,9 @@
-//! The health of this node, checked on an interval: who leads, how far it is behind, its disk, its actors, the
-//! sessions of its components. Each check measures something. Knows nothing of who reads the reports.
+//! The health of this node, checked on an interval: who leads, how far it is behind, its disk, its memory, its
+//! actors, the sessions of its components. Each check measures something. Knows nothing of who reads the reports.
 
 mod checks;
 mod disk;
+mod memory;
 mod report;
 mod room;
 
@@ -22,6 +23,7 @@ use tracing::{debug, info, warn};
 
 pub use checks::{DISK_LATENCY, DISK_SPACE, apply_lag};
 pub use disk::Disk;
+pub use memory::{Memory, bytes_of, default_memory_max, follow as follow_memory};
 pub use report::{Check, Report};
 pub use room::{Room, RoomLimits, Stage, follow as follow_room};
 
@@ -35,6 +37,7 @@ pub struct Monitor {
     cluster: Cluster,
     actors: HealthHandle,
     disk: Disk,
+    memory_max: u64,
     limits: Limits,
     reports: watch::Sender<Arc<Report>>,
 }
@@ -55,6 +58,7 @@ impl Monitor {
             cluster,
             actors,
             disk: Disk::new(config.data_dir.clone(), config.disk),
+            memory_max: config.memory_max,
             limits: Limits { sync: election, leader: election * 3 },
             reports: watch::Sender::default(),
         })
@@ -114,6 +118,7 @@ impl Monitor {
             checks::apply_lag(&progress),
             checks::disk_latency(&probed, self.limits.sync),
             checks::disk_space(&probed),
+            checks::memory(&Memory::look(self.memory_max)),
         ];
         found.extend(checks::actors(&actors));
         if let Ok(actors) = &actors {

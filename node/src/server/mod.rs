@@ -33,7 +33,7 @@ pub use error::ServerError;
 use crate::{
     config::{Secrets, ServerConfig, Start},
     gateway::{BodyLimits, Gateway, Hands, Phase, follow_events, follow_triggers, listen, starting},
-    health::{Monitor, Room, Stage, follow_room},
+    health::{Monitor, Room, Stage, follow_memory, follow_room},
     logs::{self, LogStore},
     metrics::Metrics,
 };
@@ -187,6 +187,7 @@ impl Node {
             health: handles.health.clone(),
             reports: monitor.reports(),
             room: room.clone(),
+            memory: follow_memory(config.memory_max),
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::node::{Answer, server, shared, start, until};
 
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "applyLag",
     "componentCoordinator",
     "diskLatency",
     "diskSpace",
     "heartbeats",
     "leader",
+    "memory",
     "nodes",
     "proposer",
     "stateManager",
@@ -79,4 +81,38 @@ async fn a_disk_that_cannot_be_written_makes_the_node_unready_until_it_can() {
     std::fs::remove_dir(&probe).expect("it is there");
     until(|| async { (asked.get("/readyz").await.status() == 200).then_some(()) }).await;
     assert!(healthy().await);
+}
+
+#[tokio::test]
+async fn a_node_that_has_little_memory_left_takes_no_new_work_and_everything_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = server(1, Some(folder.path()));
+    command.args(["--bootstrap", "--set", "memory.max=128MiB", "--set", "cluster.healthCheckInterval=100ms"]);
+    let node = start(command).await;
+    let asked = node.ask();
+    let value = json!({ "value": "v".repeat(1_000_000) }).to_string();
+    assert_eq!(asked.put("/state/keys/first", &value).await.status, 200);
+    let mut refused = None;
+    for number in 0..500 {
+        let answer = asked.put(&format!("/state/keys/more.{number}"), &value).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let problem = refused.expect("500 MB do not fit into 128 MiB").problem(507, "INSUFFICIENT_STORAGE");
+    assert!(
+        problem["detail"].as_str().is_some_and(|text| text.contains("of 128 MiB are in use")),
+        "{problem}"
+    );
+    asked.read("/state/keys/first").await.ok(200);
+    let deleted = asked.call(Method::DELETE, "/state/keys/first", "").await;
+    assert!((200..300).contains(&deleted.status), "{}", deleted.text);
+    let status = until(|| async {
+        let status = asked.read("/status").await.ok(200);
+        (status["health"]["healthy"] == false).then_some(status)
+    })
+    .await;
+    assert_eq!(status["health"]["unhealthyComponents"], json!(["memory"]));
+    assert_eq!(asked.get("/readyz").await.status(), 200, "what is there is served");
 }
