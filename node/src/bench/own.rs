@@ -162,7 +162,7 @@ impl OwnCluster {
     }
 }
 
-/// The resident memory in a `/proc/PID/status`, in tenths of a MiB.
+/// The resident memory in a `/proc/PID/status` in MiB, to a tenth.
 fn resident_mib(status: &str) -> Option<f64> {
     let kib = u32::try_from(bytes_of(status, "VmRSS:")? >> 10).ok()?;
     Some((f64::from(kib) / 102.4).round() / 10.0)

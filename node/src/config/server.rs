@@ -135,7 +135,7 @@ impl ServerConfig {
         let start = reader.start();
         let (limits, raft, snapshot) = (reader.limits(), reader.raft(), reader.snapshot());
         let (task_logs, events, disk) = (reader.task_logs(), reader.events(), reader.disk());
-        let memory_max = reader.size("memory.max", default_memory_max(), ("64MiB", "1024GiB"));
+        let memory_max = reader.size("memory.max", default_memory_max(), ("128MiB", "1024GiB"));
         let log_format = match reader.word("log.format", &["text", "json"]).as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,

@@ -128,7 +128,7 @@ fn little_room_is_more_than_none() {
 fn memory_is_bounded_by_what_there_is_unless_it_is_set() {
     check_errors(
         vec![flags(&PLAIN), flags(&[("memory.max", "1MiB")])],
-        &["--memory.max: must be a size from 64MiB"],
+        &["--memory.max: must be a size from 128MiB"],
     );
     let most = |layers| configured(layers).memory_max;
     assert_eq!(most(vec![flags(&PLAIN), flags(&[("memory.max", "2GiB")])]), 2 << 30);

@@ -236,6 +236,7 @@ impl Gateway {
 
     async fn retry_one(&self, run: RunId) -> Result<(), Trouble> {
         let refused = |refusal: Refusal| Trouble::Refused(refusal.detail().to_owned());
+        self.has_room().map_err(refused)?;
         let (create, definition) = self.to_retry(run, true).await.map_err(refused)?;
         // Asked again where nobody could say, it is the same run.
         let same = Idempotency { key: IdempotencyKey(create.id.0.into_bytes()), request: 0 };

@@ -102,9 +102,10 @@ impl Gateway {
         if !arrived.admitted {
             return Err(Unavailable::Overloaded { retry_after: Duration::from_secs(1) }.into());
         }
-        self.has_room_for(&arrived.method, prepared.template)?;
         // Given back when all is done.
         let (body, _held) = self.limits.read(&arrived.headers, arrived.body, &self.calls).await?;
+        // Not before the body is read: the connection would be of no use to the next request.
+        self.has_room_for(&arrived.method, prepared.template)?;
         let budget = self.calls.clone();
         let reads = [Method::GET, Method::HEAD].contains(&arrived.method);
         let effect = Effect::default();

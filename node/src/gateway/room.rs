@@ -26,6 +26,7 @@ static GROWING: &[(Method, &str)] = &[
     (Method::PUT, paths::SCHEDULE),
     (Method::POST, paths::SCHEDULE_TRIGGER),
     (Method::POST, paths::HOOK),
+    (Method::POST, paths::EVENTS),
 ];
 
 impl Gateway {

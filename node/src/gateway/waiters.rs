@@ -40,11 +40,14 @@ impl Waiters {
     }
 
     fn wake(&self, subject: Subject) {
-        self.0.lock().remove(&subject);
+        // Thousands may wait: they are woken once the lock is gone.
+        let waiting = self.0.lock().remove(&subject);
+        drop(waiting);
     }
 
     fn wake_all(&self) {
-        self.0.lock().clear();
+        let waiting = std::mem::take(&mut *self.0.lock());
+        drop(waiting);
     }
 
     /// Wakes whoever waits for what this event ends.
@@ -167,9 +170,13 @@ mod tests {
     async fn only_those_who_wait_for_it_are_woken() {
         let waiters = Waiters::default();
         let (one, other) = (RunId(Uuid::from_u128(1)), RunId(Uuid::from_u128(2)));
-        let (first, second) = (waiters.listen(Subject::Run(one)), waiters.listen(Subject::Run(other)));
+        let [gone, first, too] = [(); 3].map(|()| waiters.listen(Subject::Run(one)));
+        let second = waiters.listen(Subject::Run(other));
+        drop(gone);
+        assert_eq!(waiters.0.lock().len(), 2, "others wait for it still");
         waiters.tell(&ended(one));
         first.heard().await;
+        too.heard().await;
         assert_eq!(waiters.0.lock().len(), 1);
         drop(second);
         assert!(waiters.0.lock().is_empty(), "who stops waiting leaves nothing behind");

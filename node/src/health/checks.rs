@@ -83,7 +83,7 @@ pub(super) fn disk_space(probed: &Probed) -> Check {
 /// Whether new work is taken.
 pub(super) fn memory(found: &Memory) -> Check {
     let meaning = if found.is_tight() { ": new work is refused" } else { "" };
-    Subject::new("memory", found.max, "bytes").at_most(found.used, format!("{found}{meaning}"))
+    Subject::new("memory", found.limit, "bytes").at_most(found.used, format!("{found}{meaning}"))
 }
 
 /// Whether components are heard. One silent component is its own affair, its session ends and its attempts go to
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn memory_is_well_up_to_its_limit() {
-        let of = |used| Memory { used, max: 64 << 20 };
-        check(&memory(&of(64 << 20)), true, Some(64 << 20), "64 of 64 MiB");
-        check(&memory(&of((64 << 20) + 1)), false, Some((64 << 20) + 1), "new work is refused");
+        let of = |used, limit| Memory { used, limit, max: 64 << 20 };
+        check(&memory(&of(64 << 20, 64 << 20)), true, Some(64 << 20), "64 of 64 MiB");
+        check(&memory(&of(62 << 20, 61 << 20)), false, Some(62 << 20), "new work is refused");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Monitor {
     cluster: Cluster,
     actors: HealthHandle,
     disk: Disk,
-    memory_max: u64,
+    memory: watch::Receiver<Memory>,
     limits: Limits,
     reports: watch::Sender<Arc<Report>>,
 }
@@ -52,13 +52,18 @@ struct Limits {
 
 impl Monitor {
     /// Nothing checked yet.
-    pub fn new(config: &ServerConfig, cluster: Cluster, actors: HealthHandle) -> Arc<Monitor> {
+    pub fn new(
+        config: &ServerConfig,
+        cluster: Cluster,
+        actors: HealthHandle,
+        memory: watch::Receiver<Memory>,
+    ) -> Arc<Monitor> {
         let election = config.raft.election_max;
         Arc::new(Monitor {
             cluster,
             actors,
             disk: Disk::new(config.data_dir.clone(), config.disk),
-            memory_max: config.memory_max,
+            memory,
             limits: Limits { sync: election, leader: election * 3 },
             reports: watch::Sender::default(),
         })
@@ -118,7 +123,7 @@ impl Monitor {
             checks::apply_lag(&progress),
             checks::disk_latency(&probed, self.limits.sync),
             checks::disk_space(&probed),
-            checks::memory(&Memory::look(self.memory_max)),
+            checks::memory(&self.memory.borrow()),
         ];
         found.extend(checks::actors(&actors));
         if let Ok(actors) = &actors {

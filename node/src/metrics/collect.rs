@@ -37,6 +37,7 @@ pub(super) struct Gauges {
     waiting: IntGauge,
     storage: IntGauge,
     storage_free: IntGauge,
+    memory_limit: IntGauge,
     storage_stage: IntGauge,
     health: IntGaugeVec,
 }
@@ -92,6 +93,8 @@ impl Gauges {
                 "orc_storage_stage",
                 "0: the disk has room; 1: little, new work is refused; 2: none, the node ends.",
             ),
+            memory_limit: make
+                .gauge("orc_memory_limit_bytes", "Resident memory above which new work is refused."),
             health: make.gauges(
                 "orc_health_check_ok",
                 "1 if the latest health check of this name found nothing.",
@@ -185,6 +188,9 @@ impl Metrics {
         if let Some(room) = gateway.room() {
             gauges.storage_free.set(number(room.free));
             gauges.storage_stage.set(room.stage() as i64);
+        }
+        if let Some(memory) = gateway.memory() {
+            gauges.memory_limit.set(number(memory.limit));
         }
         gauges.examine(&gateway.health());
         let progress = cluster.replica().progress().await;

@@ -179,7 +179,8 @@ impl Node {
         let handles =
             Orchestrator::start(seams.clone(), seams.clone(), options).map_err(ServerError::Actors)?;
         seams.answer_with(handles.coordinator.downgrade(), logs);
-        let monitor = Monitor::new(config, gateway.cluster.clone(), handles.health.clone());
+        let memory = follow_memory(config.memory_max);
+        let monitor = Monitor::new(config, gateway.cluster.clone(), handles.health.clone(), memory.clone());
         gateway.set_hands(Hands {
             proposer: handles.proposer.clone(),
             coordinator: handles.coordinator.clone(),
@@ -187,7 +188,7 @@ impl Node {
             health: handles.health.clone(),
             reports: monitor.reports(),
             room: room.clone(),
-            memory: follow_memory(config.memory_max),
+            memory,
         });
         let mut helpers = helpers;
         helpers.push(tokio::spawn(retention::enforce(gateway.cluster.clone(), handles.proposer.clone())));

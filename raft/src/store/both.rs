@@ -1,12 +1,51 @@
-//! Reads that take rows in memory and on the disk as one, though an installed snapshot replaces both, one after the other.
-//! Knows nothing of what is read.
+//! How the disk is read: by few threads, or by one that may take its time; and reads that take rows in memory and on the disk as
+//! one, though an installed snapshot replaces both, one after the other. Knows nothing of what is read.
 
 use std::sync::Arc;
 
 use super::{Core, disk::StateDisk, reader::StateReader};
-use crate::error::ReadError;
+use crate::error::{Fatal, ReadError};
 
 impl StateReader {
+    /// Reads in its turn, and waits for nobody while it does.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Core, &StateDisk) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let found = orc_runtime::reading(self.look(read)).await;
+        self.checked(found.map_err(|_| ReadError::Stopped)?)
+    }
+
+    /// Reads on a thread of its own, and may wait for those who take what is read.
+    pub(super) async fn at_leisure<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Core, &StateDisk) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let found = orc_runtime::blocking(self.look(read)).await;
+        self.checked(found.map_err(|_| ReadError::Stopped)?)
+    }
+
+    fn look<T, R: FnOnce(&Core, &StateDisk) -> Result<T, ReadError>>(
+        &self,
+        read: R,
+    ) -> impl FnOnce() -> Result<T, ReadError> + use<T, R> {
+        let core = self.core.clone();
+        move || {
+            let disk = core.disk.read().clone();
+            read(&core, &disk)
+        }
+    }
+
+    /// A disk that cannot be read or shows damage ends the node: nobody is answered from it.
+    fn checked<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        read.map_err(|error| {
+            if let Some(fatal) = Fatal::of(error) {
+                (self.core.fatal)(&fatal);
+            }
+            ReadError::Stopped
+        })
+    }
+
     /// Reads memory and disk as one: again where another disk took the place of this one meanwhile, since rows in memory may
     /// have gone over to that.
     pub(super) async fn both<T: Send + 'static>(

@@ -183,6 +183,6 @@ impl StateReader {
             }
             Ok(())
         };
-        self.blocking(move |_, disk| read(disk)).await
+        self.at_leisure(move |_, disk| read(disk)).await
     }
 }

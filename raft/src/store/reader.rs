@@ -20,10 +20,7 @@ use super::{
     snapshot::Snapshots,
     view::{Ledger, Shards, Span, View},
 };
-use crate::{
-    codec::Stored,
-    error::{Fatal, ReadError},
-};
+use crate::{codec::Stored, error::ReadError};
 
 /// The state as the rest of the node reads it.
 #[derive(Clone)]
@@ -371,25 +368,6 @@ impl StateReader {
             Ok((found, search::count(&sources, &query)?))
         };
         self.both(read).await
-    }
-
-    /// Reads on a thread of its own. A disk that cannot be read or shows damage ends the node: nobody is answered from it.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Core, &StateDisk) -> Result<T, ReadError> + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let core = self.core.clone();
-        let work = move || {
-            let disk = core.disk.read().clone();
-            read(&core, &disk)
-        };
-        let read = orc_runtime::reading(work).await.map_err(|_| ReadError::Stopped)?;
-        read.map_err(|error| {
-            if let Some(fatal) = Fatal::of(error) {
-                (self.core.fatal)(&fatal);
-            }
-            ReadError::Stopped
-        })
     }
 }
 
