@@ -36,8 +36,8 @@ pub struct Args {
     /// The first of them
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// So many at once
-    #[arg(long, default_value_t = 2)]
+    /// So many at once; they are waited for in order, so two for each core keep all cores busy
+    #[arg(long, default_value_t = 4)]
     jobs: usize,
     /// Simulated seconds of faults
     #[arg(long, default_value_t = 30)]
