@@ -7,11 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use orc_domain::{
     ActionName, ComponentId, Counts, Priority, RunId, RunStatus, State, Task, TaskId, TaskStatus, Text,
 };
 use orc_raft::error::ReadError;
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 
 use super::Cluster;
 
@@ -22,22 +26,33 @@ const HOLDERS_MAX: usize = 5;
 /// Runs, the oldest first, among which they are looked for: while they are, nothing else happens.
 const LOOKS_MAX: usize = 1_000;
 
-/// The last count and when it was made.
+/// A count that all who wait for it drive; none once the node is stopping.
+type Counting = Shared<BoxFuture<'static, Option<Arc<Census>>>>;
+
+/// The last count and when it was begun.
 #[derive(Default)]
-pub(super) struct Counted(Mutex<Option<(Instant, Arc<Census>)>>);
+pub(super) struct Counted(Mutex<Option<(Instant, Counting)>>);
 
 impl Counted {
-    /// The last count, or a new one if that is too old: made by one for all who ask meanwhile.
-    async fn get<E>(&self, count: impl Future<Output = Result<Census, E>>) -> Result<Arc<Census>, E> {
-        let mut counted = self.0.lock().await;
-        if let Some((at, census)) = &*counted
-            && at.elapsed() < CENSUS_AGE_MAX
-        {
-            return Ok(census.clone());
-        }
-        let census = Arc::new(count.await?);
-        *counted = Some((Instant::now(), census.clone()));
-        Ok(census)
+    /// The last count, or a new one if that is too old: made once for all who ask meanwhile, whoever of them goes on.
+    async fn get(
+        &self,
+        count: impl Future<Output = Result<Census, ReadError>> + Send + 'static,
+    ) -> Result<Arc<Census>, ReadError> {
+        let counting = {
+            let mut counted = self.0.lock();
+            let usable = |(at, counting): &&(Instant, Counting)| {
+                counting.peek().is_none_or(|census| census.is_some() && at.elapsed() < CENSUS_AGE_MAX)
+            };
+            match counted.as_ref().filter(usable) {
+                Some((_, counting)) => counting.clone(),
+                None => {
+                    let counting = async { count.await.ok().map(Arc::new) }.boxed().shared();
+                    counted.insert((Instant::now(), counting)).1.clone()
+                }
+            }
+        };
+        counting.await.ok_or(ReadError::Stopped)
     }
 }
 
@@ -117,7 +132,8 @@ fn queued(state: &State) -> Queued {
 impl Cluster {
     /// How much there is of what; counted at most ten times a second, by one for all who ask meanwhile.
     pub async fn census(&self) -> Result<Arc<Census>, ReadError> {
-        self.counted.get(self.reader().inspect(Census::of)).await
+        let reader = self.reader().clone();
+        self.counted.get(async move { reader.inspect(Census::of).await }).await
     }
 
     /// What waits for components.
@@ -131,18 +147,26 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures::future::join_all;
+    use tokio::time::timeout;
 
     use super::*;
 
     #[tokio::test]
     async fn those_who_ask_at_once_are_told_one_count() {
-        let (counted, counts) = (Counted::default(), AtomicU32::new(0));
-        let count = || async {
-            counts.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            Ok::<_, ReadError>(Census::default())
+        let (counted, counts) = (Counted::default(), Arc::new(AtomicU32::new(0)));
+        let count = || {
+            let counts = counts.clone();
+            async move {
+                counts.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(Census::default())
+            }
         };
-        let told = join_all((0..1_000).map(|_| counted.get(count()))).await;
+        // It asks first, and does not go on.
+        let mut idle = Box::pin(counted.get(count()));
+        assert!((&mut idle).now_or_never().is_none());
+        let told = timeout(Duration::from_secs(10), join_all((0..1_000).map(|_| counted.get(count())))).await;
+        let told = told.expect("the others do");
         let first = told[0].as_ref().expect("a count");
         let same = told.iter().flatten().filter(|census| Arc::ptr_eq(census, first)).count();
         // Whoever came to it after a tenth of a second had a new one.

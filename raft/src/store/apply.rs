@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Jobs that may wait; whoever asks waits for a place.
-const JOBS_MAX: usize = 256;
+pub(super) const JOBS_MAX: usize = 256;
 
 /// A record ready to be applied.
 pub struct Record {

@@ -17,6 +17,7 @@ use super::{
     disk::{Loaded, StateDisk},
     encoder::{Changes, Encoder},
     guard::PanicGuard,
+    hand_over,
     open::EventsKept,
     published::Published,
     rocks::settle,
@@ -210,7 +211,7 @@ impl Drainer {
     /// Has the thread obey; none once the node is stopping.
     pub(super) async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
         let (done, answer) = oneshot::channel();
-        self.core.orders().send(order(done)).await.ok()?;
+        hand_over(&self.core, super::Core::orders, order(done)).ok()?;
         answer.await.ok()
     }
 

@@ -11,8 +11,10 @@ use orc_domain::{State, Timestamp};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
+    Core,
     apply::{Job, Standing},
     drain::{Drainer, Order},
+    hand_over,
     published::{Effects, Events},
     reader::StateReader,
 };
@@ -90,14 +92,14 @@ impl StateReader {
             // Whoever asked may have stopped waiting.
             let _ = answer.send(look(state));
         });
-        self.core.jobs().send(Job::Inspect(look)).await.map_err(|_| ReadError::Stopped)?;
+        hand_over(&self.core, Core::jobs, Job::Inspect(look))?;
         answered.await.map_err(|_| ReadError::Stopped)
     }
 
     /// Where the state stands; none once the node is stopping.
     pub(crate) async fn standing(&self) -> Option<Standing> {
         let (answer, answered) = oneshot::channel();
-        self.core.jobs().send(Job::Stand(answer)).await.ok()?;
+        hand_over(&self.core, Core::jobs, Job::Stand(answer)).ok()?;
         answered.await.ok()
     }
 
@@ -125,5 +127,32 @@ impl StateReader {
     /// The way to the thread that writes the state.
     pub(crate) fn drainer(&self) -> Drainer {
         Drainer::new(self.core.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OpenOptions, apply::JOBS_MAX, open};
+    use super::*;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn whoever_asks_and_does_not_go_on_takes_nobodys_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = open(folder.path(), OpenOptions::new(1)).unwrap().reader;
+        let (go_on, gate) = std::sync::mpsc::sync_channel::<()>(1);
+        let mut first = Box::pin(reader.inspect(move |_| gate.recv().is_ok()));
+        assert!(timeout(Duration::from_millis(20), &mut first).await.is_err(), "it waits at the gate");
+        let mut idle: Vec<_> = (0..3 * JOBS_MAX).map(|_| Box::pin(reader.inspect(|_| ()))).collect();
+        for waits in &mut idle {
+            assert!(timeout(Duration::ZERO, waits).await.is_err(), "it waits from now on");
+        }
+        go_on.send(()).unwrap();
+        assert!(first.await.unwrap());
+        let later = timeout(Duration::from_secs(10), reader.inspect(|_| 7)).await;
+        assert_eq!(later.expect("nobody is in its way").unwrap(), 7);
+        for waits in idle {
+            waits.await.unwrap();
+        }
     }
 }

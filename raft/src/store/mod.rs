@@ -34,9 +34,12 @@ use std::sync::Arc;
 
 use orc_runtime::Worker;
 use parking_lot::RwLock;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+};
 
-use crate::error::FatalHandler;
+use crate::error::{FatalHandler, ReadError};
 
 pub(crate) use self::{
     copy::{AdoptError, StateCopy, adopt},
@@ -80,6 +83,27 @@ impl Core {
 
     fn orders(&self) -> &mpsc::Sender<drain::Order> {
         self.orders.as_ref().expect("taken only when dropped")
+    }
+}
+
+/// Gives a thread something to do. Where its queue is full, a task of its own waits for room: room goes to whoever is next, and a
+/// caller whose client takes no answers would not use it. Each is of a call under way, and those are bounded.
+fn hand_over<T: Send + 'static>(
+    core: &Arc<Core>,
+    queue: fn(&Core) -> &mpsc::Sender<T>,
+    item: T,
+) -> Result<(), ReadError> {
+    match queue(core).try_send(item) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Closed(_)) => Err(ReadError::Stopped),
+        Err(TrySendError::Full(item)) => {
+            let core = core.clone();
+            tokio::spawn(async move {
+                // Whoever waits for the answer hears of an end.
+                let _ = queue(&core).send(item).await;
+            });
+            Ok(())
+        }
     }
 }
 
