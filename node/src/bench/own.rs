@@ -167,3 +167,14 @@ fn resident_mib(status: &str) -> Option<f64> {
     let kib = u32::try_from(bytes_of(status, "VmRSS:")? >> 10).ok()?;
     Some((f64::from(kib) / 102.4).round() / 10.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_linux_tells_it() {
+        assert_eq!(resident_mib("Name:\torc\nVmRSS:\t    20992 kB\nThreads:\t9\n"), Some(20.5));
+        assert_eq!(resident_mib("Name:\torc\n"), None);
+    }
+}
