@@ -139,6 +139,7 @@ impl<A: Actor> Door<A> {
         *self.address.write() = Some(address);
     }
 
+    /// The actor's answer. A task asks for it: a place of whoever asks and does not go on would belong to nobody.
     pub(crate) async fn send<M>(&self, message: M, within: Duration) -> Result<M::Result, NoAnswer>
     where
         M: Message + Send + 'static,
@@ -146,12 +147,14 @@ impl<A: Actor> Door<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        let _place = self.places.try_acquire().map_err(|_| NoAnswer)?;
-        let answer = async {
-            let address = self.opened().await;
-            address.send(message).await.map_err(|_| NoAnswer)
-        };
-        tokio::time::timeout(within, answer).await.map_err(|_| NoAnswer)?
+        let place = self.places.clone().try_acquire_owned().map_err(|_| NoAnswer)?;
+        let door = self.clone();
+        let asked = tokio::spawn(async move {
+            let _place = place;
+            let answer = async { door.opened().await.send(message).await.map_err(|_| NoAnswer) };
+            tokio::time::timeout(within, answer).await.map_err(|_| NoAnswer)?
+        });
+        asked.await.map_err(|_| NoAnswer)?
     }
 
     /// The actor, once it runs.
@@ -163,5 +166,46 @@ impl<A: Actor> Door<A> {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    struct Quick;
+
+    impl Actor for Quick {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Ping> for Quick {
+        type Result = ();
+
+        fn handle(&mut self, _: Ping, _: &mut Context<Self>) {}
+    }
+
+    #[test]
+    fn whoever_asks_and_does_not_go_on_keeps_no_place() {
+        const WITHIN: Duration = Duration::from_secs(5);
+        System::new().block_on(async {
+            let door = Door::new();
+            door.lead_to(Quick.start());
+            let mut asked: Vec<_> = (0..MESSAGES_MAX).map(|_| Box::pin(door.send(Ping, WITHIN))).collect();
+            for one in &mut asked {
+                assert!(one.now_or_never().is_none(), "asked, and not gone on");
+            }
+            assert_eq!(door.send(Ping, WITHIN).await, Err(NoAnswer), "so many are on their way");
+            let all_back = async {
+                while door.places.available_permits() < MESSAGES_MAX {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(WITHIN, all_back).await.expect("the actor has answered them");
+            assert_eq!(door.send(Ping, WITHIN).await, Ok(()));
+            assert_eq!(asked.remove(0).await, Ok(()), "the answer waits for whoever comes back");
+        });
     }
 }
