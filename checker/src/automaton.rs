@@ -26,7 +26,7 @@ pub use attempts::{
 };
 pub use runs::{
     AFTER_ITS_END, COMPLETED_TWICE, DECIDED_TWICE, ENDED_TWICE, NEVER_CREATED, NEVER_ENDED,
-    STARTED_AFTER_STOP, STARTED_TWICE,
+    NOTHING_CAN_WAKE, STARTED_AFTER_STOP, STARTED_TWICE,
 };
 pub use timers::{FIRED_EARLY, FIRED_TWICE};
 
@@ -68,6 +68,10 @@ pub fn check(log: &Log, expected: &Expected, findings: &mut Findings) -> Result<
     for (index, event) in log.events.iter().enumerate().filter(|(_, event)| facts::concerns(&event.kind)) {
         let facts: facts::Facts = event.data().with_context(|| log.place(index).to_string())?;
         let mut now = Now { log, index, findings, plans: &expected.plans };
+        if event.kind == "deadlock.detected" {
+            now.violated(NOTHING_CAN_WAKE, facts.work.as_deref().unwrap_or("something"), []);
+            continue;
+        }
         runs.note(&facts, &mut now);
         attempts.note(&facts, &runs, &mut now);
         timers.note(&facts, &mut now);

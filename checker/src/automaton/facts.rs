@@ -33,6 +33,7 @@ pub(crate) struct Facts {
     pub(crate) schedule: Option<String>,
     pub(crate) instant: Option<String>,
     pub(crate) manual: bool,
+    pub(crate) work: Option<String>,
     pub(crate) config: Option<Box<RawValue>>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct Settings {
 /// Whether the rules know events of this name; users' own have other first words.
 pub(crate) fn concerns(kind: &str) -> bool {
     let family = kind.split('.').next().unwrap_or(kind);
-    matches!(family, "workflow" | "step" | "task" | "component" | "schedule" | "error")
+    matches!(family, "workflow" | "step" | "task" | "component" | "schedule" | "error" | "deadlock")
         || kind == "cluster.configured"
 }
 

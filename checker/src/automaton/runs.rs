@@ -25,6 +25,8 @@ pub const NEVER_CREATED: Rule = Rule::new(7, "happened to what was not created")
 pub const STARTED_TWICE: Rule = Rule::new(7, "begun twice").harms(Harm::Duplicated);
 /// Work that has not ended though it had the time.
 pub const NEVER_ENDED: Rule = Rule::new(8, "never ended");
+/// The sweep for work that nothing can wake found some.
+pub const NOTHING_CAN_WAKE: Rule = Rule::new(8, "nothing can wake it");
 /// An attempt started in a run that was paused or wound down.
 pub const STARTED_AFTER_STOP: Rule = Rule::new(15, "attempt after a pause or cancel");
 /// A condition was decided a second time.

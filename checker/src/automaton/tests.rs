@@ -37,6 +37,7 @@ const GOOD: &str = r#"
 8 workflow.completed {"runId":"run_1","status":"completed","conclusion":"success","outputs":null}
 9 workflow.deleted {"runIds":["run_1"]}
 9 error {"runId":"run_1","workflowId":"run_1","code":"WORKFLOW_FAILED","message":"","count":1}
+9 deadlock.resolved {"work":"run_0"}
 9 own.event {"data":{"runId":5,"token":"x"}}
 "#;
 
@@ -99,6 +100,7 @@ fn p8_never_ended_though_it_had_the_time() {
     check_as(&plans(), &without("workflow.completed"), &[(8, NEVER_ENDED.name)]);
     check_as(&plans(), &without("task.completed"), &[(8, NEVER_ENDED.name)]);
     check_as(&Expected::default(), &without("workflow.completed"), &[]);
+    caught(r#"1 deadlock.detected {"work":"run_1"}"#, NOTHING_CAN_WAKE);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
 
 use openraft::ServerState;
 use orc_domain::NodeId;
+use orc_runtime::simulation;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -88,6 +89,7 @@ impl Observer {
             let leader = leader.filter(|leader| *leader != me).map(NodeId);
             return (Leadership { leader, term, is_leader: false }, true);
         }
+        simulation::leads(self.peers.local().node, term);
         // A leader's first record is blank; what it has applied of its own term comes after all that was committed before.
         let is_leader =
             self.applied.borrow_and_update().is_some_and(|applied| applied.leader_id.term == term);

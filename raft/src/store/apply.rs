@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use orc_domain::{Applied, Effect, Entry, Outcome, Recorded, State};
-use orc_runtime::Worker;
+use orc_runtime::{Worker, simulation};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{encoder::Changes, guard::PanicGuard, presumed::Presumed, published::Published};
@@ -161,6 +161,7 @@ impl Applier {
         }
         let Led { outcomes, news, effects } = lead(&mut self.state, id, content);
         self.standing.applied = Some(id);
+        simulation::applied(id.index, id.leader_id.term);
         self.published.show(&mut self.state, id, &news, effects);
         BatchOutcome(outcomes)
     }

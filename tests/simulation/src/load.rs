@@ -50,14 +50,15 @@ fn outcome(reply: Result<Reply, Failed>, reads: bool, answer: impl Fn(Answer, &V
 }
 
 /// Reads, writes, compares and deletes a few keys until the faults are over; without a home it roams.
-pub async fn keys(scene: Rc<Scene>, name: String, home: Option<usize>, mut rng: Rng) -> Result<()> {
+pub async fn keys(scene: Rc<Scene>, name: String, home: Option<u64>, mut rng: Rng) -> Result<()> {
     let (mut http, mut op) = (Http::default(), 0);
     while scene.phase() <= Phase::Calm {
         op += 1;
-        let place = home.unwrap_or_else(|| rng.usize(..scene.nodes));
+        let home = home.filter(|home| scene.members().contains(home));
+        let node = home.unwrap_or_else(|| scene.any(&mut rng));
         let call = any_call(&mut rng, format!("{name}-{op}"));
         let key = format!("{name}-{op}");
-        let done = ask_key(&scene, &mut http, (&name, op), (place, call, &key)).await?;
+        let done = ask_key(&scene, &mut http, (&name, op), (node, call, &key)).await?;
         let pause = Duration::from_millis(rng.u64(5..60));
         sleep(if matches!(done, Outcome::Ok(_)) { pause } else { AFTER_TROUBLE }).await;
     }
@@ -79,13 +80,14 @@ pub async fn ask_key(
     scene: &Scene,
     http: &mut Http,
     me: (&str, u64),
-    (place, mut call, idempotency): (usize, Call, &str),
+    (node, mut call, idempotency): (u64, Call, &str),
 ) -> Result<Outcome> {
     let path = format!("/state/keys/{}", call.key().unwrap_or_default());
-    let node = Scene::http(place);
+    let address = Scene::http(node);
     if let Call::CompareAndSet { version, .. } = &mut call
         && *version > 0
-        && let Ok(reply) = http.ask(&node, Ask::new(Method::GET, &format!("{path}?consistency=stale"))).await
+        && let Ok(reply) =
+            http.ask(&address, Ask::new(Method::GET, &format!("{path}?consistency=stale"))).await
         && let Some(current) = reply.body["version"].as_u64()
     {
         *version = current;
@@ -109,8 +111,8 @@ pub async fn ask_key(
         let value = body.get("value").filter(|_| reads).cloned();
         Answer { version: body["version"].as_u64(), value, ..answer }
     };
-    let asked = async { outcome(http.ask(&node, ask).await, reads, answer) };
-    scene.recorded(me, (&Scene::node(place), call), asked).await
+    let asked = async { outcome(http.ask(&address, ask).await, reads, answer) };
+    scene.recorded(me, (&Scene::node(node), call), asked).await
 }
 
 /// Starts runs until the faults are over.
@@ -122,7 +124,7 @@ pub async fn starts(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> 
         let fresh = || (format!("{name}-{number}"), workflows::any(&mut rng.fork()), 1);
         let (key, definition, tries) = again.take().unwrap_or_else(fresh);
         let asks = callers.iter_mut().take(rng.usize(1..=3)).enumerate().map(|(caller, http)| {
-            let (scene, place) = (&scene, rng.usize(..scene.nodes));
+            let (scene, node) = (&scene, scene.any(&mut rng));
             let (process, key, definition) = (format!("{name}.{caller}"), &key, &definition);
             async move {
                 let body = json!({"definition": definition, "labels": {"key": key}});
@@ -132,8 +134,8 @@ pub async fn starts(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> 
                     ..answer
                 };
                 let call = Call::Start { what: Started::Run, idempotency_key: key.to_owned() };
-                let asked = async { outcome(http.ask(&Scene::http(place), ask).await, false, answer) };
-                scene.recorded((&process, number), (&Scene::node(place), call), asked).await
+                let asked = async { outcome(http.ask(&Scene::http(node), ask).await, false, answer) };
+                scene.recorded((&process, number), (&Scene::node(node), call), asked).await
             }
         });
         let done = futures::future::try_join_all(asks.collect::<Vec<_>>()).await?;
@@ -149,16 +151,16 @@ pub async fn watch(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
     let (mut record, mut last) = (scene.file(&format!("watch-{name}.jsonl"))?, 0);
     let path = format!("/state/watch?pattern={PATTERN}");
     while scene.phase() <= Phase::Ending {
-        let place = rng.usize(..scene.nodes);
+        let node = scene.any(&mut rng);
         let ask = Ask::new(Method::GET, &path).header("last-event-id", last.to_string());
         // A stream has its connection for itself.
-        let sent = Http::default().send(&Scene::http(place), ask).await;
+        let sent = Http::default().send(&Scene::http(node), ask).await;
         if let Ok(response) = sent
             && response.status().is_success()
         {
             let (since, key) = (Some(last), Some(PATTERN.to_owned()));
             let types = vec!["state.changed".to_owned()];
-            note(&mut record, &Line::Open(Open { node: Scene::node(place), since, rev: None, types, key }))?;
+            note(&mut record, &Line::Open(Open { node: Scene::node(node), since, rev: None, types, key }))?;
             // One in four reads so slowly that it is cut, and has to go on elsewhere.
             let pause = Duration::from_millis(if rng.u32(..4) == 0 { 400 } else { 0 });
             let lasts = if pause.is_zero() { rng.u64(500..4000) } else { 15_000 };

@@ -4,11 +4,14 @@
 
 mod faults;
 mod http;
+mod interrupt;
+mod kinds;
 mod load;
 mod many;
 mod mutants;
 mod nodes;
 mod one;
+mod operator;
 mod power;
 mod rules;
 mod scene;
@@ -22,7 +25,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::faults::Kind;
+use crate::kinds::Kind;
+
+/// Simulated seconds of faults, unless said.
+const LASTS: u64 = 30;
 
 /// Simulates clusters, each from a seed, and judges what happened.
 #[derive(Debug, Parser)]
@@ -40,7 +46,7 @@ pub struct Args {
     #[arg(long, default_value_t = 4)]
     jobs: usize,
     /// Simulated seconds of faults
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = LASTS)]
     lasts: u64,
     /// Where histories, logs and traces of failures go
     #[arg(long, default_value = "target/simulation")]
@@ -55,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "SEEDS")]
     mutants: Option<u64>,
     /// Simulates the first of the seeds once more at the end: it has to be the same again
-    #[arg(long)]
+    #[arg(long, conflicts_with = "seed")]
     again: bool,
     /// Keeps the history and the trace of a seed that passes, too
     #[arg(long)]

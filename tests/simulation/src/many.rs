@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Args, faults::Kind};
+use crate::{Args, LASTS, kinds::Kind, one::Disks};
 
 /// Runs them.
 pub fn run(args: &Args) -> Result<()> {
@@ -33,12 +33,14 @@ pub fn run(args: &Args) -> Result<()> {
                 // It may have ended by itself.
                 let _ = child.kill();
                 child.wait()?;
+                drop(Disks::of(child.id()));
             }
             bail!(
-                "{}\nseed {seed} failed: {}. Its record is in {}; replay it:\n  make sim SEED={seed}",
+                "{}\nseed {seed} failed: {}. Its record is in {}; replay it:\n  make sim SEED={seed}{}",
                 String::from_utf8_lossy(&output.stderr),
                 output.status,
-                args.out.join(format!("seed-{seed}")).display()
+                args.out.join(format!("seed-{seed}")).display(),
+                how(args)
             );
         };
         println!("{line}");
@@ -63,6 +65,20 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// What beside the seed makes a simulation what it is.
+fn how(args: &Args) -> String {
+    let mut how = options(args, (args.bug.as_deref(), &args.faults));
+    how.retain(|option| *option != format!("--lasts={LASTS}"));
+    if how.is_empty() { String::new() } else { format!(" ARGS=\"{}\"", how.join(" ")) }
+}
+
+fn options(args: &Args, (bug, faults): (Option<&str>, &[Kind])) -> Vec<String> {
+    let kinds: Vec<String> = faults.iter().map(|kind| format!("{kind:?}")).collect();
+    let bug = bug.map(|bug| format!("--bug={bug}"));
+    let kinds = (!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(",")));
+    [Some(format!("--lasts={}", args.lasts)), bug, kinds].into_iter().flatten().collect()
+}
+
 /// Why a seed fails, in a line; none if it passes.
 pub fn fails(args: &Args, seed: u64, what: (Option<&str>, &[Kind])) -> Result<Option<String>> {
     let output = start(args, seed, what)?.wait_with_output()?;
@@ -82,13 +98,10 @@ fn passed(output: &Output) -> Option<String> {
     line.filter(|_| output.status.success()).map(str::to_owned)
 }
 
-fn start(args: &Args, seed: u64, (bug, faults): (Option<&str>, &[Kind])) -> Result<Child> {
+fn start(args: &Args, seed: u64, what: (Option<&str>, &[Kind])) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--seed", &seed.to_string(), "--lasts", &args.lasts.to_string(), "--out"]).arg(&args.out);
-    command.args(args.keep.then_some("--keep"));
-    command.args(bug.map(|bug| format!("--bug={bug}")));
-    let kinds: Vec<String> = faults.iter().map(|kind| format!("{kind:?}")).collect();
-    command.args((!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(","))));
+    command.args(["--seed", &seed.to_string(), "--out"]).arg(&args.out);
+    command.args(args.keep.then_some("--keep")).args(options(args, what));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("a seed cannot be started")
 }
 

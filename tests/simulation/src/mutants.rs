@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use orc_domain::Bug;
 
-use crate::{Args, faults::Kind, many};
+use crate::{Args, kinds::Kind, many};
 
 /// Faults under which a mistake shows; none: any mix.
 fn faults(bug: Bug) -> Vec<Kind> {

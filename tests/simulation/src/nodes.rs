@@ -68,14 +68,15 @@ pub fn host(node: u64) -> String {
     format!("n{node}")
 }
 
-/// Adds a node to the simulation; the first one founds the cluster.
-pub fn add(sim: &mut Sim<'_>, nodes: &Rc<Nodes>, node: u64) {
+/// Adds a node to the simulation, which joins some of these, or founds the cluster if there are none.
+pub fn add(sim: &mut Sim<'_>, nodes: &Rc<Nodes>, node: u64, joins: &[u64]) {
     let nodes = nodes.clone();
+    let joins: Vec<String> = joins.iter().map(|other| format!("{}:7520", host(*other))).collect();
     sim.host(host(node), move || {
-        let nodes = nodes.clone();
+        let (nodes, joins) = (nodes.clone(), joins.clone());
         async move {
             nodes.booted(node);
-            let config = config(node)?;
+            let config = config(node, &joins)?;
             let ended = server::run(config, Secrets::default(), std::future::pending()).await;
             // The simulation shows only the outermost cause.
             Ok(ended.map_err(|error| anyhow!("node-{node}: {:#}", anyhow!(error)))?)
@@ -83,9 +84,9 @@ pub fn add(sim: &mut Sim<'_>, nodes: &Rc<Nodes>, node: u64) {
     });
 }
 
-fn config(node: u64) -> Result<ServerConfig> {
+fn config(node: u64, joins: &[String]) -> Result<ServerConfig> {
     let disk = power::disk(&host(node))?;
-    let beginning = if node == 1 { ("bootstrap", json!(true)) } else { ("join", json!(["n1:7520"])) };
+    let beginning = if joins.is_empty() { ("bootstrap", json!(true)) } else { ("join", json!(joins)) };
     let settings: [(&str, Value); 15] = [
         ("node-id", json!(node)),
         ("data-dir", json!(disk)),

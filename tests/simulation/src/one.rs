@@ -6,6 +6,7 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     rc::Rc,
+    sync::mpsc,
     time::Duration,
 };
 
@@ -17,10 +18,12 @@ use orc_check::{
     verdict::{Report, Verdict},
 };
 use orc_domain::Bug;
+use orc_runtime::simulation;
 
 use crate::{
     Args,
-    faults::{Faults, Kind},
+    faults::Faults,
+    kinds::Kind,
     nodes::{self, Nodes},
     power, rules,
     scene::Scene,
@@ -28,7 +31,7 @@ use crate::{
     trace::Trace,
 };
 
-/// A simulation that takes longer hangs.
+/// A simulation that takes longer, in its own time or in ours, hangs.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// What came of a seed that passed.
@@ -72,11 +75,15 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     }
     let (place, plan) = (folder.clone(), (Duration::from_secs(args.lasts), args.faults.clone()));
     // A thread of its own: whatever the standard library drew at random for this one is not of the seed.
-    let simulating = std::thread::Builder::new().spawn(move || simulate(&place, seed, plan))?;
-    let simulated = simulating.join().map_err(|_| anyhow!("the simulation panicked"))?;
-    let (faults, simulated) = simulated?;
+    let (done, simulated) = mpsc::channel();
+    std::thread::Builder::new().spawn(move || done.send(simulate(&place, seed, plan)))?;
+    let simulated = simulated.recv_timeout(LONGEST).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => anyhow!("the simulation hangs: it took longer than {LONGEST:?}"),
+        mpsc::RecvTimeoutError::Disconnected => anyhow!("the simulation panicked"),
+    })?;
+    let Simulated { faults, lasted: simulated, member } = simulated?;
     let trace = trace.end()?;
-    rules::check(&folder)?;
+    rules::check(&folder, member)?;
     let report = Folder::look(&folder)?.judge(Limits::default())?;
     if report.verdict != Verdict::Valid {
         bail!("{:?}\n{}", report.verdict, serde_json::to_string_pretty(&report)?);
@@ -87,16 +94,21 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     Ok(Passed { seed, trace, simulated, faults, report })
 }
 
-/// The disks of this process, in memory where that is possible; they go with it.
-struct Disks(PathBuf);
+/// The disks of a process, in memory where that is possible; they go with it.
+pub struct Disks(PathBuf);
 
 impl Disks {
     fn new() -> Result<Disks> {
+        let disks = Disks::of(std::process::id());
+        fs::create_dir_all(&disks.0).with_context(|| format!("cannot create {}", disks.0.display()))?;
+        Ok(disks)
+    }
+
+    /// Those of a process that may have been killed.
+    pub fn of(process: u32) -> Disks {
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = parent.join(format!("orc-simulation-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Disks(path))
+        Disks(parent.join(format!("orc-simulation-{process}")))
     }
 }
 
@@ -107,8 +119,16 @@ impl Drop for Disks {
     }
 }
 
-/// How many faults there were, and how long it took in simulated time.
-fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> Result<(u64, Duration)> {
+struct Simulated {
+    /// How many there were.
+    faults: u64,
+    /// In simulated time.
+    lasted: Duration,
+    /// One that was there at the end.
+    member: u64,
+}
+
+fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> Result<Simulated> {
     system::begin(seed);
     let mut rng = Rng::with_seed(seed);
     let count = if rng.u32(..4) == 0 { 5 } else { 3 };
@@ -123,7 +143,7 @@ fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> R
         .build();
     let (scene, nodes) = (Scene::new(folder, count)?, Rc::new(Nodes::default()));
     nodes.begin(rng.fork());
-    (1..=count as u64).for_each(|node| nodes::add(&mut sim, &nodes, node));
+    (1..=count as u64).for_each(|node| nodes::add(&mut sim, &nodes, node, &[1][..usize::from(node > 1)]));
     let failed = Rc::new(RefCell::new(None));
     let (script, told) = (script::run(scene.clone(), rng.fork()), failed.clone());
     sim.client("load", async move {
@@ -138,6 +158,9 @@ fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> R
         if let Some(error) = failed.take() {
             return Err(error);
         }
+        if let Some(broken) = simulation::broken() {
+            bail!(broken);
+        }
         if over.map_err(|error| anyhow!("{error}"))? {
             break;
         }
@@ -147,5 +170,5 @@ fn simulate(folder: &Path, seed: u64, (lasts, only): (Duration, Vec<Kind>)) -> R
     let seen = scene.seen.take();
     ensure!(seen.is_empty(), "{}", seen.join("\n"));
     serde_json::to_writer(scene.file("guards.json")?, &script::guards(faults.happened.clone()))?;
-    Ok((faults.count, sim.elapsed()))
+    Ok(Simulated { faults: faults.count, lasted: sim.elapsed(), member: scene.members()[0] })
 }

@@ -7,10 +7,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-/// Checks the log of the first node; that the others have the same is checked elsewhere.
-pub fn check(folder: &Path) -> Result<()> {
+use crate::scene::Scene;
+
+/// Checks the log of one node; that the others have the same is checked elsewhere.
+pub fn check(folder: &Path, node: u64) -> Result<()> {
     let (mut grouped, mut tokens) = (Vec::new(), BTreeMap::new());
-    for line in fs::read_to_string(folder.join("events-node-1.jsonl"))?.lines() {
+    for line in fs::read_to_string(folder.join(format!("events-{}.jsonl", Scene::node(node))))?.lines() {
         let event: Value = serde_json::from_str(line)?;
         let (kind, data) = (event["type"].as_str().unwrap_or_default(), &event["data"]);
         let run = data["runId"].as_str().unwrap_or_default().to_owned();

@@ -12,9 +12,10 @@ use std::{
 };
 
 use anyhow::Result;
+use fastrand::Rng;
 use orc_check::{
     guards::Injection,
-    history::{Call, Outcome, Recorder},
+    history::{Answer, Call, Outcome, Recorder},
     receipts::{self, Got},
 };
 
@@ -35,6 +36,15 @@ pub enum Phase {
     Over,
 }
 
+/// A change of the members that somebody has to bring about.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// Who joins; another one is removed once it votes.
+    pub new: u64,
+    /// That is the leader.
+    pub removes_leader: bool,
+}
+
 /// Shared by everything within a simulation.
 pub struct Scene {
     folder: PathBuf,
@@ -44,10 +54,20 @@ pub struct Scene {
     phase: Cell<Phase>,
     /// Of how many nodes there are.
     pub nodes: usize,
+    /// Those that run, or may again; who joins or leaves is among them.
+    members: RefCell<Vec<u64>>,
+    /// The highest number that a node ever had.
+    newest: Cell<u64>,
+    /// What nobody has begun to do.
+    pub order: Cell<Option<Order>>,
+    /// Who was removed just now.
+    pub removed: Cell<Option<u64>>,
     /// The node that was last said to lead.
     pub leader: Cell<Option<u64>>,
-    /// When a write was last acknowledged, if one was since the last fault began.
-    pub written: Cell<Option<Duration>>,
+    /// Runs that were started.
+    pub started: RefCell<Vec<String>>,
+    /// When a write was last acknowledged, and the longest time without one, since the last fault began.
+    pub written: Cell<(Duration, Duration)>,
     /// When each node last refused a call for want of a leader.
     pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
@@ -70,7 +90,12 @@ impl Scene {
             injections: RefCell::new(File::create(folder.join("injections.jsonl"))?),
             phase: Cell::new(Phase::Founding),
             nodes,
+            members: RefCell::new((1..=nodes as u64).collect()),
+            newest: Cell::new(nodes as u64),
+            order: Cell::default(),
+            removed: Cell::default(),
             leader: Cell::new(None),
+            started: RefCell::default(),
             written: Cell::default(),
             refused: RefCell::default(),
             paused: RefCell::default(),
@@ -104,14 +129,47 @@ impl Scene {
         }
     }
 
+    /// The nodes.
+    pub fn members(&self) -> Vec<u64> {
+        self.members.borrow().clone()
+    }
+
+    /// One of them.
+    pub fn any(&self, rng: &mut Rng) -> u64 {
+        let members = self.members.borrow();
+        members[rng.usize(..members.len())]
+    }
+
+    /// A node more; its number.
+    pub fn comes(&self) -> u64 {
+        self.newest.set(self.newest.get() + 1);
+        self.members.borrow_mut().push(self.newest.get());
+        self.newest.get()
+    }
+
+    /// A node joins or leaves.
+    pub fn is_changing(&self) -> bool {
+        self.members.borrow().len() > self.nodes
+    }
+
+    /// A node is gone for good.
+    pub fn goes(&self, node: u64) {
+        self.members.borrow_mut().retain(|member| *member != node);
+    }
+
     /// Where a node takes HTTP.
-    pub fn http(place: usize) -> String {
-        format!("n{}:7420", place + 1)
+    pub fn http(node: u64) -> String {
+        format!("n{node}:7420")
     }
 
     /// What the record calls a node.
-    pub fn node(place: usize) -> String {
-        format!("node-{}", place + 1)
+    pub fn node(node: u64) -> String {
+        format!("node-{node}")
+    }
+
+    /// The node of this name.
+    pub fn number(name: &str) -> Option<u64> {
+        name.strip_prefix("node-")?.parse().ok()
     }
 
     /// A new file of the record.
@@ -146,7 +204,11 @@ impl Scene {
             self.refused.borrow_mut().insert(node.to_owned(), now);
         }
         if writes && matches!(outcome, Outcome::Ok(_)) {
-            self.written.set(turmoil::sim_elapsed());
+            let (now, (last, longest)) = (turmoil::sim_elapsed().unwrap_or_default(), self.written.get());
+            self.written.set((now, longest.max(now.saturating_sub(last))));
+        }
+        if let Outcome::Ok(Answer { id: Some(run), .. }) = &outcome {
+            self.started.borrow_mut().push(run.clone());
         }
         self.history.returned(process, op, self.now(), &outcome)?;
         Ok(outcome)

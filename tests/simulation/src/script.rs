@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     http::{Ask, Http},
-    load,
+    interrupt, load, operator,
     scene::{Phase, Scene},
     worker,
 };
@@ -53,6 +53,7 @@ pub async fn run(scene: Rc<Scene>, mut rng: Rng) -> Result<()> {
     sleep(AFTER_FAULTS).await;
     scene.enter(Phase::Ending);
     ended(&scene, &mut http).await?;
+    operator::done(&scene).await?;
     scene.enter(Phase::Whole);
     while let Some(done) = load.join_next().await {
         done.context("a part of the load")??;
@@ -76,13 +77,15 @@ pub fn guards(faults: BTreeSet<String>) -> Guards {
 fn begin_load(scene: &Rc<Scene>, rng: &mut Rng) -> JoinSet<Result<()>> {
     let mut load = JoinSet::new();
     for number in 0..6 {
-        let home = (number < 4).then(|| number % scene.nodes);
+        let home = (number < 4).then(|| number % scene.nodes as u64 + 1);
         load.spawn_local(load::keys(scene.clone(), format!("c{number}"), home, rng.fork()));
     }
     for number in 0..2 {
         load.spawn_local(load::starts(scene.clone(), format!("s{number}"), rng.fork()));
         load.spawn_local(worker::work(scene.clone(), format!("w-{number}"), rng.fork()));
     }
+    load.spawn_local(interrupt::interrupt(scene.clone(), rng.fork()));
+    load.spawn_local(operator::operate(scene.clone(), rng.fork()));
     for number in 0..3 {
         load.spawn_local(load::watch(scene.clone(), number.to_string(), rng.fork()));
     }
@@ -93,10 +96,9 @@ fn begin_load(scene: &Rc<Scene>, rng: &mut Rng) -> JoinSet<Result<()>> {
 async fn scout(scene: Rc<Scene>) -> Result<()> {
     let mut http = Http::default();
     while scene.phase() <= Phase::Faults {
-        for place in 0..scene.nodes {
-            if let Some(status) = status(&mut http, place).await {
-                let leader = status["leader"].as_str().and_then(|name| name.strip_prefix("node-"));
-                scene.leader.set(leader.and_then(|number| number.parse().ok()));
+        for node in scene.members() {
+            if let Some(status) = status(&mut http, node).await {
+                scene.leader.set(status["leader"].as_str().and_then(Scene::number));
                 break;
             }
         }
@@ -105,18 +107,16 @@ async fn scout(scene: Rc<Scene>) -> Result<()> {
     Ok(())
 }
 
-async fn status(http: &mut Http, place: usize) -> Option<Value> {
-    let reply = http.ask(&Scene::http(place), Ask::new(Method::GET, "/cluster")).await.ok()?;
+/// How a node sees the cluster.
+pub async fn status(http: &mut Http, node: u64) -> Option<Value> {
+    let reply = http.ask(&Scene::http(node), Ask::new(Method::GET, "/cluster")).await.ok()?;
     reply.status.is_success().then_some(reply.body)
 }
 
 async fn founded(scene: &Scene, http: &mut Http) -> Result<()> {
     let deadline = Instant::now() + FOUNDED_WITHIN;
     loop {
-        let voters = status(http, 0).await.map_or(0, |status| {
-            let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-            nodes.iter().filter(|node| node["role"] == "leader" || node["role"] == "follower").count()
-        });
+        let voters = status(http, 1).await.map_or(0, |status| voters(&status).len());
         if voters == scene.nodes {
             return Ok(());
         }
@@ -129,16 +129,23 @@ async fn founded(scene: &Scene, http: &mut Http) -> Result<()> {
     }
 }
 
+/// The names of those that vote.
+pub fn voters(status: &Value) -> Vec<String> {
+    let nodes = status["nodes"].as_array().into_iter().flatten();
+    let vote = nodes.filter(|node| node["role"] == "leader" || node["role"] == "follower");
+    vote.filter_map(|node| node["id"].as_str().map(str::to_owned)).collect()
+}
+
 /// A majority takes writes again.
 async fn written(scene: &Scene) -> Result<()> {
     let (deadline, mut op) = (Instant::now() + WRITTEN_WITHIN, 0);
     loop {
-        for place in up(scene) {
+        for node in up(scene) {
             op += 1;
             let (key, value) = ("hot.first".to_owned(), op.into());
             let (call, idempotency) = (Call::Write { key, value }, format!("first-{op}"));
             let mut http = Http::default();
-            let asked = load::ask_key(scene, &mut http, ("first", op), (place, call, &idempotency));
+            let asked = load::ask_key(scene, &mut http, ("first", op), (node, call, &idempotency));
             // A caller that waits for an answer that was lost would miss what others see.
             let Ok(done) = timeout(LOOK * 5, asked).await else { continue };
             if matches!(done?, Outcome::Ok(_)) {
@@ -153,9 +160,9 @@ async fn written(scene: &Scene) -> Result<()> {
     }
 }
 
-/// The places of the nodes that are not down.
-fn up(scene: &Scene) -> Vec<usize> {
-    (0..scene.nodes).filter(|place| !scene.down.borrow().contains(&(*place as u64 + 1))).collect()
+/// The nodes that are not down.
+fn up(scene: &Scene) -> Vec<u64> {
+    scene.members().into_iter().filter(|node| !scene.down.borrow().contains(node)).collect()
 }
 
 /// Every run comes to its end, also those whose start nobody heard of.
@@ -164,8 +171,8 @@ async fn ended(scene: &Scene, http: &mut Http) -> Result<()> {
     let path = "/runs?status=queued,running,waiting,paused,cancelling&limit=1";
     let mut last = Value::Null;
     while Instant::now() < deadline {
-        for place in up(scene) {
-            if let Ok(reply) = http.ask(&Scene::http(place), Ask::new(Method::GET, path)).await
+        for node in up(scene) {
+            if let Ok(reply) = http.ask(&Scene::http(node), Ask::new(Method::GET, path)).await
                 && reply.status.is_success()
             {
                 if reply.body["items"].as_array().is_some_and(Vec::is_empty) {
@@ -183,16 +190,16 @@ async fn ended(scene: &Scene, http: &mut Http) -> Result<()> {
 /// One read on every node, which has to succeed.
 async fn visit_all(scene: &Scene) -> Result<()> {
     let (mut http, mut op) = (Http::default(), 0);
-    for place in 0..scene.nodes {
+    for node in scene.members() {
         let deadline = Instant::now() + ALIKE_WITHIN;
         loop {
             op += 1;
             let call = Call::Read { key: "hot.k0".to_owned() };
-            let done = load::ask_key(scene, &mut http, ("visitor", op), (place, call, "")).await?;
+            let done = load::ask_key(scene, &mut http, ("visitor", op), (node, call, "")).await?;
             if matches!(done, Outcome::Ok(_)) {
                 break;
             }
-            ensure!(Instant::now() < deadline, "P20: {} does not answer: {done:?}", Scene::node(place));
+            ensure!(Instant::now() < deadline, "P20: {} does not answer: {done:?}", Scene::node(node));
             sleep(LOOK).await;
         }
     }
@@ -201,11 +208,12 @@ async fn visit_all(scene: &Scene) -> Result<()> {
 
 /// Components are those that registered themselves.
 async fn only_those_who_came(scene: &Scene) -> Result<()> {
-    let asked = Http::default().ask(&Scene::http(0), Ask::new(Method::GET, "/components")).await;
-    let Ok(reply) = asked else { bail!("{} does not list components", Scene::node(0)) };
+    let node = scene.members()[0];
+    let asked = Http::default().ask(&Scene::http(node), Ask::new(Method::GET, "/components")).await;
+    let Ok(reply) = asked else { bail!("{} does not list components", Scene::node(node)) };
     let items = reply.body["items"].as_array().cloned().unwrap_or_default();
     let wrong: Vec<_> = items.iter().filter(|item| !item["id"].as_str().is_some_and(is_ours)).collect();
-    ensure!(wrong.is_empty() && scene.nodes > 0, "somebody came under another name: {wrong:?}");
+    ensure!(wrong.is_empty(), "somebody came under another name: {wrong:?}");
     Ok(())
 }
 
@@ -217,7 +225,7 @@ fn is_ours(component: &str) -> bool {
 async fn alike(scene: &Scene) -> Result<BTreeMap<String, StateHash>> {
     let (mut http, deadline) = (Http::default(), Instant::now() + ALIKE_WITHIN);
     loop {
-        let told = status(&mut http, 0).await.unwrap_or_default();
+        let told = status(&mut http, scene.members()[0]).await.unwrap_or_default();
         let hashes: BTreeMap<String, StateHash> = told["nodes"]
             .as_array()
             .into_iter()
@@ -239,14 +247,14 @@ async fn alike(scene: &Scene) -> Result<BTreeMap<String, StateHash>> {
 /// The whole log of each node.
 async fn export(scene: &Scene) -> Result<()> {
     let mut http = Http::default();
-    for place in 0..scene.nodes {
-        let mut file = scene.file(&format!("events-{}.jsonl", Scene::node(place)))?;
+    for node in scene.members() {
+        let mut file = scene.file(&format!("events-{}.jsonl", Scene::node(node)))?;
         let mut since = 0;
         loop {
             let path = format!("/events?since={since}&limit=500&consistency=stale");
-            let asked = http.ask(&Scene::http(place), Ask::new(Method::GET, &path)).await;
-            let Ok(reply) = asked else { bail!("{} does not tell its events", Scene::node(place)) };
-            ensure!(reply.status.is_success(), "{}: {:#}", Scene::node(place), reply.body);
+            let asked = http.ask(&Scene::http(node), Ask::new(Method::GET, &path)).await;
+            let Ok(reply) = asked else { bail!("{} does not tell its events", Scene::node(node)) };
+            ensure!(reply.status.is_success(), "{}: {:#}", Scene::node(node), reply.body);
             let mut text = Vec::new();
             for event in reply.body["items"].as_array().into_iter().flatten() {
                 since = event["seq"].as_u64().unwrap_or(since);
@@ -256,7 +264,7 @@ async fn export(scene: &Scene) -> Result<()> {
             if since >= reply.body["lastSeq"].as_u64().unwrap_or(0) {
                 break;
             }
-            ensure!(!text.is_empty(), "the log of {} ends at {since}", Scene::node(place));
+            ensure!(!text.is_empty(), "the log of {} ends at {since}", Scene::node(node));
         }
     }
     Ok(())

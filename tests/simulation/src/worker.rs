@@ -28,7 +28,7 @@ pub async fn work(scene: Rc<Scene>, name: String, mut rng: Rng) -> Result<()> {
     let component = format!("/components/{name}");
     let path = format!("{component}/poll");
     while scene.phase() <= Phase::Ending {
-        let node = Scene::http(rng.usize(..scene.nodes));
+        let node = Scene::http(scene.any(&mut rng));
         if !registered {
             // A name is for people; it makes nobody somebody else.
             let body =
@@ -123,7 +123,7 @@ async fn attempt(scene: Rc<Scene>, (task, token): (String, u64), pause: Pause, m
     }
     let mut reports = if rng.u32(..100) < 5 { 2 } else { 1 };
     while reports > 0 && scene.phase() <= Phase::Ending {
-        let node = Scene::http(rng.usize(..scene.nodes));
+        let node = Scene::http(scene.any(&mut rng));
         let answered = http.ask(&node, Ask::new(Method::POST, &path).json(body.clone())).await;
         match answered {
             Ok(reply) if !reply.status.is_server_error() => reports -= 1,
