@@ -68,7 +68,7 @@ pub struct Scene {
     pub started: RefCell<Vec<String>>,
     /// When a write was last acknowledged, and the longest time without one, since the last fault began.
     pub written: Cell<(Duration, Duration)>,
-    /// When each node last refused a call for want of a leader.
+    /// When each node last refused a write for want of a leader.
     pub refused: RefCell<BTreeMap<String, Duration>>,
     /// When a step of a run was first reported done, by which the pause after it begins at the latest.
     pub paused: RefCell<BTreeMap<String, Duration>>,
@@ -199,7 +199,7 @@ impl Scene {
         self.history.called(process, op, self.now(), (node, &call))?;
         let writes = !call.is_read();
         let outcome = asked.await;
-        if outcome == (Outcome::Rejected { conflict: false }) {
+        if writes && outcome == (Outcome::Rejected { conflict: false }) {
             let now = turmoil::sim_elapsed().unwrap_or_default();
             self.refused.borrow_mut().insert(node.to_owned(), now);
         }

@@ -50,10 +50,10 @@ pub async fn run(scene: Rc<Scene>, mut rng: Rng) -> Result<()> {
     scene.enter(Phase::Faults);
     scene.reached(Phase::Calm).await;
     written(&scene).await?;
+    operator::done(&scene).await?;
     sleep(AFTER_FAULTS).await;
     scene.enter(Phase::Ending);
     ended(&scene, &mut http).await?;
-    operator::done(&scene).await?;
     scene.enter(Phase::Whole);
     while let Some(done) = load.join_next().await {
         done.context("a part of the load")??;
