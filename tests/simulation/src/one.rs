@@ -75,7 +75,7 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     }
     let (place, plan) = (folder.clone(), (Duration::from_secs(args.lasts), args.faults.clone()));
     // A thread of its own: whatever the standard library drew at random for this one is not of the seed.
-    let (done, simulated) = mpsc::channel();
+    let (done, simulated) = mpsc::sync_channel(1);
     std::thread::Builder::new().spawn(move || done.send(simulate(&place, seed, plan)))?;
     let simulated = simulated.recv_timeout(LONGEST).map_err(|error| match error {
         mpsc::RecvTimeoutError::Timeout => anyhow!("the simulation hangs: it took longer than {LONGEST:?}"),
