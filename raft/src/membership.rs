@@ -36,6 +36,11 @@ pub fn is_quorum(membership: &Membership, nodes: &BTreeSet<u64>) -> bool {
     membership.get_joint_config().iter().all(|voters| voters.intersection(nodes).count() * 2 > voters.len())
 }
 
+/// Whether the latest membership that this node has is applied, and so for good.
+fn is_applied(metrics: &RaftMetrics) -> bool {
+    metrics.membership_config.log_id().is_some_and(|id| metrics.last_applied >= Some(id))
+}
+
 /// A wish to change the membership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
@@ -123,14 +128,18 @@ impl Members {
         self.raft.server_metrics().borrow().membership_config.voter_ids().collect()
     }
 
+    /// Whether the membership that is applied here has a node, just so.
+    pub fn has_applied(&self, node: u64, member: &Member) -> bool {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow();
+        is_applied(&now) && now.membership_config.membership().get_node(&node) == Some(member)
+    }
+
     /// Waits until this node has applied a membership without a node; whether that came in time.
     pub async fn lacks(&self, node: u64, within: Duration) -> bool {
         let mut metrics = self.raft.metrics();
-        let gone = metrics.wait_for(|now| {
-            let stored = &now.membership_config;
-            let is_applied = stored.log_id().is_some_and(|id| now.last_applied >= Some(id));
-            is_applied && stored.membership().get_node(&node).is_none()
-        });
+        let gone = metrics
+            .wait_for(|now| is_applied(now) && now.membership_config.membership().get_node(&node).is_none());
         matches!(timeout(within, gone).await, Ok(Ok(_)))
     }
 

@@ -48,7 +48,9 @@ mod told {
     pub fn applied(index: u64, term: u64) {
         let first = RECORDS.with_borrow_mut(|records| *records.entry(index).or_insert(term));
         if first != term {
-            BROKEN.set(Some(format!("P5: at {index} one node applied a record of term {first}, one of {term}")));
+            BROKEN.set(Some(format!(
+                "P5: at {index} one node applied a record of term {first}, one of {term}"
+            )));
         }
     }
 

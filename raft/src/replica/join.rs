@@ -1,4 +1,4 @@
-//! How a node without a cluster finds one and is admitted, and how a member that has moved tells the others.
+//! How a node without a cluster finds one and is admitted, and how one that has moved, or is not sure, tells the others.
 //! Knows nothing of what admission changes; that is the leader's.
 
 use std::{sync::Arc, time::Duration};
@@ -86,26 +86,27 @@ fn reason(error: CallError) -> String {
     }
 }
 
-/// Tells the cluster where this member is now, until the membership says so.
-pub(super) async fn announce(core: Arc<Core>) {
+/// Tells the cluster who this node is and where, until the membership that is applied here says so: an admission that stands
+/// in the log only may be lost with the leader that wrote it, and nobody else would know of this node.
+pub(super) async fn announce(core: Arc<Core>, joins: Vec<String>) {
     let node = core.node.0;
     let joiner = Joiner { node, member: core.me.clone() };
-    loop {
+    let request = Request::Join(joiner.clone());
+    while !core.members.has_applied(node, &core.me) {
         sleep(ANNOUNCE_EVERY).await;
-        match core.members.get(node) {
-            Some(known) if known == core.me => return,
-            // Not a member any more, or not yet: not for this node to change.
-            None => continue,
-            Some(_) => {}
-        }
         if core.way() == Way::Here {
             let _ = core.members.change(Change::Add(joiner.clone())).await;
             continue;
         }
-        for peer in core.members.others(node).into_keys() {
-            let answer = core.peers.call(peer, &Request::Join(joiner.clone()), ADMIT_PATIENCE).await;
-            if matches!(answer, Ok(Response::Changed(Ok(())))) {
-                break;
+        let others = core.members.others(node).into_values().map(|member| member.peer_addr);
+        for address in others.chain(joins.iter().cloned()) {
+            match ask_once(&address, core.peers.local(), &request, ADMIT_PATIENCE).await {
+                Ok(Response::Changed(Ok(()))) => break,
+                Ok(Response::Changed(Err(error @ MembershipError::IdInUse { .. }))) => {
+                    return tracing::error!(%error, "this node does not belong to the cluster");
+                }
+                // Somebody else may know.
+                Ok(_) | Err(_) => {}
             }
         }
     }

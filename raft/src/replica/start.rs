@@ -150,7 +150,11 @@ fn tend(core: &Arc<Core>, options: &ReplicaOptions, tasks: &mut JoinSet<()>) {
     tasks.spawn(watch_consensus(core.clone(), options.fatal.clone()));
     tasks.spawn(watch_snapshots(core.raft.clone(), options.limits.snapshot_every));
     tasks.spawn(catch_up(core.clone()));
-    tasks.spawn(join::announce(core.clone()));
+    let joins = match &options.mode {
+        Mode::Join(addresses) => addresses.clone(),
+        Mode::Bootstrap | Mode::Restart => Vec::new(),
+    };
+    tasks.spawn(join::announce(core.clone(), joins));
 }
 
 /// A member goes on; a new node founds its cluster or is admitted.

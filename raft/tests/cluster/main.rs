@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
+use openraft::storage::RaftLogStorage;
 use orc_domain::{Answer, NodeId, Proposal, TaskId, Unavailable};
 use orc_raft::{
     membership::MembershipError,
     replica::{Mode, NotReady, Replica, StartFailure},
     status::Role,
+    store::OpenOptions,
     transport::{CallError, Local, Refusal, ask_once, message::Request},
+    types::Vote,
 };
 use uuid::Uuid;
 
@@ -239,6 +242,19 @@ async fn a_node_that_was_removed_cannot_come_back_under_its_id() {
     cluster.places[leader].kill();
     cluster.restart(leader).await;
     refused(&mut cluster, "another-empty-disk").await;
+}
+
+/// Its leader was lost with the admission, after it had told the new node that it leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_admission_was_lost_asks_again_when_it_starts() {
+    let mut cluster = Cluster::of(1).await;
+    let folder = cluster.root.path().join("node-2");
+    let known = OpenOptions { cluster_id: Some(cluster.places[0].node().cluster()), ..OpenOptions::new(2) };
+    let mut opened = orc_raft::store::open(&folder, known).expect("an empty folder");
+    opened.log.save_vote(&Vote::new_committed(1, 1)).await.expect("on its disk");
+    drop(opened);
+    cluster.grow().await;
+    cluster.agree().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
