@@ -216,6 +216,12 @@ fn answer(
         Command::ConnectComponent { component, session, .. } => {
             Answer::Session { component: component.clone(), session: *session }
         }
+        // Which session it has: that one, or a newer one.
+        Command::ReconnectComponent { component, session, .. } => {
+            let current = state.components.get(component).and_then(|known| known.session.as_ref());
+            let session = current.map_or(*session, |current| current.id);
+            Answer::Session { component: component.clone(), session }
+        }
         Command::CompleteTask { .. }
         | Command::FailTask { .. }
         | Command::RegisterComponent(_)

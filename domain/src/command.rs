@@ -361,4 +361,16 @@ pub enum Command {
         /// No token below is handed out here.
         token_min: Token,
     },
+    /// A node connects a session again that it kept alive while it was given up; not in place of one that the component has
+    /// opened since.
+    ReconnectComponent {
+        /// Which.
+        component: ComponentId,
+        /// Its connection.
+        session: SessionId,
+        /// Where.
+        node: NodeId,
+        /// The attempts it still works on; its others are lost.
+        held: Vec<HeldAttempt>,
+    },
 }

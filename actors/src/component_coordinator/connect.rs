@@ -6,7 +6,7 @@ use std::{
 };
 
 use orc_domain::{
-    Command, ComponentId, HeldAttempt, Outcome, RegisterComponent, Rejection, SessionEnd, SessionId,
+    Answer, Command, ComponentId, HeldAttempt, Outcome, RegisterComponent, Rejection, SessionEnd, SessionId,
     Unavailable,
 };
 use tokio::sync::mpsc;
@@ -190,12 +190,17 @@ impl Desk {
         let current = session.keep_delivered(|task, token| self.is_current(task, token));
         let held = current.into_iter().map(|(task, token)| HeldAttempt { task, token }).collect();
         let (component, node) = (session.component.clone(), self.state.node());
-        let command = Command::ConnectComponent { component, session: session.id, node, held };
+        let command = Command::ReconnectComponent { component, session: session.id, node, held };
         let (desk, session) = (self.clone(), session.clone());
         self.options.runtime.spawn(async move {
             let outcome = desk.proposer.decide(command, || !session.has_ended()).await;
-            if outcome.is_some_and(|outcome| outcome.result.is_err()) {
+            let result = outcome.map(|outcome| outcome.result);
+            if let Some(Err(_)) = result {
                 desk.dismiss(&session, Goodbye::Deregistered);
+            } else if let Some(Ok(Answer::Session { session: current, .. })) = result
+                && current != session.id
+            {
+                desk.dismiss(&session, Goodbye::Superseded);
             } else if draining {
                 // A connection ends draining; this one never was a new one.
                 let command = Command::DrainComponent { component: session.component.clone(), within: None };

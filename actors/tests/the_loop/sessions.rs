@@ -175,7 +175,10 @@ async fn a_live_session_that_was_given_up_is_connected_again() {
     let (_, create) = single_task("1");
     cluster.accept(create).await;
     let (task, token) = next_task(&mut session).await;
-    let connections = || cluster.world.count(|command| matches!(command, Command::ConnectComponent { .. }));
+    let connects = |command: &Command| {
+        matches!(command, Command::ConnectComponent { .. } | Command::ReconnectComponent { .. })
+    };
+    let connections = || cluster.world.count(connects);
     cluster.accept(Command::EndNodeSessions { node: NodeId(1), except: Vec::new() }).await;
     until(|| connections() == 2).await;
     cluster.world.until(|state| ann(state).status() == ComponentStatus::Connected).await;

@@ -49,6 +49,18 @@ pub(super) fn connect(
     Ok(vec![Event::ComponentConnected { component: id.clone(), session, held: held.to_vec() }])
 }
 
+pub(super) fn reconnect(
+    state: &State,
+    id: &ComponentId,
+    session: (SessionId, NodeId),
+    held: &[HeldAttempt],
+) -> Decided {
+    match &known(state, id)?.session {
+        Some(current) if current.id != session.0 => Ok(Vec::new()),
+        Some(_) | None => connect(state, id, session, held),
+    }
+}
+
 pub(super) fn end_session(
     state: &State,
     id: &ComponentId,

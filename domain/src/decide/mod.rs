@@ -65,6 +65,9 @@ pub(crate) fn decide(state: &State, command: &Command) -> Decided {
         Command::ConnectComponent { component, session, node, held } => {
             component::connect(state, component, (*session, *node), held)
         }
+        Command::ReconnectComponent { component, session, node, held } => {
+            component::reconnect(state, component, (*session, *node), held)
+        }
         Command::EndSession { component, session, end } => {
             Ok(component::end_session(state, component, *session, *end))
         }

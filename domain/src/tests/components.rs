@@ -40,6 +40,28 @@ impl Command {
 }
 
 #[test]
+fn a_session_that_was_given_up_does_not_come_back_in_place_of_a_newer_one() {
+    let mut cluster = Cluster::new();
+    let old = cluster.connect(ANN, 2, vec![]);
+    let again = |cluster: &mut Cluster| {
+        let (component, node): (ComponentId, _) = (ANN.parse().expect("a legal name"), NodeId(1));
+        let known = component.clone();
+        cluster.ok(Command::ReconnectComponent { component, session: old, node, held: vec![] });
+        let found = cluster.state.components.get(&known).expect("it is registered");
+        found.live_session().map(|live| live.id)
+    };
+    cluster.ok(lose(ANN, old));
+    assert_eq!(again(&mut cluster), Some(old));
+    cluster.ok(lose(ANN, old));
+    let new = cluster.connect(ANN, 2, vec![]);
+    assert_eq!(again(&mut cluster), Some(new));
+    cluster.ok(lose(ANN, new));
+    assert_eq!(again(&mut cluster), None, "nor while the newer one may come back");
+    cluster.pass(Duration::from_secs(60));
+    assert_eq!(again(&mut cluster), Some(old), "nobody else is there");
+}
+
+#[test]
 fn a_component_that_stays_away_loses_its_attempts() {
     let mut cluster = Cluster::new();
     let session = cluster.connect(ANN, 1, vec![]);

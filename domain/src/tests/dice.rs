@@ -77,6 +77,12 @@ pub(super) fn random_command(dice: &mut Dice, state: &State, next: u128) -> Comm
                 .map_or(2, |known| known.slots + 1),
             ttl: dice.chance(20).then(|| Duration::from_millis(dice.roll(5_000))),
         })),
+        11 if dice.chance(30) => Command::ReconnectComponent {
+            held: random_held(dice, state, &component),
+            component,
+            session: session.unwrap_or(SessionId(Uuid::from_u128(next))),
+            node: NodeId(1 + dice.roll(3)),
+        },
         11..=14 => Command::ConnectComponent {
             held: random_held(dice, state, &component),
             component,

@@ -154,6 +154,12 @@ pub(super) fn proposals() -> Vec<Proposal> {
         Command::Message(MessageCommand::Drop(DeadMessages::All)),
         Command::Report(Box::new(trouble())),
         Command::BeginAnew { token_min: Token(300) },
+        Command::ReconnectComponent {
+            component: "c".parse().unwrap(),
+            session: SessionId(Uuid::nil()),
+            node: NodeId(300),
+            held: Vec::new(),
+        },
     ];
     commands.map(Proposal::from).into()
 }
