@@ -76,19 +76,19 @@ docker-demo: ## three containers, a run completed, a node killed and back (needs
 # Faults that CI lets happen once each, to the programs that the tests use.
 SMOKE := kill-leader pause-leader power-all io-error-follower isolate-leader bridge rolling-restart membership-replace
 
-chaos: setup ## real faults on real nodes under load, judged, some 25 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
+chaos: setup ## real faults on real nodes under load, judged, some 50 minutes; root; FAULT=power-all for one, ARGS="--rounds 10 --seed 7"
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
-	$(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
+	timeout 90m $(TARGET_DIR)/release/chaos $(FAULT) $(ARGS)
 
-campaigns: power-cuts leader-kills rolling-restarts ## the three below, some 15 minutes
+campaigns: power-cuts leader-kills rolling-restarts ## the three below, some 22 minutes
 
 power-cuts: setup ## ROUNDS=100 power cuts of all nodes under load, states compared after each, some 8 minutes; root
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	timeout 30m $(TARGET_DIR)/release/chaos power-all --rounds $(or $(ROUNDS),100) --calm-ms 500 --alike --no-failed-calls
 
-leader-kills: setup ## ROUNDS=60 kills of the leader under load; fails if writes are away for too long, some 5 minutes; root
+leader-kills: setup ## ROUNDS=60 kills of the leader under load; fails if writes are away for too long, some 12 minutes; root
 	@tools/chaos_needs.sh
 	cargo build --release --bin orc --bin chaos
 	timeout 20m $(TARGET_DIR)/release/chaos kill-leader --rounds $(or $(ROUNDS),60) --calm-ms 1000 --no-failed-calls \
@@ -109,10 +109,10 @@ rolling-upgrade: setup ## every node restarted with the program BEFORE=path of a
 	cargo build --release --bin orc --bin chaos
 	ORC_BIN_BEFORE=$(abspath $(BEFORE)) timeout 15m $(TARGET_DIR)/release/chaos rolling-upgrade --rounds $(or $(ROUNDS),3) --no-failed-calls
 
-chaos-smoke: setup ## eight of the faults once, with the programs that the tests use, some 2 minutes
+chaos-smoke: setup ## eight of the faults once, with the programs that the tests use, some 3 minutes
 	@tools/chaos_needs.sh
 	cargo build --workspace --bin orc --bin chaos
-	$(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1
+	timeout 10m $(TARGET_DIR)/debug/chaos $(SMOKE) --rounds 1
 
 fuzz: setup ## every parser that faces outside, SECONDS=60 each, from the kept corpus on; TARGET=workflow for one
 	SECONDS_EACH=$(or $(SECONDS),60) timeout 2h tools/fuzz.sh $(TARGET)

@@ -7,6 +7,7 @@ command -v iptables >/dev/null || packages+=(iptables)
 command -v ip >/dev/null && command -v tc >/dev/null || packages+=(iproute2)
 command -v xfs_io >/dev/null && command -v mkfs.xfs >/dev/null || packages+=(xfsprogs)
 command -v mkfs.ext4 >/dev/null || packages+=(e2fsprogs)
+command -v strace >/dev/null || packages+=(strace)
 command -v faketime >/dev/null || packages+=(faketime)
 if [ ${#packages[@]} -gt 0 ]; then
   echo "error: programs are missing. Install them with: apt-get install -y --no-install-recommends ${packages[*]}" >&2

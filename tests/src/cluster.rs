@@ -17,10 +17,10 @@ use crate::{
 pub struct Options {
     /// Further arguments of every `orc server`.
     pub arguments: Vec<String>,
-    /// Each node has a machine of its own, with such a disk; otherwise all are on loopback.
-    pub machines: Option<(FileSystem, u64)>,
-    /// Each node has a wall clock of its own, which can be set.
-    pub own_clocks: bool,
+    /// Each node has a machine of its own, with one disk and the other in turn; otherwise all are on loopback.
+    pub machines: Option<([FileSystem; 2], u64)>,
+    /// Each node has clocks of its own, which can be set.
+    pub clocks: clock::Clocks,
     /// Machines beyond those that have a node from the beginning.
     pub spares: u64,
 }
@@ -134,8 +134,8 @@ impl Cluster {
             Some(machines) => machines.network.on(self.machine(id), &program)?,
             None => Command::new(program),
         };
-        if self.options.own_clocks {
-            clock::wear(&mut command, &self.clock(id))?;
+        if self.options.clocks != clock::Clocks::Real {
+            clock::wear(&mut command, &self.clock(id), self.options.clocks)?;
         }
         Ok(command)
     }
@@ -150,9 +150,9 @@ impl Cluster {
         self.folder.path().join(format!("clock-{}", self.machine(id)))
     }
 
-    /// Sets a node's wall clock so many seconds ahead of the real one.
+    /// Sets a node's clocks so many seconds ahead of the real ones.
     pub fn set_clock(&self, id: u64, ahead: i64) -> Result<()> {
-        ensure!(self.options.own_clocks, "the nodes have no clocks of their own");
+        ensure!(self.options.clocks != clock::Clocks::Real, "the nodes have no clocks of their own");
         clock::set(&self.clock(id), ahead)
     }
 

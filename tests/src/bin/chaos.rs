@@ -15,7 +15,7 @@ use orc_tests::{
     machines,
 };
 
-/// Lets faults happen to real nodes under load. Needs root, iptables and xfsprogs.
+/// Lets faults happen to real nodes under load. Needs root and what `tools/chaos_needs.sh` names.
 #[derive(Parser)]
 struct Arguments {
     /// Only these faults; all of them if none is given.
@@ -52,12 +52,15 @@ const ENDED_EARLY: u8 = 130;
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.list {
-        FAULTS.iter().for_each(|fault| println!("{:<24} {}", fault.name, fault.about));
+        for Fault { name, about, outage_max, .. } in FAULTS {
+            let bound = outage_max.map_or_else(String::new, |most| format!("; writes go on within {most:?}"));
+            println!("{name:<24} {about}{bound}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     machines::enter()?;
     let faults: Vec<Fault> = match arguments.faults.as_slice() {
-        [] => FAULTS.iter().copied().filter(|fault| !fault.needs_another_program()).collect(),
+        [] => FAULTS.iter().copied().filter(Fault::is_for_all).collect(),
         names => names.iter().map(|name| fault(name)).collect::<Result<_>>()?,
     };
     let runtime = tokio::runtime::Runtime::new()?;
@@ -80,8 +83,10 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
     for fault in faults {
         let folder = std::path::absolute(arguments.out.join(fault.name))?;
         let outcomes = round::run(fault, &plan, &folder).await;
-        let outcomes = outcomes.map(|outcomes| tell(fault, &outcomes, arguments));
-        match outcomes {
+        match outcomes.map(|outcomes| {
+            tell(fault, &outcomes);
+            wrong(fault, &outcomes, arguments)
+        }) {
             Ok(wrong) if wrong.is_empty() => {}
             Ok(wrong) => {
                 println!("{:<24} FAILED: {}; see {}", fault.name, wrong.join(", "), folder.display());
@@ -93,6 +98,8 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
             }
         }
     }
+    let (kept, all) = (faults.len() - broken.len(), faults.len());
+    println!("{all} faults, {rounds} times each: every promise was kept under {kept} of them");
     if broken.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -100,9 +107,9 @@ async fn all(arguments: &Arguments, faults: &[Fault]) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Prints what came of a fault; what is wrong with it.
-fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
-    let Outcomes { report, outages, without_writes, patient, timers, judged_in } = outcomes;
+/// Prints what came of a fault.
+fn tell(fault: &Fault, outcomes: &Outcomes) {
+    let Outcomes { disks, report, outages, without_writes, patient, timers, judged_in } = outcomes;
     let counts = report.counts;
     println!(
         "{:<24} {:?}: {} operations, {} ok, {} unknown; lost {}, duplicated {}, stale {}; no write for {without_writes}",
@@ -115,8 +122,9 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         counts.duplicated,
         counts.stale,
     );
+    let bound = fault.outage_max.map_or_else(String::new, |most| format!(" (at most {most:?})"));
     println!(
-        "{:<24} {}; retried calls: {} of {} failed, slowest {:.2} s; {} events judged in {:.1} s",
+        "{:<24} {}{bound}; retried calls: {} of {} failed, slowest {:.2} s; {} events judged in {:.1} s",
         "",
         without_writes.histogram(),
         patient.failed,
@@ -126,12 +134,13 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         judged_in.as_secs_f64(),
     );
     println!(
-        "{:<24} {} delays, {} early, at most {:.2} s late, {:.2} s beyond the time without writes",
+        "{:<24} {} delays, {} early, at most {:.2} s late, {:.2} s beyond the time without writes; disks: {}",
         "",
         timers.ended(),
         timers.early().len(),
         timers.latest().as_secs_f64(),
         timers.latest_beyond(outages).as_secs_f64(),
+        disks.join(", "),
     );
     println!(
         "{:<24} {} results acknowledged, {} told again; stale: {} offered, {} refused, {} accepted; messages: {} sent, {} came again",
@@ -144,7 +153,14 @@ fn tell(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String
         counts.messages,
         counts.redelivered,
     );
-    let mut wrong = Bounds(arguments.no_write_max.clone()).broken_by(without_writes);
+}
+
+/// What is wrong with what came of a fault, in words.
+fn wrong(fault: &Fault, outcomes: &Outcomes, arguments: &Arguments) -> Vec<String> {
+    let Outcomes { report, outages, without_writes, patient, timers, .. } = outcomes;
+    let own = fault.outage_max.map(|most| (100, most.as_secs_f64()));
+    let bounds = Bounds(arguments.no_write_max.iter().copied().chain(own).collect());
+    let mut wrong = bounds.broken_by("no write was acknowledged", without_writes);
     if report.verdict != Verdict::Valid {
         println!("{report}");
         wrong.push(format!("the checker says {:?}", report.verdict));

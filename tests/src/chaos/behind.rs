@@ -1,38 +1,68 @@
-//! A follower that misses so much that only a snapshot helps, while the load goes on; and the leader that ends while it sends.
-//! Knows nothing of the load.
+//! A follower that misses so much that only a snapshot helps, while the load goes on, and what comes between: it is cut off
+//! again, or the leader ends while it sends. Knows nothing of the load.
 
 use anyhow::{Context, Result, ensure};
 use orc_client::wire::ClusterStatus;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::faults::Stage;
+use super::stage::Stage;
 use crate::cluster::leader_of;
 
 /// So many records later the leader has a snapshot and no log for a node that lacks them.
 const RECORDS_MISSED: u64 = 1_500;
 const HELPED_WITHIN: Duration = Duration::from_secs(30);
 
+/// What else happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// The follower is cut off once more when the snapshot arrives.
+    CutAgain,
+    /// The leader is killed when it sends the snapshot.
+    LeaderDies,
+}
+
 impl Stage<'_> {
-    /// A follower is cut off for so long, comes back, and the leader is killed soon after if that is wished.
-    pub(super) async fn fall_behind(&mut self, node: u64, leader_dies: bool) -> Result<()> {
-        let told = self.cluster.output(node)?.len();
+    /// A follower is cut off for so long, and comes back.
+    pub(super) async fn fall_behind(&mut self, node: u64, trouble: Trouble) -> Result<()> {
+        let mut told = self.cluster.output(node)?.len();
+        let leader = self.miss(node).await?;
+        match trouble {
+            Trouble::None => {}
+            Trouble::CutAgain => {
+                self.gets_snapshot(node, told).await?;
+                told = self.cluster.output(node)?.len();
+                self.miss(node).await?;
+            }
+            Trouble::LeaderDies => {
+                let (soon, down) = (self.between(0..400), self.between(0..2_000));
+                sleep(soon).await;
+                self.kill(&[leader], down).await?;
+            }
+        }
+        self.gets_snapshot(node, told).await?;
+        self.cluster.ready(node).await
+    }
+
+    /// Cuts a follower off until it lacks so many records; the leader then.
+    async fn miss(&mut self, node: u64) -> Result<u64> {
         let others: Vec<u64> = self.cluster.ids().into_iter().filter(|other| *other != node).collect();
         others.iter().try_for_each(|other| self.cluster.machines()?.network.cut(node, *other))?;
         let seen = self.miss_records(others[0]).await?;
-        let leader = leader_of(&seen).filter(|leader| *leader != node);
-        let leader =
-            leader.with_context(|| format!("none but node-{node} leads, and that reaches nobody"))?;
         self.cluster.machines()?.network.heal()?;
-        if leader_dies {
-            sleep(Duration::from_millis(self.rng.u64(0..400))).await;
-            self.kill(&[leader]).await?;
-        }
+        let leader = leader_of(&seen).filter(|leader| *leader != node);
+        leader.with_context(|| format!("none but node-{node} leads, and that reaches nobody"))
+    }
+
+    /// Waits until a snapshot arrives at a node, which has told so much before.
+    async fn gets_snapshot(&self, node: u64, told: usize) -> Result<()> {
         let deadline = Instant::now() + HELPED_WITHIN;
         while !self.cluster.output(node)?.split_off(told).contains("a snapshot arrives") {
             ensure!(Instant::now() < deadline, "node-{node} got no snapshot in {HELPED_WITHIN:?}");
-            sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(5)).await;
         }
-        self.cluster.ready(node).await
+        Ok(())
     }
 
     /// Waits until that many records more are in the log of a node, or of those that it reaches; what it sees then.

@@ -2,7 +2,8 @@
 //! message says: removed, and under a new id with an empty folder. Knows nothing of the load.
 
 use std::{
-    fs,
+    fmt, fs,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -10,22 +11,24 @@ use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::faults::{ENDS_WITHIN, EXIT_DATA, Stage};
-use crate::machines::rot::{self, ROTS};
+use super::stage::{ENDS_WITHIN, EXIT_DATA, Stage};
+use crate::machines::rot::{self, ROTS, Rot};
 
 /// A node under load has files of every kind by then.
 const FILES_WITHIN: Duration = Duration::from_secs(30);
+/// A log that is longer has records behind whatever is damaged.
+const LOG_MIN: u64 = 64 << 10;
 /// A running node has this long to come upon damage while everything is read from it.
 const FOUND_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// A file of the log: one that is written or a table.
+    /// The file that the log is written to.
     Log,
     /// A table of the state.
     Rows,
-    /// The list of the files of the log or of the state.
+    /// The list of the files of the log or of the state that counts.
     Manifest,
     /// A file of the newest snapshot, which may be one of the state's, too.
     Snapshot,
@@ -35,52 +38,89 @@ impl Part {
     /// The files of a node that are part of it.
     fn files(self, data: &Path) -> Result<Vec<PathBuf>> {
         let group = data.join("group-0");
-        let state = group.join(fs::read_to_string(group.join("CURRENT-STATE"))?.trim_end());
-        let folders = match self {
-            Part::Log => vec![group.join("log")],
-            Part::Rows => vec![state],
-            Part::Manifest => vec![group.join("log"), state],
-            Part::Snapshot => newest(&group.join("snapshots"))?.into_iter().collect(),
-        };
-        let mut found = Vec::new();
-        for folder in folders {
-            for entry in fs::read_dir(&folder)? {
-                let path = entry?.path();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let is_part = match self {
-                    Part::Log => name.ends_with(".log") || name.ends_with(".sst"),
-                    Part::Rows => name.ends_with(".sst"),
-                    Part::Manifest => name.starts_with("MANIFEST-"),
-                    Part::Snapshot => true,
-                };
-                if is_part && fs::metadata(&path)?.len() > 0 {
-                    found.push(path);
+        let log = group.join("log");
+        let state = group.join(named_in(&group.join("CURRENT-STATE"))?);
+        let mut found = match self {
+            Part::Log => last(files(&log)?, |name| name.ends_with(".log")).into_iter().collect(),
+            Part::Rows => files(&state)?.into_iter().filter(|path| name(path).ends_with(".sst")).collect(),
+            Part::Manifest => {
+                vec![log.join(named_in(&log.join("CURRENT"))?), state.join(named_in(&state.join("CURRENT"))?)]
+            }
+            Part::Snapshot => {
+                match last(files(&group.join("snapshots"))?, |name| name.starts_with("snap-")) {
+                    Some(snapshot) => files(&snapshot)?,
+                    None => Vec::new(),
                 }
             }
-        }
-        found.sort();
+        };
+        let least = if self == Part::Log { LOG_MIN } else { 1 };
+        // One that is gone by now is none.
+        found.retain(|path| fs::metadata(path).is_ok_and(|file| file.len() >= least));
         Ok(found)
     }
-}
 
-fn newest(folder: &Path) -> Result<Option<PathBuf>> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
-    let is_snapshot =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap-"));
-    Ok(entries.into_iter().filter(is_snapshot).max())
-}
-
-/// Damages one of the files; which and how, or none if there is none.
-fn damage(part: Part, data: &Path, rng: &mut Rng) -> Result<Option<String>> {
-    let mut files = part.files(data)?;
-    rng.shuffle(&mut files);
-    for path in files {
-        let kind = ROTS[rng.usize(..ROTS.len())];
-        if kind.happen(&path, rng)? {
-            return Ok(Some(format!("{kind:?} of {}", path.display())));
+    /// Where it is damaged, in tenths of a file. The end of a list of files that is damaged looks like one never written.
+    fn tenths(self) -> Range<usize> {
+        match self {
+            Part::Log | Part::Rows | Part::Snapshot => 1..9,
+            Part::Manifest => 0..5,
         }
     }
-    Ok(None)
+
+    /// All of it is read when a node starts. Of the state only what lives is, and nobody may ask for the rest, or the table may
+    /// have been replaced by then; a snapshot is read when another node needs it.
+    fn is_read_at_start(self) -> bool {
+        match self {
+            Part::Log | Part::Manifest => true,
+            Part::Rows | Part::Snapshot => false,
+        }
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    found.sort();
+    Ok(found)
+}
+
+fn last(files: Vec<PathBuf>, is_one: impl Fn(&str) -> bool) -> Option<PathBuf> {
+    files.into_iter().rfind(|path| is_one(&name(path)))
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn named_in(pointer: &Path) -> Result<String> {
+    Ok(fs::read_to_string(pointer)?.trim_end().to_owned())
+}
+
+/// What was damaged, and how.
+struct Damage {
+    part: Part,
+    path: PathBuf,
+    rot: Rot,
+}
+
+impl Damage {
+    /// Damages one of the files, if there is one.
+    fn of(part: Part, data: &Path, rng: &mut Rng) -> Result<Option<Damage>> {
+        let mut files = part.files(data)?;
+        rng.shuffle(&mut files);
+        for path in files {
+            let rot = ROTS[rng.usize(..ROTS.len())];
+            if rot.happen(&path, part.tenths(), rng)? {
+                return Ok(Some(Damage { part, path, rot }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} of {}", self.rot, self.path.display())
+    }
 }
 
 impl Stage<'_> {
@@ -88,21 +128,21 @@ impl Stage<'_> {
     pub(super) async fn damage_stopped(&mut self, node: u64, part: Part) -> Result<()> {
         self.has_files(node, part).await?;
         self.cluster.kill_node(node)?;
-        let what = damage(part, &self.cluster.data(node), &mut self.rng)?;
+        let damage = Damage::of(part, &self.cluster.data(node), &mut self.rng)?;
         self.cluster.start_node(node)?;
-        self.refused_or_harmless(node, what).await
+        self.refused_or_unread(node, damage).await
     }
 
     /// Damages a node while it runs; it has some time to find that out by itself, and is killed and started again then.
     pub(super) async fn damage_running(&mut self, node: u64, part: Part) -> Result<()> {
         self.has_files(node, part).await?;
-        let what = damage(part, &self.cluster.data(node), &mut self.rng)?;
+        let damage = Damage::of(part, &self.cluster.data(node), &mut self.rng)?;
         self.read_all(node).await?;
         if !self.cluster.process(node)?.has_ended()? {
             self.cluster.kill_node(node)?;
             self.cluster.start_node(node)?;
         }
-        self.refused_or_harmless(node, what).await
+        self.refused_or_unread(node, damage).await
     }
 
     /// Waits until there is something to damage: tables are written when a node has some.
@@ -119,31 +159,32 @@ impl Stage<'_> {
     /// What a power loss leaves of a write that was never synced is no damage.
     pub(super) async fn tear_logs(&mut self, node: u64) -> Result<()> {
         self.cluster.kill_node(node)?;
-        let group = self.cluster.data(node).join("group-0");
-        let files = Part::Log.files(&self.cluster.data(node))?;
-        let written = files.iter().filter(|path| path.extension().is_some_and(|ext| ext == "log")).max();
-        rot::tear(written.with_context(|| format!("no log in {}", group.display()))?, &mut self.rng)?;
+        let log = self.cluster.data(node).join("group-0/log");
+        let written = last(files(&log)?, |name| name.ends_with(".log"));
+        rot::tear(&written.with_context(|| format!("no log in {}", log.display()))?, &mut self.rng)?;
         self.cluster.start_node(node)?;
         self.cluster.ready(node).await
     }
 
-    /// The node ends by itself, or what was damaged is nothing that it uses.
-    async fn refused_or_harmless(&mut self, node: u64, what: Option<String>) -> Result<()> {
-        let what = what.with_context(|| format!("node-{node} has no file to damage"))?;
+    /// The node ends by itself, or has not read what was damaged.
+    async fn refused_or_unread(&mut self, node: u64, damage: Option<Damage>) -> Result<()> {
+        let damage = damage.with_context(|| format!("node-{node} has no file to damage"))?;
         if !self.ends_before_ready(node).await? {
             self.read_all(node).await?;
         }
         let process = self.cluster.process(node)?;
         if !process.has_ended()? {
-            println!("{what}: harmless");
+            ensure!(!damage.part.is_read_at_start(), "node-{node} goes on after this: {damage}");
+            let why = if damage.path.exists() { "nobody read what was damaged" } else { "the file is gone" };
+            println!("{damage}: harmless, {why}");
             return Ok(());
         }
         let (status, said) = (process.ended(ENDS_WITHIN).await?, process.output());
         let last = said.lines().rev().find(|line| line.contains("--node-id NEW --join"));
-        println!("{what}: refused");
-        ensure!(status.code() == Some(EXIT_DATA), "{what}: node-{node} ended with {status}\n{said}");
-        let last = last.with_context(|| format!("{what}: node-{node} says not how to go on\n{said}"))?;
-        ensure!(last.contains("orc cluster remove node-N"), "{what}: {last}");
+        println!("{damage}: refused");
+        ensure!(status.code() == Some(EXIT_DATA), "{damage}: node-{node} ended with {status}\n{said}");
+        let last = last.with_context(|| format!("{damage}: node-{node} says not how to go on\n{said}"))?;
+        ensure!(last.contains("orc cluster remove node-N"), "{damage}: {last}");
         self.rejoin(node).await
     }
 

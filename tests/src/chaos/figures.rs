@@ -59,12 +59,12 @@ impl fmt::Display for Times {
 pub struct Bounds(pub Vec<(usize, f64)>);
 
 impl Bounds {
-    /// Which of them are not kept, in words; without any times none is.
-    pub fn broken_by(&self, times: &Times) -> Vec<String> {
+    /// Which of them are not kept by these times of something, in words; without any times none is.
+    pub fn broken_by(&self, what: &str, times: &Times) -> Vec<String> {
         let exceeds = |(percent, most): &(usize, f64)| match times.percentile(*percent) {
             Some(time) if time.as_secs_f64() <= *most => None,
-            Some(time) => Some(format!("p{percent} is {:.2} s, above {most} s", time.as_secs_f64())),
-            None => Some(format!("p{percent} is unknown")),
+            Some(time) => Some(format!("{what}: p{percent} is {:.2} s, above {most} s", time.as_secs_f64())),
+            None => Some(format!("{what}: p{percent} is unknown")),
         };
         self.0.iter().filter_map(exceeds).collect()
     }
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn bounds_that_are_exceeded_are_told() {
         let bounds = Bounds(vec![(50, 2.0), (100, 5.0)]);
-        assert_eq!(bounds.broken_by(&times(&[1.0, 2.0, 5.0])), Vec::<String>::new());
-        assert_eq!(bounds.broken_by(&times(&[1.0, 2.0, 5.1])), ["p100 is 5.10 s, above 5 s"]);
-        assert_eq!(bounds.broken_by(&times(&[])).len(), 2);
+        assert_eq!(bounds.broken_by("late", &times(&[1.0, 2.0, 5.0])), Vec::<String>::new());
+        assert_eq!(bounds.broken_by("late", &times(&[1.0, 2.0, 5.1])), ["late: p100 is 5.10 s, above 5 s"]);
+        assert_eq!(bounds.broken_by("late", &times(&[])).len(), 2);
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::faults::{ENDS_WITHIN, Stage};
+use super::stage::{ENDS_WITHIN, Stage};
 
 /// The exit code of a node that the others refuse.
 const EXIT_REFUSED: i32 = 77;
@@ -87,7 +87,8 @@ impl Stage<'_> {
         self.cluster.start_node(new)?;
         sleep(Duration::from_millis(self.rng.u64(0..800))).await;
         let killed = if self.rng.bool() { leader } else { new };
-        self.kill(&[killed]).await?;
+        let down = self.between(0..2_000);
+        self.kill(&[killed], down).await?;
         self.votes(new).await?;
 
         let old = if self.rng.bool() { self.cluster.leader().await? } else { self.follower_but(new).await? };

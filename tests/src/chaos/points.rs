@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use anyhow::{Context, Result, ensure};
 use tokio::time::Duration;
 
-use super::faults::{ENDS_WITHIN, Stage};
+use super::stage::{ENDS_WITHIN, Stage};
 
 /// The places, how often one is passed at least before the node ends there, and whether only a node passes it that gets a
 /// snapshot.

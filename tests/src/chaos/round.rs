@@ -23,7 +23,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     export,
-    faults::{Fault, Stage},
+    faults::Fault,
     figures::Times,
     inbox,
     load::Load,
@@ -31,8 +31,10 @@ use super::{
     patient::Calls,
     registers,
     scene::Scene,
+    stage::Stage,
     starts,
     timers::Timers,
+    workless::{SLOTS, WORKERS},
 };
 use crate::{
     check::every_run_completed,
@@ -58,8 +60,20 @@ pub struct Plan {
     pub alike: bool,
 }
 
+impl Plan {
+    /// Disks have one of them and the other in turn.
+    fn file_systems(&self) -> [FileSystem; 2] {
+        match self.seed.is_multiple_of(2) {
+            true => [FileSystem::Ext4, FileSystem::Xfs],
+            false => [FileSystem::Xfs, FileSystem::Ext4],
+        }
+    }
+}
+
 /// What came of it.
 pub struct Outcomes {
+    /// What is on the disks of the machines.
+    pub disks: Vec<String>,
     /// What the checker says.
     pub report: Report,
     /// When no write was acknowledged.
@@ -82,29 +96,29 @@ pub async fn run(fault: &Fault, plan: &Plan, folder: &Path) -> Result<Outcomes> 
     fs::create_dir_all(folder)?;
     let arguments = ["--set", "snapshot.every-entries=500", "--set", "snapshot.keep-entries=100"];
     let arguments = arguments.map(str::to_owned).into();
-    let machines =
-        Some((if plan.seed.is_multiple_of(2) { FileSystem::Ext4 } else { FileSystem::Xfs }, DISK_MIB));
-    let mut cluster = Cluster::start(
-        fault.name,
-        fault.nodes,
-        Options { arguments, machines, own_clocks: fault.sets_clocks(), spares: fault.spares },
-    )
-    .await?;
+    let machines = Some((plan.file_systems(), DISK_MIB));
+    let options = Options { arguments, machines, clocks: fault.clocks(), spares: fault.spares };
+    let mut cluster = Cluster::start(fault.name, fault.nodes, options).await?;
+    let disks = disks(&cluster)?;
+    fs::write(folder.join("disks.json"), serde_json::to_string(&disks)?)?;
     let happened = happen(fault, plan, folder, &mut cluster).await;
-    let outcomes = happened.and_then(|seen| judge(folder, seen));
+    let outcomes = happened.and_then(|seen| judge(folder, disks, seen));
     if !matches!(&outcomes, Ok(outcomes) if outcomes.report.verdict == Verdict::Valid) {
         keep_logs(&cluster, folder)?;
     }
     outcomes
 }
 
+fn disks(cluster: &Cluster) -> Result<Vec<String>> {
+    let machines = cluster.machines()?;
+    (1..=machines.count()).map(|id| Ok(machines.disk(id)?.file_system.to_string())).collect()
+}
+
 async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster) -> Result<(Calls, Timers)> {
     let client = cluster.client()?;
     client.cluster().set_config(&settings()).await?;
     inbox::register(&client).await?;
-    for name in ["w-1", "w-2"] {
-        cluster.start_worker(name, 32)?;
-    }
+    WORKERS.iter().try_for_each(|name| cluster.start_worker(name, SLOTS))?;
     let scene = Scene::new(folder, cluster.places())?;
     serde_json::to_writer(scene.file("guards.json")?, &guards(fault))?;
     serde_json::to_writer(scene.file("plans.json")?, &starts::plans())?;
@@ -112,7 +126,7 @@ async fn happen(fault: &Fault, plan: &Plan, folder: &Path, cluster: &mut Cluster
     let mut load = Load::start(&scene, &client, &mut rng)?;
     sleep(Duration::from_secs(2)).await;
     let injections = scene.file("injections.jsonl")?;
-    let mut stage = Stage { cluster, scene: &scene, rng, injections };
+    let mut stage = Stage { cluster, scene: &scene, rng, injections, round: 0 };
     for round in 1..=plan.rounds {
         fault.inject(&mut stage).await?;
         let calm = stage.rng.u64(plan.calm.clone());
@@ -208,13 +222,13 @@ async fn nothing_lives(client: &Client) -> Result<()> {
     }
 }
 
-fn judge(folder: &Path, (patient, timers): (Calls, Timers)) -> Result<Outcomes> {
+fn judge(folder: &Path, disks: Vec<String>, (patient, timers): (Calls, Timers)) -> Result<Outcomes> {
     let began = Instant::now();
     let report = Folder::look(folder)?.judge(Limits::default())?;
     let judged_in = began.elapsed();
     let outages = Outages::of(&History::read(&[folder.join("history.jsonl")])?);
     let without_writes = Times::new(outages.around(&read_injections(&folder.join("injections.jsonl"))?));
-    Ok(Outcomes { report, outages, without_writes, patient, timers, judged_in })
+    Ok(Outcomes { disks, report, outages, without_writes, patient, timers, judged_in })
 }
 
 fn keep_logs(cluster: &Cluster, folder: &Path) -> Result<()> {

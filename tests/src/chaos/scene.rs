@@ -28,6 +28,8 @@ pub struct Scene {
     folder: PathBuf,
     began: Instant,
     load: watch::Sender<Load>,
+    /// Components take nothing for a while.
+    rests: watch::Sender<bool>,
     history: Recorder<File>,
     receipts: receipts::Recorder<File>,
     /// The address of every place where a node may be.
@@ -41,8 +43,9 @@ impl Scene {
     pub fn new(folder: &Path, urls: Vec<String>) -> Result<Arc<Self>> {
         let history = Recorder::new(File::create(folder.join("history.jsonl"))?);
         let receipts = receipts::Recorder::new(File::create(folder.join("receipts.jsonl"))?);
-        let (folder, began, load) = (folder.to_owned(), Instant::now(), watch::Sender::new(Load::Going));
-        Ok(Arc::new(Scene { folder, began, load, history, receipts, urls, last: OnceLock::new() }))
+        let (folder, began) = (folder.to_owned(), Instant::now());
+        let (load, rests) = (watch::Sender::new(Load::Going), watch::Sender::new(false));
+        Ok(Arc::new(Scene { folder, began, load, rests, history, receipts, urls, last: OnceLock::new() }))
     }
 
     /// Nanoseconds since it began, on the clock of all its parts.
@@ -58,6 +61,17 @@ impl Scene {
     /// Lets the load wait between two calls, or go on.
     pub fn hold(&self, held: bool) {
         self.load.send_replace(if held { Load::Held } else { Load::Going });
+    }
+
+    /// Lets components take nothing, or go on.
+    pub fn rest(&self, rests: bool) {
+        self.rests.send_replace(rests);
+    }
+
+    /// Waits while components are to take nothing.
+    pub async fn rested(&self) {
+        // The sender is here as long as this is.
+        let _ = self.rests.subscribe().wait_for(|rests| !rests).await;
     }
 
     /// The load ends.

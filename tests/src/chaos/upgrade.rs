@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, Result, ensure};
 use tokio::time::{Duration, sleep};
 
-use super::faults::Stage;
+use super::stage::Stage;
 use crate::process::binary;
 
 /// The program of the version before.

@@ -61,6 +61,7 @@ impl Component {
         let (mut registered, mut place) = (false, 0);
         let mut attempts: JoinSet<Result<()>> = JoinSet::new();
         while !self.scene.is_closed() {
+            self.scene.rested().await;
             if !registered {
                 registered = self.register(place).await;
             }

@@ -1,5 +1,5 @@
-//! Wall clocks that a test sets, one for each node, by libfaketime: the program that a command starts reads its clock's file
-//! whenever it asks for the time. The monotonic clock is left alone. Knows nothing of nodes.
+//! Clocks that a test sets, one for each node, by libfaketime: the program that a command starts reads its clock's file
+//! whenever it asks for the time. Knows nothing of nodes.
 
 use std::{
     fs,
@@ -9,13 +9,26 @@ use std::{
 
 use anyhow::{Context, Result};
 
+/// Which of a node's clocks are set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clocks {
+    /// None: it has those of the machine that runs the tests.
+    #[default]
+    Real,
+    /// The wall clock.
+    Wall,
+    /// The monotonic clock, too, which must never be set back.
+    All,
+}
+
 /// Lets a command see this clock.
-pub fn wear(command: &mut Command, clock: &Path) -> Result<()> {
+pub fn wear(command: &mut Command, clock: &Path, clocks: Clocks) -> Result<()> {
     if !clock.exists() {
         set(clock, 0)?;
     }
     command.env("LD_PRELOAD", library()?).env("FAKETIME_TIMESTAMP_FILE", clock);
-    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let monotonic_stays = if clocks == Clocks::Wall { "1" } else { "0" };
+    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", monotonic_stays);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! Knows nothing of networks.
 
 use std::{
+    fmt,
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -19,8 +20,19 @@ pub enum FileSystem {
     Xfs,
 }
 
+impl fmt::Display for FileSystem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            FileSystem::Ext4 => "ext4",
+            FileSystem::Xfs => "XFS",
+        })
+    }
+}
+
 /// A mounted image.
 pub struct Disk {
+    /// What is on it.
+    pub file_system: FileSystem,
     image: PathBuf,
     mount: PathBuf,
 }
@@ -28,7 +40,8 @@ pub struct Disk {
 impl Disk {
     /// Makes and mounts a disk of so many MiB.
     pub fn new(folder: &Path, name: &str, file_system: FileSystem, mebibytes: u64) -> Result<Self> {
-        let disk = Disk { image: folder.join(format!("{name}.img")), mount: folder.join(name) };
+        let image = folder.join(format!("{name}.img"));
+        let disk = Disk { file_system, image, mount: folder.join(name) };
         fs::create_dir(&disk.mount)?;
         File::create(&disk.image)?.set_len(mebibytes << 20)?;
         let image = text(&disk.image)?;
@@ -43,6 +56,11 @@ impl Disk {
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         &self.mount
+    }
+
+    /// The kernel's number of it.
+    pub fn number(&self) -> Result<String> {
+        Ok(run("mountpoint", &["-d", text(&self.mount)?])?.trim().to_owned())
     }
 
     /// Mounts it.

@@ -3,10 +3,11 @@
 //! Knows nothing of what runs on them.
 
 pub mod clock;
-pub mod cpu;
 mod disk;
+pub mod groups;
 pub mod network;
 pub mod rot;
+pub mod syncs;
 
 use std::{
     path::Path,
@@ -86,11 +87,12 @@ pub struct Machines {
 }
 
 impl Machines {
-    /// Builds them with disks of so many MiB.
-    pub fn new(folder: &Path, count: u64, (file_system, mebibytes): (FileSystem, u64)) -> Result<Self> {
+    /// Builds them with disks of so many MiB, which have the one file system and the other in turn.
+    pub fn new(folder: &Path, count: u64, (turn, mebibytes): ([FileSystem; 2], u64)) -> Result<Self> {
         let network = Network::new(count)?;
-        let disk = |id| Disk::new(folder, &format!("disk-{id}"), file_system, mebibytes);
-        Ok(Machines { network, disks: (1..=count).map(disk).collect::<Result<_>>()? })
+        let disk = |(id, file_system)| Disk::new(folder, &format!("disk-{id}"), file_system, mebibytes);
+        let disks = (1..=count).zip(turn.into_iter().cycle()).map(disk);
+        Ok(Machines { network, disks: disks.collect::<Result<_>>()? })
     }
 
     /// How many there are.

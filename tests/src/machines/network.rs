@@ -26,6 +26,8 @@ pub enum Filter {
     Drop,
     /// Each is lost with this probability.
     Lose(f64),
+    /// None arrives, and whoever sends one for a connection is told that there is none.
+    Reset,
 }
 
 impl Network {
@@ -81,14 +83,13 @@ impl Network {
     /// From now on packets from `from` to `to` are filtered; the way back is not.
     pub fn filter(&self, (from, to): (u64, u64), filter: Filter) -> Result<()> {
         let source = Network::address(from);
-        let mut command = vec!["iptables", "-w", "-A", "INPUT", "-s", &source];
-        let probability;
-        if let Filter::Lose(share) = filter {
-            probability = share.to_string();
-            command.extend(["-m", "statistic", "--mode", "random", "--probability", &probability]);
-        }
-        command.extend(["-j", "DROP"]);
-        self.inside(to, &command).map(drop)
+        let rule = match filter {
+            Filter::Drop => "-j DROP".to_owned(),
+            Filter::Lose(share) => format!("-m statistic --mode random --probability {share} -j DROP"),
+            Filter::Reset => "-p tcp -j REJECT --reject-with tcp-reset".to_owned(),
+        };
+        let command = ["iptables", "-w", "-A", "INPUT", "-s", &source];
+        self.inside(to, &command.into_iter().chain(rule.split(' ')).collect::<Vec<_>>()).map(drop)
     }
 
     /// From now on nothing passes between two machines.

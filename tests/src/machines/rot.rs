@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write,
+    ops::Range,
     os::unix::fs::FileExt,
     path::Path,
 };
@@ -28,11 +29,11 @@ pub enum Rot {
 pub const ROTS: [Rot; 3] = [Rot::Flip, Rot::Cut, Rot::Zeros];
 
 impl Rot {
-    /// Lets it happen somewhere between the first and the last tenth of a file; whether anything is different then.
-    pub fn happen(self, path: &Path, rng: &mut Rng) -> Result<bool> {
+    /// Lets it happen somewhere within these tenths of a file; whether anything is different then.
+    pub fn happen(self, path: &Path, tenths: Range<usize>, rng: &mut Rng) -> Result<bool> {
         let before = fs::read(path)?;
-        let tenth = before.len() / 10;
-        let at = rng.usize(tenth..(before.len() - tenth).max(tenth + 1));
+        let (first, end) = (before.len() * tenths.start / 10, before.len() * tenths.end / 10);
+        let at = rng.usize(first..end.max(first + 1));
         let after = self.damaged(&before, at);
         let file = File::options().write(true).open(path)?;
         file.write_all_at(&after, 0)?;
