@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test check fix bench bench-growth bench-bursts bench-peers coverage docker-demo chaos chaos-smoke campaigns power-cuts leader-kills sim mutants \
-  rolling-restarts rolling-upgrade limits fail-points fuzz
+  rolling-restarts rolling-upgrade limits fail-points chaos-mutants fuzz
 
 # The simulation is a workspace of its own: its build of our crates has a network that no other program may get.
 SIMULATION := tests/simulation
@@ -103,6 +103,13 @@ fail-points: setup ## nodes that end in the middle of writing, at every place th
 	@tools/chaos_needs.sh
 	cargo build --bin orc --bin chaos --features orc-node/fail-points
 	timeout 30m $(TARGET_DIR)/debug/chaos fail-points --rounds $(or $(ROUNDS),3)
+
+chaos-mutants: setup ## whether faults of real nodes find mistakes made on purpose, in a program built for it, some 5 minutes; root
+	@tools/chaos_needs.sh
+	cargo build --bin orc --bin chaos --features orc-node/mutants
+	@for planted in bug_no_fsync:power-all bug_no_fencing:pause-follower bug_idem_not_atomic:kill-leader; do \
+	  PLANTED_BUG=$${planted%:*} timeout 10m $(TARGET_DIR)/debug/chaos $${planted#*:} --rounds 3 --out $(TARGET_DIR)/chaos-mutants; \
+	done
 
 rolling-upgrade: setup ## every node restarted with the program BEFORE=path of another version, and back, under load; root; ROUNDS=3
 	@tools/chaos_needs.sh

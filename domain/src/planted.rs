@@ -14,6 +14,11 @@ macro_rules! bugs {
             /// All of them.
             pub const ALL: &[Bug] = &[$(Bug::$bug),*];
 
+            /// The one of this name.
+            pub fn named(name: &str) -> Option<Bug> {
+                Bug::ALL.iter().copied().find(|bug| bug.name() == name)
+            }
+
             /// The name, which is its feature's, too.
             pub const fn name(self) -> &'static str {
                 match self { $(Bug::$bug => $feature),* }

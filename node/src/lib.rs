@@ -26,6 +26,11 @@ pub fn run_command_line() -> ExitCode {
     for (name, action) in orc_runtime::fail_point::begin() {
         eprintln!("fail point {name}: {action}");
     }
+    #[cfg(feature = "mutants")]
+    if let Ok(name) = std::env::var("PLANTED_BUG") {
+        let planted = orc_domain::Bug::named(&name).is_some_and(orc_domain::plant);
+        eprintln!("{name}: {}", if planted { "planted" } else { "there is no such bug" });
+    }
     let cli::Cli { global, command } = cli::Cli::parse();
     global.color.apply();
     let format = global.output;

@@ -61,7 +61,9 @@ async fn a_slow_subscriber_is_cut_with_the_place_to_resume_from() {
             Err(cut) => break cut,
         }
     };
-    assert_eq!(seen.last(), Some(&cut.resume_after), "nothing is skipped before the cut");
+    // All may come in one piece that is too large, right after the subscription.
+    let last = seen.last().copied().unwrap_or(0);
+    assert_eq!(last, cut.resume_after, "nothing is skipped before the cut");
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1));
     assert_eq!(cluster.node(1).health.status().totals.subscriptions_cut, 1);
     cluster.shutdown().await;

@@ -129,6 +129,9 @@ impl Gateway {
                 .maybe_executed()
                 .hint("look for the request id in its log"))
         });
+        if !reads {
+            orc_runtime::fail_point("call.answered");
+        }
         // What has had an effect is told, however long.
         let answered = if reads { answered.and_then(|reply| reply.held(&budget)) } else { answered };
         answered.map_err(|refusal| effect.told(refusal))

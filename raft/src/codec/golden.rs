@@ -8,9 +8,9 @@ use orc_domain::{
     Answer, AnswerRecord, CacheEvent, CacheKey, ChangeOrigin, ClusterConfig, Command, CreateRun, DeadMessage,
     DeadMessages, DeadSelection, DeadTask, DefinitionId, DeleteEnded, Event, Expect, Followed, Idempotency,
     IdempotencyKey, Json, KeyWrite, MessageCommand, MessageEvent, Meta, Missed, NewMessage, NewSnapshot,
-    NoStart, Origin, Priority, Proposal, Recorded, RestoreSnapshot, SavedKey, ScheduleEvent, SessionId,
-    SkipCause, SkippedStarts, SnapshotEvent, StartedBy, Step, TaskId, Timestamp, Token, Transaction,
-    TroubleEvent, Turn, VersionRecord, Workflow, WorkflowEvent, WorkflowVersion,
+    NoStart, NodeId, Origin, Priority, Proposal, Recorded, RestoreSnapshot, SavedKey, ScheduleEvent,
+    SessionId, SkipCause, SkippedStarts, SnapshotEvent, StartedBy, Step, TaskId, Timestamp, Token,
+    Transaction, TroubleEvent, Turn, VersionRecord, Workflow, WorkflowEvent, WorkflowVersion,
 };
 use uuid::Uuid;
 

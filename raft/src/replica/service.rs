@@ -91,6 +91,7 @@ impl NodeService {
                 if response.is_success() {
                     // Records that this node appended itself, as a leader, may still be on their way to its disk.
                     self.core.log.synced(reaches).await;
+                    orc_runtime::fail_point("append.answered");
                 }
                 Response::Append(response)
             }

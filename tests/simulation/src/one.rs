@@ -69,9 +69,8 @@ pub fn run(args: &Args, seed: u64) -> Result<Passed> {
     power::begin(&disks.0)?;
     let trace = Trace::begin(&folder.join("trace.log"))?;
     if let Some(name) = &args.bug {
-        let bug = Bug::ALL.iter().find(|bug| bug.name() == name);
-        let bug = bug.with_context(|| format!("there is no bug {name}"))?;
-        ensure!(orc_domain::plant(*bug), "{name} is not built in: build with --features mutants");
+        let bug = Bug::named(name).with_context(|| format!("there is no bug {name}"))?;
+        ensure!(orc_domain::plant(bug), "{name} is not built in: build with --features mutants");
     }
     let (place, plan) = (folder.clone(), (Duration::from_secs(args.lasts), args.faults.clone()));
     // A thread of its own: whatever the standard library drew at random for this one is not of the seed.

@@ -11,9 +11,11 @@ use super::stage::{ENDS_WITHIN, Stage};
 
 /// The places, how often one is passed at least before the node ends there, and whether only a node passes it that gets a
 /// snapshot.
-const POINTS: [(&str, u64, bool); 10] = [
+const POINTS: [(&str, u64, bool); 12] = [
     ("log.write", 50, false),
     ("log.written", 50, false),
+    ("append.answered", 50, false),
+    ("call.answered", 20, false),
     ("state.write", 5, false),
     ("state.written", 5, false),
     ("snapshot.files", 0, false),
