@@ -89,6 +89,11 @@ fn new_message() -> NewMessage {
     NewMessage { id: message().id, component, kind: "note".into(), payload: Json::null() }
 }
 
+fn reconnection() -> Command {
+    let (component, session) = ("c".parse().unwrap(), SessionId(Uuid::nil()));
+    Command::ReconnectComponent { component, session, node: NodeId(300), held: Vec::new() }
+}
+
 pub(super) fn proposals() -> Vec<Proposal> {
     let create = CreateRun {
         id: id(1),
@@ -154,12 +159,7 @@ pub(super) fn proposals() -> Vec<Proposal> {
         Command::Message(MessageCommand::Drop(DeadMessages::All)),
         Command::Report(Box::new(trouble())),
         Command::BeginAnew { token_min: Token(300) },
-        Command::ReconnectComponent {
-            component: "c".parse().unwrap(),
-            session: SessionId(Uuid::nil()),
-            node: NodeId(300),
-            held: Vec::new(),
-        },
+        reconnection(),
     ];
     commands.map(Proposal::from).into()
 }
