@@ -67,16 +67,16 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// What beside the seed makes a simulation what it is.
 fn how(args: &Args) -> String {
-    let mut how = options(args, (args.bug.as_deref(), &args.faults));
-    how.retain(|option| *option != format!("--lasts={LASTS}"));
+    let how = options(args, (args.bug.as_deref(), &args.faults));
     if how.is_empty() { String::new() } else { format!(" ARGS=\"{}\"", how.join(" ")) }
 }
 
 fn options(args: &Args, (bug, faults): (Option<&str>, &[Kind])) -> Vec<String> {
     let kinds: Vec<String> = faults.iter().map(|kind| format!("{kind:?}")).collect();
+    let lasts = (args.lasts != LASTS).then(|| format!("--lasts={}", args.lasts));
     let bug = bug.map(|bug| format!("--bug={bug}"));
     let kinds = (!kinds.is_empty()).then(|| format!("--faults={}", kinds.join(",")));
-    [Some(format!("--lasts={}", args.lasts)), bug, kinds].into_iter().flatten().collect()
+    [lasts, bug, kinds].into_iter().flatten().collect()
 }
 
 /// Why a seed fails, in a line; none if it passes.
