@@ -20,8 +20,8 @@ use crate::{
 /// Between two faults, and for how long one lasts, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 200..3000;
 const LASTS: std::ops::Range<u64> = 100..6000;
-/// How long one lasts that has to be overcome, and within what time.
-const LONG: Duration = Duration::from_secs(15);
+/// How long one lasts that has to be overcome, and within what time: half of that, so that a last write before then is too old.
+const LONG: Duration = Duration::from_secs(16);
 const OVERCOME_WITHIN: Duration = Duration::from_secs(8);
 const LATENCY_MAX: Duration = Duration::from_millis(3);
 /// Who calls the nodes; its links are not cut.
