@@ -9,6 +9,17 @@ use tokio::sync::Semaphore;
 
 use crate::seam::Leadership;
 
+/// Calls an actor again and again. After a standstill it is called once: `run_interval` would make up for every call missed.
+pub(crate) fn every<A>(ctx: &mut Context<A>, pause: Duration, call: fn(&mut A, &mut Context<A>))
+where
+    A: Actor<Context = Context<A>>,
+{
+    ctx.run_later(pause, move |actor, ctx| {
+        call(actor, ctx);
+        every(ctx, pause, call);
+    });
+}
+
 /// Asks whether an actor still works through its mailbox.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -16,5 +16,6 @@ pub mod reads;
 pub mod replica;
 pub mod status;
 pub mod store;
+mod ticker;
 pub mod transport;
 pub mod types;

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use orc_domain::{
@@ -32,6 +33,12 @@ impl Desk {
         self.end_orphans(&sessions);
         self.report_timeouts();
         self.seats.forget_empty();
+    }
+
+    /// So long this node stood still, or its clock leapt: nobody was silent meanwhile.
+    pub(super) fn excuse(&self, deaf_for: Duration) {
+        tracing::warn!(?deaf_for, "this node stood still: what it did not hear is no silence");
+        self.sessions.lock().all().iter().for_each(|session| session.excuse(deaf_for));
     }
 
     /// Tells the log of requests that had no reply in time: for each component once a look, with how many there were.

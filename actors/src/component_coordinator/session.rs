@@ -134,6 +134,14 @@ impl Session {
         self.heard.lock().elapsed()
     }
 
+    /// For so long nobody listened: that was no silence.
+    pub(super) fn excuse(&self, deaf_for: Duration) {
+        let now = Instant::now();
+        let excuse = |heard: &mut Instant| *heard = (*heard + deaf_for).min(now);
+        excuse(&mut self.heard.lock());
+        self.delivered.lock().values_mut().for_each(|known| excuse(&mut known.heard));
+    }
+
     /// An attempt gave a sign of life, which is one of its component, too.
     pub(super) fn hear_attempt(&self, attempt: &HeldAttempt) {
         self.hear();
@@ -226,5 +234,29 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_that_nobody_could_hear_through_does_not_count() {
+        let ms = Duration::from_millis;
+        let component = "builder".parse().expect("an id");
+        let (session, _orders) = Session::new(SessionId(uuid::Uuid::nil()), component, Kind::Stream, 4);
+        let (task, token) = (TaskId::Single(uuid::Uuid::nil()), Token(1));
+        assert!(session.note_delivery(task, token));
+        let ago = Instant::now().checked_sub(ms(10_000)).expect("the machine runs longer");
+        *session.heard.lock() = ago;
+        session.delivered.lock().values_mut().for_each(|known| known.heard = ago);
+        session.excuse(ms(9_000));
+        assert!(session.silent_for() >= ms(1_000) && session.silent_for() < ms(5_000));
+        assert_eq!(session.silent_attempts(|_| Some(ms(5_000))), []);
+        session.excuse(ms(3_600_000));
+        std::thread::sleep(ms(2));
+        assert!(session.silent_for() >= ms(2), "it counts from now on");
+        assert_eq!(session.silent_attempts(|_| Some(ms(1))), [HeldAttempt { task, token }]);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     proposer::{Proposer, ProposerHandle, proposer},
     seam::{Leadership, Peers, ReplicatedState},
     state_manager::{StateManager, StateManagerHandle},
-    supervision::{Door, Member, behind, leader_only},
+    supervision::{Door, Member, behind, every, leader_only},
     task_scheduler::TaskScheduler,
     workflow_manager::WorkflowManager,
 };
@@ -210,6 +210,6 @@ impl Actor for SystemOrchestrator {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.keep_members();
         self.follow_leadership(ctx);
-        ctx.run_interval(self.options.watchdog_interval, |orchestrator, _| orchestrator.keep_members());
+        every(ctx, self.options.watchdog_interval, |orchestrator, _| orchestrator.keep_members());
     }
 }

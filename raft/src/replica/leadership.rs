@@ -1,21 +1,18 @@
 //! Who leads, as this node may act on it: confirmed, and not while the quorum gate is closed.
 //! Knows nothing of what leaders do.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use openraft::ServerState;
 use orc_domain::NodeId;
 use orc_runtime::simulation;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
     clock::{Clock, Reckoning},
     gate::Gate,
     log::LogStore,
+    ticker::LOOK_EVERY,
     transport::{
         Peers,
         message::{Request, Response},
@@ -66,6 +63,8 @@ impl Observer {
                 changed = server.changed() => changed.is_err(),
                 changed = gate.changed() => changed.is_err(),
                 changed = self.applied.changed(), if !confirmed => changed.is_err(),
+                // Whether the clock has leapt.
+                () = sleep(LOOK_EVERY) => false,
             };
             if ended {
                 self.leadership.send_replace(Leadership { term: now.term, ..Leadership::default() });
@@ -96,25 +95,28 @@ impl Observer {
         (Leadership { leader: leader.map(NodeId), term, is_leader }, is_leader)
     }
 
-    /// A node that leads soon after its start has not heard the time, and its wall clock may be wrong: one of the others may
-    /// have gone on all the time, or most of them have a better one.
+    /// A node that leads soon after its start has not heard the time, one that stood still or whose clock leapt does not know it
+    /// any more, and its wall clock may be wrong: one of the others may have gone on all the time, or most of them have a
+    /// better one.
     async fn ask_for_time(&self) {
         let (peers, membership) =
             (&self.peers, self.raft.server_metrics().borrow().membership_config.clone());
-        let mut asked = JoinSet::new();
+        let (mut calls, asked) = (JoinSet::new(), self.clock.ticks());
         for (node, _) in membership.nodes().filter(|(node, _)| **node != peers.local().node) {
             let (peers, node) = (peers.clone(), *node);
-            asked.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
+            calls.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
         }
         let mut guesses = Vec::new();
-        while let Some(answer) = asked.join_next().await {
+        while let Some(answer) = calls.join_next().await {
             match answer {
-                Ok(Ok(Response::Time(time))) => self.clock.hear(time),
-                Ok(Ok(Response::WallClock(guess))) => guesses.push(Reckoning::new(guess, Instant::now())),
+                Ok(Ok(Response::Time(time))) => self.clock.hear(time, asked),
+                Ok(Ok(Response::WallClock(guess))) => {
+                    guesses.push(Reckoning::new(guess, self.clock.ticks().counted))
+                }
                 _ => {}
             }
         }
-        self.clock.begin(&guesses);
+        self.clock.begin(&guesses, asked);
     }
 
     fn place_peers(&self) {

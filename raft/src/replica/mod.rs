@@ -144,6 +144,10 @@ impl Replica {
     pub fn silent_nodes(&self, longer_than: Duration) -> Vec<NodeId> {
         let core = &self.inner.core;
         let Some(led_for) = core.led_for() else { return Vec::new() };
+        // It stood still, and asks the others for the time: whoever answers that is heard.
+        if core.clock.known().is_none() {
+            return Vec::new();
+        }
         let silent = |node: &u64| core.peers.silent_for(*node).unwrap_or(led_for).min(led_for) >= longer_than;
         core.members.others(core.node.0).into_keys().filter(silent).map(NodeId).collect()
     }

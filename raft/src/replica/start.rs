@@ -215,9 +215,10 @@ async fn catch_up(core: Arc<Core>) {
             _ if !has_all => {}
             Way::Here => break,
             Way::To(leader) => {
+                let asked = core.clock.ticks();
                 if let Ok(Response::Time(now)) = core.peers.call(leader, &Request::Time, TIME_PATIENCE).await
                 {
-                    core.clock.hear(now);
+                    core.clock.hear(now, asked);
                     break;
                 }
             }

@@ -1,11 +1,7 @@
 //! What the state tells as it goes: effects, events, where it stands; and work on the apply thread.
 //! Knows nothing of rows.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use orc_domain::{State, Timestamp};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -18,7 +14,7 @@ use super::{
     published::{Effects, Events},
     reader::StateReader,
 };
-use crate::{clock::Reckoning, codec::Position, error::ReadError, types::LogId};
+use crate::{clock::Reckoning, codec::Position, error::ReadError, ticker::Ticks, types::LogId};
 
 /// News, and how far the state is.
 impl StateReader {
@@ -37,14 +33,25 @@ impl StateReader {
         Timestamp(self.core.published.now.load(Ordering::Acquire))
     }
 
-    /// The cluster's time at an instant, since 1970, as this node reckons it.
-    pub(crate) fn reckoned(&self, at: Instant) -> Duration {
+    /// The time that has passed here.
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.core.published.ticker.look()
+    }
+
+    /// The clock leaps.
+    #[cfg(test)]
+    pub(crate) fn leap(&self, by: Duration) {
+        self.core.published.ticker.look_at(std::time::Instant::now() + by);
+    }
+
+    /// The cluster's time when so much was counted, since 1970, as this node reckons it.
+    pub(crate) fn reckoned(&self, at: Duration) -> Duration {
         self.core.published.reckoned.lock().at(at)
     }
 
     /// A leader says what time it is.
     pub(crate) fn hear_time(&self, time: Timestamp) {
-        self.core.published.reckoned.lock().hear(Reckoning::new(time, Instant::now()));
+        self.core.published.reckoned.lock().hear(Reckoning::new(time, self.ticks().counted));
     }
 
     /// Number of the last event.

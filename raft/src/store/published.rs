@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::Duration,
 };
 
 use orc_domain::{ClusterConfig, Effect, Recorded, State, Timestamp};
@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use super::{events::Ring, view::View};
-use crate::{clock::Reckoning, types::LogId};
+use crate::{clock::Reckoning, ticker::Ticker, types::LogId};
 
 /// Effects of one log record, in order. None at all: a snapshot was installed, and what led to it was missed.
 pub type Effects = Arc<[Effect]>;
@@ -48,6 +48,8 @@ pub struct Published {
     pub now: AtomicU64,
     /// The cluster's time as this node reckons it.
     pub reckoned: Mutex<Reckoning>,
+    /// What that goes on by.
+    pub ticker: Ticker,
     /// The cluster's settings.
     pub config: RwLock<Arc<ClusterConfig>>,
     /// Rows, events and answers that wait for the disk.
@@ -70,7 +72,8 @@ impl Published {
             durable: watch::Sender::new(applied),
             next_due: watch::Sender::new(state.next_due()),
             now: AtomicU64::new(state.meta.now.0),
-            reckoned: Mutex::new(Reckoning::new(state.meta.now, Instant::now())),
+            reckoned: Mutex::new(Reckoning::new(state.meta.now, Duration::ZERO)),
+            ticker: Ticker::new(),
             config: RwLock::new(state.config().clone()),
             waiting: AtomicUsize::new(0),
             moving: RwLock::new(()),
@@ -134,7 +137,7 @@ impl Published {
         }
         self.applied.send_replace(Some(applied));
         self.now.store(state.meta.now.0, Ordering::Release);
-        self.reckoned.lock().hear(Reckoning::new(state.meta.now, Instant::now()));
+        self.reckoned.lock().hear(Reckoning::new(state.meta.now, self.ticker.look().counted));
         let due = state.next_due();
         self.next_due.send_if_modified(|shown| {
             let changed = *shown != due;

@@ -299,9 +299,9 @@ impl Fault {
         }
     }
 
-    /// It happens where none is named: it needs no other program, and is not known to break promises (`docs/reliability.md`).
+    /// It happens where none is named: it needs no other program.
     pub fn is_for_all(&self) -> bool {
-        !matches!(self.kind, Kind::Points | Kind::RollingUpgrade | Kind::Jump)
+        !matches!(self.kind, Kind::Points | Kind::RollingUpgrade)
     }
 }
 

@@ -99,7 +99,10 @@ impl World {
         } else {
             let _ = self.effects.send(applied.effects.into());
         }
-        let _ = self.events.send(events.into());
+        // None at all says that some were missed.
+        if !events.is_empty() {
+            let _ = self.events.send(events.into());
+        }
         self.applied.send_replace(entry.rev);
         applied.outcome
     }
