@@ -108,7 +108,7 @@ chaos-mutants: setup ## whether faults of real nodes find mistakes made on purpo
 	@tools/chaos_needs.sh
 	cargo build --bin orc --bin chaos --features orc-node/mutants
 	@for planted in bug_no_fsync:power-all bug_no_fencing:pause-follower bug_idem_not_atomic:kill-leader; do \
-	  PLANTED_BUG=$${planted%:*} timeout 10m $(TARGET_DIR)/debug/chaos $${planted#*:} --rounds 3 --out $(TARGET_DIR)/chaos-mutants; \
+	  PLANTED_BUG=$${planted%:*} timeout 10m $(TARGET_DIR)/debug/chaos $${planted#*:} --rounds 3 --out $(TARGET_DIR)/chaos-mutants || exit 1; \
 	done
 
 rolling-upgrade: setup ## every node restarted with the program BEFORE=path of another version, and back, under load; root; ROUNDS=3

@@ -72,6 +72,8 @@ pub trait ReplicatedState: Send + Sync + 'static {
     fn config(&self) -> Arc<ClusterConfig>;
     /// On the leader: voters and learners that have not answered for at least this long.
     fn silent_nodes(&self, longer_than: std::time::Duration) -> Vec<NodeId>;
+    /// How long this node has run without a standstill: for no longer anybody was silent.
+    fn awake_for(&self) -> std::time::Duration;
     /// The nodes of the cluster as this one knows them, itself included.
     fn members(&self) -> Vec<NodeId>;
     /// The leader's clock.

@@ -16,7 +16,7 @@ use crate::{
     supervision::{Leads, Ping, Stop},
 };
 
-/// The longest sleep: a deadline further away than this is looked at again, in case the wall clock is set.
+/// The longest sleep: a deadline further away than this is looked at again: cluster time may have gone on faster.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Proposes the passing of time on the leader.

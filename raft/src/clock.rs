@@ -58,9 +58,9 @@ impl Clock {
     /// This node leads. If no other has said what time it is, the guesses of those that answered count as much as its own: the
     /// middle one is taken, the earlier one of two.
     pub(crate) fn begin(&self, guesses: &[Reckoning], asked: Ticks) {
-        let mut told = self.told.lock();
-        if told.sure != Some(asked.left_out) {
-            let now = self.reader.ticks();
+        let (mut told, now) = (self.told.lock(), self.reader.ticks());
+        // What leapt meanwhile is asked for again.
+        if told.sure != Some(asked.left_out) && now.left_out == asked.left_out {
             let own = self.guess_after(*told, now);
             // One that does not answer lets the others' guesses wait.
             let mut guesses: Vec<Duration> =

@@ -15,13 +15,9 @@ use std::{
 
 use openraft::ServerState;
 use orc_domain::{Bug, planted};
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, interval},
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use crate::{membership::is_quorum, transport::Peers, types::Raft};
+use crate::{membership::is_quorum, ticker, transport::Peers, types::Raft};
 
 const SAMPLE: Duration = Duration::from_millis(100);
 const PING_PATIENCE: Duration = Duration::from_millis(300);
@@ -99,7 +95,7 @@ impl Gate {
     pub async fn run(self, raft: Raft, peers: Peers, limit: Duration) {
         let mut sampler = Sampler::new(raft, peers);
         let mut position = Position::Open;
-        let mut tick = interval(SAMPLE);
+        let mut tick = ticker::every(SAMPLE);
         loop {
             tick.tick().await;
             let probe = matches!(position, Position::Closed { .. });

@@ -14,12 +14,13 @@ use openraft::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Mutex, watch},
-    time::{interval, timeout},
+    time::timeout,
 };
 
 use crate::{
     replica::Leadership,
     store::StateReader,
+    ticker,
     transport::{Peers, message::Joiner},
     types::{Member, Membership, Raft, RaftMetrics},
 };
@@ -240,7 +241,7 @@ impl Members {
 
     /// On the leader, for ever: ends a change that an earlier leader left half done, and promotes learners.
     pub async fn tend(self, leadership: watch::Receiver<Leadership>) {
-        let mut tick = interval(PROMOTE_EVERY);
+        let mut tick = ticker::every(PROMOTE_EVERY);
         loop {
             tick.tick().await;
             if !leadership.borrow().is_leader {

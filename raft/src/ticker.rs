@@ -5,11 +5,19 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Somebody looks so often.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A longer step is a leap.
 const STEP_MAX: Duration = Duration::from_secs(2);
+
+/// A tick now, and one after each period; those missed in a standstill are not made up for.
+pub(crate) fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
 
 /// Counts the time that passes while somebody looks at least every [`LOOK_EVERY`].
 #[derive(Debug)]
@@ -24,6 +32,8 @@ pub(crate) struct Ticks {
     pub counted: Duration,
     /// By so much the clock went on in leaps, of which nobody knows whether they were true.
     pub left_out: Duration,
+    /// What was counted since the last of them.
+    pub since_leap: Duration,
 }
 
 impl Ticker {
@@ -37,16 +47,23 @@ impl Ticker {
 
     /// Tests say when they look.
     pub fn look_at(&self, now: Instant) -> Ticks {
-        let (at, ticks) = &mut *self.seen.lock();
+        let mut seen = self.seen.lock();
+        let (at, ticks) = &mut *seen;
         let step = now.saturating_duration_since(*at);
         if step > STEP_MAX {
             ticks.left_out += step;
-            tracing::warn!(?step, "this process stood still, or its clock leapt");
+            ticks.since_leap = Duration::ZERO;
         } else {
             ticks.counted += step;
+            ticks.since_leap += step;
         }
         *at = now.max(*at);
-        *ticks
+        let ticks = *ticks;
+        drop(seen);
+        if step > STEP_MAX {
+            tracing::warn!(?step, "this process stood still, or its clock leapt");
+        }
+        ticks
     }
 }
 
@@ -62,12 +79,12 @@ mod tests {
             now += after;
             ticker.look_at(now)
         };
-        assert_eq!(look_after(step), Ticks { counted: step, left_out: Duration::ZERO });
+        assert_eq!(look_after(step), Ticks { counted: step, since_leap: step, ..Ticks::default() });
         assert_eq!(look_after(STEP_MAX).counted, step + STEP_MAX, "a slow process");
         let hour = Duration::from_secs(3_600);
         let after = look_after(hour);
-        assert_eq!(after, Ticks { counted: step + STEP_MAX, left_out: hour });
-        assert_eq!(look_after(step), Ticks { counted: after.counted + step, ..after });
+        assert_eq!(after, Ticks { counted: step + STEP_MAX, left_out: hour, since_leap: Duration::ZERO });
+        assert_eq!(look_after(step), Ticks { counted: after.counted + step, since_leap: step, ..after });
         assert_eq!(ticker.look_at(now - step), ticker.look_at(now), "a late look");
     }
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use orc_domain::{
@@ -35,12 +34,6 @@ impl Desk {
         self.seats.forget_empty();
     }
 
-    /// So long this node stood still, or its clock leapt: nobody was silent meanwhile.
-    pub(super) fn excuse(&self, deaf_for: Duration) {
-        tracing::warn!(?deaf_for, "this node stood still: what it did not hear is no silence");
-        self.sessions.lock().all().iter().for_each(|session| session.excuse(deaf_for));
-    }
-
     /// Tells the log of requests that had no reply in time: for each component once a look, with how many there were.
     fn report_timeouts(&self) {
         for (component, count) in std::mem::take(&mut *self.timeouts.lock()) {
@@ -64,7 +57,7 @@ impl Desk {
             Kind::Stream => lost_after(config),
             Kind::Poll => config.component_timeout,
         };
-        let silent_for = session.silent_for();
+        let silent_for = session.silent_for(self.state.awake_for());
         if silent_for <= limit {
             return false;
         }
@@ -77,7 +70,7 @@ impl Desk {
     /// the next session its time begins anew.
     fn expire_heartbeats(self: &Arc<Self>, session: &Session) {
         let limit = |task: &TaskId| self.state.task(task)?.heartbeat_timeout;
-        for HeldAttempt { task, token } in session.silent_attempts(limit) {
+        for HeldAttempt { task, token } in session.silent_attempts(self.state.awake_for(), limit) {
             tracing::warn!(%task, token = token.0, component = %session.component, "an attempt fell silent");
             let proposer = self.proposer.clone();
             self.options.runtime.spawn(async move {

@@ -36,7 +36,8 @@ impl Desk {
     pub(super) fn heartbeats(&self) -> Heartbeats {
         let (config, sessions) = (self.state.config(), self.sessions.lock().all());
         let streams = sessions.iter().filter(|session| session.kind == Kind::Stream);
-        let silent = |session: &Arc<Session>| (session.component.clone(), session.silent_for());
+        let awake_for = self.state.awake_for();
+        let silent = |session: &Arc<Session>| (session.component.clone(), session.silent_for(awake_for));
         let mut heartbeats = Heartbeats::default();
         for (component, silent_for) in streams.map(silent) {
             heartbeats.expected += 1;

@@ -158,20 +158,15 @@ const LOOK_PAUSE_FACTOR: u32 = 20;
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Sessions are looked at more often than this while the node runs.
-const STANDSTILL_MIN: Duration = Duration::from_secs(2);
-
 /// Delivers to the components connected to this node and looks after their sessions.
 pub struct ComponentCoordinator {
     desk: Arc<Desk>,
     leads: bool,
-    /// When the sessions were last looked at.
-    checked: Instant,
 }
 
 impl ComponentCoordinator {
     pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        ComponentCoordinator { desk, leads: false, checked: Instant::now() }
+        ComponentCoordinator { desk, leads: false }
     }
 
     /// Waits until somebody wants a look at what is outstanding, looks, pauses in proportion, and so on.
@@ -196,10 +191,6 @@ impl ComponentCoordinator {
     }
 
     fn check(&mut self, _: &mut Context<Self>) {
-        let since = std::mem::replace(&mut self.checked, Instant::now());
-        if since.elapsed() > STANDSTILL_MIN {
-            self.desk.excuse(since.elapsed());
-        }
         self.desk.check_sessions();
         if self.leads {
             self.desk.give_up_silent_nodes();

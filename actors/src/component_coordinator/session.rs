@@ -130,16 +130,9 @@ impl Session {
         *self.heard.lock() = Instant::now();
     }
 
-    pub(super) fn silent_for(&self) -> Duration {
-        self.heard.lock().elapsed()
-    }
-
-    /// For so long nobody listened: that was no silence.
-    pub(super) fn excuse(&self, deaf_for: Duration) {
-        let now = Instant::now();
-        let excuse = |heard: &mut Instant| *heard = (*heard + deaf_for).min(now);
-        excuse(&mut self.heard.lock());
-        self.delivered.lock().values_mut().for_each(|known| excuse(&mut known.heard));
+    /// For no longer than this node was awake.
+    pub(super) fn silent_for(&self, awake_for: Duration) -> Duration {
+        self.heard.lock().elapsed().min(awake_for)
     }
 
     /// An attempt gave a sign of life, which is one of its component, too.
@@ -152,11 +145,16 @@ impl Session {
         }
     }
 
-    /// Attempts without a sign of life for longer than they may be; each is told again only after as long.
-    pub(super) fn silent_attempts(&self, limit: impl Fn(&TaskId) -> Option<Duration>) -> Vec<HeldAttempt> {
+    /// Attempts without a sign of life for longer than they may be, while this node was awake; each is told again only after
+    /// as long.
+    pub(super) fn silent_attempts(
+        &self,
+        awake_for: Duration,
+        limit: impl Fn(&TaskId) -> Option<Duration>,
+    ) -> Vec<HeldAttempt> {
         let mut silent = Vec::new();
         for (task, known) in &mut *self.delivered.lock() {
-            if limit(task).is_some_and(|limit| known.heard.elapsed() > limit) {
+            if limit(task).is_some_and(|limit| known.heard.elapsed().min(awake_for) > limit) {
                 known.heard = Instant::now();
                 silent.push(HeldAttempt { task: *task, token: known.token });
             }
@@ -234,29 +232,5 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_silence_that_nobody_could_hear_through_does_not_count() {
-        let ms = Duration::from_millis;
-        let component = "builder".parse().expect("an id");
-        let (session, _orders) = Session::new(SessionId(uuid::Uuid::nil()), component, Kind::Stream, 4);
-        let (task, token) = (TaskId::Single(uuid::Uuid::nil()), Token(1));
-        assert!(session.note_delivery(task, token));
-        let ago = Instant::now().checked_sub(ms(10_000)).expect("the machine runs longer");
-        *session.heard.lock() = ago;
-        session.delivered.lock().values_mut().for_each(|known| known.heard = ago);
-        session.excuse(ms(9_000));
-        assert!(session.silent_for() >= ms(1_000) && session.silent_for() < ms(5_000));
-        assert_eq!(session.silent_attempts(|_| Some(ms(5_000))), []);
-        session.excuse(ms(3_600_000));
-        std::thread::sleep(ms(2));
-        assert!(session.silent_for() >= ms(2), "it counts from now on");
-        assert_eq!(session.silent_attempts(|_| Some(ms(1))), [HeldAttempt { task, token }]);
     }
 }

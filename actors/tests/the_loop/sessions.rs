@@ -151,6 +151,22 @@ async fn a_silent_component_loses_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stood_still_takes_nobody_for_silent() {
+    let cluster = Cluster::of(1);
+    let config = ClusterConfig { heartbeat_interval: Duration::from_millis(100), ..Default::default() };
+    cluster.accept(Command::Configure(Box::new(config))).await;
+    *cluster.world.awake_for.lock() = Duration::from_millis(120);
+    let _session = cluster.connect(1, "ann", Vec::new()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let heard = cluster.node(1).coordinator.heartbeats();
+    assert_eq!((heard.expected, heard.overdue.len()), (1, 0), "{heard:?}");
+    cluster.world.read(|state| assert_eq!(ann(state).status(), ComponentStatus::Connected));
+    *cluster.world.awake_for.lock() = Duration::MAX;
+    cluster.world.until(|state| ann(state).status() == ComponentStatus::Lost).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_component_finishes_and_is_dismissed() {
     let cluster = Cluster::of(1);
     let mut session = cluster.connect(1, "ann", Vec::new()).await;

@@ -144,6 +144,10 @@ impl ReplicatedState for Seams {
         self.replica.reader().config()
     }
 
+    fn awake_for(&self) -> Duration {
+        self.replica.awake_for()
+    }
+
     fn silent_nodes(&self, longer_than: Duration) -> Vec<NodeId> {
         self.replica.silent_nodes(longer_than)
     }

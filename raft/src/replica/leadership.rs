@@ -54,7 +54,9 @@ impl Observer {
             gate.mark_unchanged();
             self.place_peers();
             let (now, confirmed) = self.look();
-            if now.is_leader && self.clock.known().is_none() {
+            // Somebody has to look at the clock, whoever leads.
+            let knows_time = self.clock.known().is_some();
+            if now.is_leader && !knows_time {
                 self.ask_for_time().await;
                 continue;
             }
@@ -106,17 +108,23 @@ impl Observer {
             let (peers, node) = (peers.clone(), *node);
             calls.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
         }
-        let mut guesses = Vec::new();
+        let (mut times, mut guesses, others) = (Vec::new(), Vec::new(), calls.len());
         while let Some(answer) = calls.join_next().await {
             match answer {
-                Ok(Ok(Response::Time(time))) => self.clock.hear(time, asked),
-                Ok(Ok(Response::WallClock(guess))) => {
-                    guesses.push(Reckoning::new(guess, self.clock.ticks().counted))
+                Ok(Ok(Response::Time(time))) => times.push(time),
+                Ok(Ok(Response::Guess(guess))) => {
+                    guesses.push(Reckoning::new(guess, self.clock.ticks().counted));
                 }
                 _ => {}
             }
         }
-        self.clock.begin(&guesses, asked);
+        if let Some(time) = times.into_iter().max() {
+            self.clock.hear(time, asked);
+        } else if others == 0 || !guesses.is_empty() {
+            self.clock.begin(&guesses, asked);
+        } else {
+            sleep(TIME_PATIENCE).await;
+        }
     }
 
     fn place_peers(&self) {

@@ -140,15 +140,17 @@ impl Replica {
         self.inner.core.clock.now()
     }
 
+    /// How long this node has run without a standstill: longer it cannot have heard nothing.
+    pub fn awake_for(&self) -> Duration {
+        self.inner.core.clock.ticks().since_leap
+    }
+
     /// On the leader: members that have not answered for at least this long, counted from the begin of its leadership.
     pub fn silent_nodes(&self, longer_than: Duration) -> Vec<NodeId> {
         let core = &self.inner.core;
         let Some(led_for) = core.led_for() else { return Vec::new() };
-        // It stood still, and asks the others for the time: whoever answers that is heard.
-        if core.clock.known().is_none() {
-            return Vec::new();
-        }
-        let silent = |node: &u64| core.peers.silent_for(*node).unwrap_or(led_for).min(led_for) >= longer_than;
+        let most = led_for.min(self.awake_for());
+        let silent = |node: &u64| core.peers.silent_for(*node).unwrap_or(most).min(most) >= longer_than;
         core.members.others(core.node.0).into_keys().filter(silent).map(NodeId).collect()
     }
 

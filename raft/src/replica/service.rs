@@ -120,7 +120,7 @@ impl NodeService {
             }),
             Request::Time => match self.core.clock.known() {
                 Some(time) => Response::Time(time),
-                None => Response::WallClock(self.core.clock.guess()),
+                None => Response::Guess(self.core.clock.guess()),
             },
             Request::Status => Response::Status(Box::new(status::own(&self.core).await)),
             Request::Cluster { node } => {

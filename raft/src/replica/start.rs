@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, interval, sleep},
+    time::{Instant, sleep},
 };
 use uuid::Uuid;
 
@@ -39,6 +39,7 @@ use crate::{
     network::Network,
     reads::{Gathering, prove_leadership},
     store::{self, OpenOptions, Opened},
+    ticker::{self, LOOK_EVERY},
     transport::{
         Local, Peers, Server,
         message::{Request, Response},
@@ -192,7 +193,7 @@ async fn watch_consensus(core: Arc<Core>, fatal: FatalHandler) {
 
 /// openraft 0.9 may forget to build a snapshot while another is being built (#1829).
 async fn watch_snapshots(raft: Raft, every: u64) {
-    let mut tick = interval(WATCHDOG_EVERY);
+    let mut tick = ticker::every(WATCHDOG_EVERY);
     loop {
         tick.tick().await;
         let (applied, snapshot) = {
@@ -207,24 +208,29 @@ async fn watch_snapshots(raft: Raft, every: u64) {
 }
 
 /// One proof of leadership after the start tells what was committed before it, and the leader what time it is: records that
-/// are applied again are old.
+/// are applied again are old. Whoever stood still later asks for the time again.
 async fn catch_up(core: Arc<Core>) {
     loop {
         let has_all = core.clone().barrier().await.is_ok();
-        match core.way() {
-            _ if !has_all => {}
-            Way::Here => break,
-            Way::To(leader) => {
-                let asked = core.clock.ticks();
-                if let Ok(Response::Time(now)) = core.peers.call(leader, &Request::Time, TIME_PATIENCE).await
-                {
-                    core.clock.hear(now, asked);
-                    break;
-                }
-            }
-            Way::Nowhere => {}
+        if has_all && (core.way() == Way::Here || ask_leader_for_time(&core).await) {
+            break;
         }
         sleep(CATCH_UP_PAUSE).await;
     }
     core.caught_up.store(true, Ordering::Relaxed);
+    loop {
+        sleep(LOOK_EVERY).await;
+        if core.clock.known().is_none() {
+            ask_leader_for_time(&core).await;
+        }
+    }
+}
+
+/// Whether it has said what time it is.
+async fn ask_leader_for_time(core: &Core) -> bool {
+    let (Way::To(leader), asked) = (core.way(), core.clock.ticks()) else { return false };
+    let answer = core.peers.call(leader, &Request::Time, TIME_PATIENCE).await;
+    let Ok(Response::Time(now)) = answer else { return false };
+    core.clock.hear(now, asked);
+    true
 }

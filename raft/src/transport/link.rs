@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, interval, sleep},
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -25,6 +25,7 @@ use super::{
     hello::greet,
     socket::{Reader, Writer, connect},
 };
+use crate::ticker;
 
 const QUEUE: usize = 1024;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
@@ -184,7 +185,7 @@ impl Session {
 
     async fn run(mut self, first: Outgoing, requests: &mut mpsc::Receiver<Outgoing>) {
         let mut batch = vec![first];
-        let (mut tick, mut busy) = (interval(TICK), false);
+        let (mut tick, mut busy) = (ticker::every(TICK), false);
         loop {
             self.take(&mut batch);
             if flush(&mut self.writer, &mut self.buffer).await.is_err() {

@@ -137,7 +137,7 @@ pub enum Response {
     /// To [`Request::Time`].
     Time(Timestamp),
     /// To [`Request::Time`], of a node that does not know it: a guess.
-    WallClock(Timestamp),
+    Guess(Timestamp),
 }
 
 /// The wire form.

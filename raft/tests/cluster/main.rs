@@ -57,6 +57,17 @@ async fn followers_forward_and_all_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_nodes_know_the_time() {
+    let cluster = Cluster::of(3).await;
+    cluster.agree().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for replica in cluster.running() {
+        let (node, awake_for) = (replica.node(), replica.awake_for());
+        assert!(awake_for >= Duration::from_secs(3), "{node} looked at its clock {awake_for:?} ago");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_leader_takes_nothing_acknowledged_along() {
     let mut cluster = Cluster::of(3).await;
     let leader = cluster.leader().await;

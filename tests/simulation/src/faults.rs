@@ -172,7 +172,12 @@ impl Faults {
             Kind::Clock => {
                 let off = self.rng.i64(-3_600_000..3_600_000);
                 self.nodes.skew(node, off);
-                tracing::info!(node, off, "a clock jumps");
+                // Where most clocks are wrong, nobody could tell what a leap was.
+                let leaps = off > 0 && 2 * self.nodes.wrong_clocks() < self.scene.nodes && self.rng.bool();
+                if leaps {
+                    self.nodes.leap(node, Duration::from_millis(off.unsigned_abs()));
+                }
+                tracing::info!(node, off, leaps, "a clock jumps");
             }
             Kind::Slow => sim.set_max_message_latency(Duration::from_millis(self.rng.u64(10..60))),
             Kind::Loss => {

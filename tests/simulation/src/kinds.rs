@@ -27,7 +27,7 @@ pub enum Kind {
     Stall,
     /// A link comes and goes.
     Flapping,
-    /// A wall clock jumps.
+    /// A wall clock jumps, now and then with the monotonic one.
     Clock,
     /// All packets take longer.
     Slow,

@@ -36,6 +36,13 @@ impl Nodes {
         }
     }
 
+    /// Lets the monotonic clock of a node leap, if it runs.
+    pub fn leap(&self, node: u64, by: Duration) {
+        if let Some(runtime) = self.runtimes.borrow().get(&node) {
+            system::leap(*runtime, by);
+        }
+    }
+
     /// How many nodes have a wall clock that is wrong.
     pub fn wrong_clocks(&self) -> usize {
         self.skews.borrow().values().filter(|millis| **millis != 0).count()

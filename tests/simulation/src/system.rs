@@ -27,6 +27,7 @@ thread_local! {
     static LAST: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static RANDOM: RefCell<Option<Rng>> = const { RefCell::new(None) };
     static SKEWS: RefCell<Option<HashMap<Id, i64>>> = const { RefCell::new(None) };
+    static LEAPS: RefCell<Option<HashMap<Id, Duration>>> = const { RefCell::new(None) };
 }
 
 /// From now on this thread lives in simulated time, with random numbers that follow from the seed.
@@ -35,6 +36,7 @@ pub fn begin(seed: u64) {
     ON.set(true);
     // Not before: the keys of all hash maps of this thread are drawn for the first of them.
     SKEWS.set(Some(HashMap::new()));
+    LEAPS.set(Some(HashMap::new()));
     // The clock says zero outside of any runtime.
     ZERO.set(Some(Instant::now()));
 }
@@ -44,13 +46,17 @@ pub fn skew(runtime: Id, millis: i64) {
     SKEWS.with_borrow_mut(|skews| skews.as_mut().map(|skews| skews.insert(runtime, millis)));
 }
 
+/// Lets the monotonic clock of the node whose runtime this is leap; what waits for a time to pass goes on waiting.
+pub fn leap(runtime: Id, by: Duration) {
+    LEAPS.with_borrow_mut(|leaps| *leaps.get_or_insert_default().entry(runtime).or_default() += by);
+}
+
 /// Time since a runtime began, on its own clock.
 fn since_boot() -> Duration {
     let Some(zero) = ZERO.get() else { return Duration::ZERO };
-    if Handle::try_current().is_err() {
-        return Duration::ZERO;
-    }
-    tokio::time::Instant::now().into_std().saturating_duration_since(zero)
+    let Ok(runtime) = Handle::try_current() else { return Duration::ZERO };
+    let leapt = LEAPS.with_borrow(|leaps| leaps.as_ref().and_then(|leaps| leaps.get(&runtime.id()).copied()));
+    tokio::time::Instant::now().into_std().saturating_duration_since(zero) + leapt.unwrap_or_default()
 }
 
 /// Simulated time since the beginning; between two steps that of the last look.

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) stuck: Mutex<Option<BTreeSet<Text>>>,
     /// Nodes that do not answer the leader.
     pub(crate) silent: Mutex<Vec<NodeId>>,
+    /// How long the nodes have run without a standstill.
+    pub(crate) awake_for: Mutex<Duration>,
 }
 
 impl World {
@@ -64,6 +66,7 @@ impl World {
             sweeps: AtomicUsize::new(0),
             stuck: Mutex::default(),
             silent: Mutex::default(),
+            awake_for: Mutex::new(Duration::MAX),
         })
     }
 
@@ -257,6 +260,10 @@ impl ReplicatedState for View {
 
     fn members(&self) -> Vec<NodeId> {
         (1..=9).map(NodeId).collect()
+    }
+
+    fn awake_for(&self) -> Duration {
+        *self.world.awake_for.lock()
     }
 
     fn silent_nodes(&self, _: Duration) -> Vec<NodeId> {
