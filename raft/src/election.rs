@@ -8,7 +8,7 @@ use openraft::{EffectiveMembership, ServerState};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -85,13 +85,14 @@ pub struct Elections {
     urge: Arc<Notify>,
     /// When we last told another node that we would vote for it.
     yielded: Arc<Mutex<Option<Instant>>>,
+    unheard: watch::Sender<bool>,
 }
 
 impl Elections {
     /// Of a node whose own timer in openraft is off.
     pub fn new(raft: Raft, log: LogStore, peers: Peers, gate: Gate, timings: Timings) -> Elections {
-        let (urge, yielded) = Default::default();
-        Elections { raft, log, peers, gate, timings, started: Instant::now(), urge, yielded }
+        let (urge, yielded, unheard) = Default::default();
+        Elections { raft, log, peers, gate, timings, started: Instant::now(), urge, yielded, unheard }
     }
 
     /// Whether this node would vote for the one that asks.
@@ -121,6 +122,11 @@ impl Elections {
         })
     }
 
+    /// Whether this node follows a leader that it has not heard for twice the longest election: it is cut off, or removed.
+    pub fn unheard(&self) -> watch::Receiver<bool> {
+        self.unheard.subscribe()
+    }
+
     /// Lets another node stand first, for which the leader steps down.
     pub fn give_way(&self) {
         *self.yielded.lock() = Some(Instant::now());
@@ -136,6 +142,8 @@ impl Elections {
                 () = self.urge.notified() => true,
             };
             let Some(view) = self.view().await else { return };
+            let unheard = !view.leads && view.silence > 2 * self.timings.election_max;
+            self.unheard.send_if_modified(|known| std::mem::replace(known, unheard) != unheard);
             let me = self.peers.local().node;
             if view.leads || !view.membership.voter_ids().any(|voter| voter == me) {
                 wait = self.timings.election_min;

@@ -13,15 +13,18 @@ use openraft::{
     raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
 };
 
+use orc_runtime::blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    error::{self, FatalHandler},
     gate::Gate,
     log::LogStore,
+    store::snapshot_damage,
     transport::{
         CallError, Peers,
         message::{Request, Response},
-        snapshot,
+        snapshot::{self, SendError},
     },
     types::{Member, Snapshot, TypeConfig, Vote},
 };
@@ -35,12 +38,13 @@ pub struct Network {
     peers: Peers,
     gate: Gate,
     log: LogStore,
+    fatal: FatalHandler,
 }
 
 impl Network {
-    /// Over these peers, behind this gate, for the records of this log.
-    pub fn new(peers: Peers, gate: Gate, log: LogStore) -> Network {
-        Network { peers, gate, log }
+    /// Over these peers, behind this gate, for the records of this log; who hears of a snapshot that is damaged.
+    pub fn new(peers: Peers, gate: Gate, log: LogStore, fatal: FatalHandler) -> Network {
+        Network { peers, gate, log, fatal }
     }
 }
 
@@ -49,7 +53,13 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
     async fn new_client(&mut self, target: u64, node: &Member) -> Route {
         self.peers.place(target, &node.peer_addr);
-        Route { node: target, peers: self.peers.clone(), gate: self.gate.clone(), log: self.log.clone() }
+        Route {
+            node: target,
+            peers: self.peers.clone(),
+            gate: self.gate.clone(),
+            log: self.log.clone(),
+            fatal: self.fatal.clone(),
+        }
     }
 }
 
@@ -59,6 +69,7 @@ pub struct Route {
     peers: Peers,
     gate: Gate,
     log: LogStore,
+    fatal: FatalHandler,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +97,14 @@ impl Route {
             Ok(response) => Ok(response),
             Err(error) if error.is_certainly_not_sent() => Err(Unreachable::new(&error).into()),
             Err(error) => Err(NetworkError::new(&error).into()),
+        }
+    }
+
+    /// Nobody could ever take a snapshot that is damaged here.
+    async fn check_own(&self, snapshot: &Snapshot) {
+        let folder = snapshot.snapshot.path.clone();
+        if let Ok(Some(damage)) = blocking(move || snapshot_damage(&folder)).await {
+            (self.fatal)(&error::Fatal::Snapshot(damage));
         }
     }
 
@@ -151,7 +170,12 @@ impl RaftNetwork<TypeConfig> for Route {
             closed = cancel => Err(closed.into()),
             sent = snapshot::send(&self.peers, self.node, vote, &snapshot) => match sent {
                 Ok(vote) => Ok(SnapshotResponse::new(vote)),
-                Err(error) => Err(Unreachable::new(&error).into()),
+                Err(error) => {
+                    if matches!(error, SendError::Read(_) | SendError::Unable(_)) {
+                        self.check_own(&snapshot).await;
+                    }
+                    Err(Unreachable::new(&error).into())
+                }
             },
         }
     }

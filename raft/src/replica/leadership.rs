@@ -26,7 +26,7 @@ pub(super) const TIME_PATIENCE: Duration = Duration::from_millis(200);
 /// Who leads, as this node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Leadership {
-    /// The leader, if one is known and this node is not cut off from the majority.
+    /// The leader, if one is known and heard, and this node is not cut off from the majority.
     pub leader: Option<NodeId>,
     /// Its term.
     pub term: u64,
@@ -42,6 +42,8 @@ pub(super) struct Observer {
     pub peers: Peers,
     pub clock: Arc<Clock>,
     pub applied: watch::Receiver<Option<LogId>>,
+    /// The leader was not heard for too long.
+    pub unheard: watch::Receiver<bool>,
     pub leadership: watch::Sender<Leadership>,
 }
 
@@ -52,6 +54,7 @@ impl Observer {
         loop {
             server.mark_unchanged();
             gate.mark_unchanged();
+            self.unheard.mark_unchanged();
             self.place_peers();
             let (now, confirmed) = self.look();
             // Somebody has to look at the clock, whoever leads.
@@ -64,6 +67,7 @@ impl Observer {
             let ended = tokio::select! {
                 changed = server.changed() => changed.is_err(),
                 changed = gate.changed() => changed.is_err(),
+                changed = self.unheard.changed() => changed.is_err(),
                 changed = self.applied.changed(), if !confirmed => changed.is_err(),
                 // Whether the clock has leapt.
                 () = sleep(LOOK_EVERY) => false,
@@ -87,7 +91,7 @@ impl Observer {
         }
         if state != ServerState::Leader {
             let me = self.peers.local().node;
-            let leader = leader.filter(|leader| *leader != me).map(NodeId);
+            let leader = leader.filter(|leader| *leader != me && !*self.unheard.borrow()).map(NodeId);
             return (Leadership { leader, term, is_leader: false }, true);
         }
         simulation::leads(self.peers.local().node, term);

@@ -64,7 +64,7 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
 
     let (peers, gate) = (Peers::new(local), Gate::new());
     let log = opened.log.clone();
-    let network = Network::new(peers.clone(), gate.clone(), log.clone());
+    let network = Network::new(peers.clone(), gate.clone(), log.clone(), options.fatal.clone());
     let raft = Raft::new(node_id, config, network, opened.log, opened.machine).await;
     let raft = raft.map_err(|error| StartFailure::Raft(error.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -96,7 +96,8 @@ pub(super) async fn start(options: ReplicaOptions) -> Result<Replica, StartFailu
         caught_up: AtomicBool::new(false),
     });
     let (log, applied) = (core.log.clone(), core.reader.applied());
-    let observer = Observer { raft, log, gate, peers, clock, applied, leadership: observed };
+    let unheard = core.elections.unheard();
+    let observer = Observer { raft, log, gate, peers, clock, applied, unheard, leadership: observed };
     tasks.spawn(observer.run());
     let (service, barrier) = gather(&core, &mut tasks);
     let server = Server::start(listener, local, Arc::new(Door(service.clone())));

@@ -57,7 +57,7 @@ pub use self::{
     published::{Effects, Events},
     reader::StateReader,
     search::{Found, Order, Place, Query},
-    snapshot::{MANIFEST, verify_snapshot},
+    snapshot::{MANIFEST, snapshot_damage, verify_snapshot},
 };
 
 /// The folder of the only Raft group there is now.

@@ -201,6 +201,16 @@ fn must_follow(applied: Option<LogId>, snapshot: Option<LogId>) -> Result<(), Sn
     Err(SnapshotError::Stale { snapshot: shown(snapshot), applied: shown(applied) })
 }
 
+/// Why this node's own snapshot is not as it was made; none if it is, or if a newer one has just taken its place. Blocks.
+pub fn snapshot_damage(folder: &Path) -> Option<SnapshotError> {
+    match verify_snapshot(folder).err()? {
+        // Files go with their snapshot, and none changes.
+        SnapshotError::Mismatch { name } if !folder.join(&name).exists() => None,
+        SnapshotError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => None,
+        error => Some(error),
+    }
+}
+
 fn read_manifest(folder: &Path) -> Result<Manifest, SnapshotError> {
     let path = folder.join(MANIFEST);
     let bytes = fs::read(&path).map_err(snapshot_error(path))?;

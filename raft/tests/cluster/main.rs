@@ -7,7 +7,7 @@ mod harness;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use std::{
 use openraft::storage::RaftLogStorage;
 use orc_domain::{Answer, NodeId, Proposal, TaskId, Unavailable};
 use orc_raft::{
+    error::Chain,
     membership::MembershipError,
     replica::{Mode, NotReady, Replica, StartFailure},
     status::Role,
@@ -140,6 +141,44 @@ async fn a_follower_behind_a_purged_log_gets_a_snapshot_while_writes_go_on() {
     let snapshot = async || (late.node_status().await.snapshot? > rev - 100).then_some(());
     eventually("it says that it has a snapshot", snapshot).await;
     cluster.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_snapshot_is_damaged_ends_when_a_follower_refuses_it() {
+    static DAMAGE: OnceLock<String> = OnceLock::new();
+    let mut cluster = Cluster::tuned(3, |options| {
+        options.limits.snapshot_every = 50;
+        options.limits.records_kept = 10;
+        options.fatal = Arc::new(|fatal| drop(DAMAGE.set(Chain(fatal).to_string())));
+    })
+    .await;
+    let follower = cluster.follower().await;
+    cluster.places[follower].kill();
+    let leader = cluster.leader().await;
+    let (replica, snapshots) =
+        (cluster.places[leader].node(), cluster.places[leader].folder.join("group-0/snapshots"));
+    let mut rev = 0;
+    for number in 0..200 {
+        rev = done(replica, set(&format!("key.{number}"), "1")).await.rev;
+    }
+    let made = async || (replica.node_status().await.snapshot? + 50 > rev).then_some(());
+    eventually("there is a snapshot of all", made).await;
+    for snapshot in snapshots.read_dir().unwrap() {
+        for file in snapshot.unwrap().path().read_dir().unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "sst") {
+                let mut bytes = std::fs::read(&path).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                // Not the file of the same name that the state has.
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+    }
+    cluster.restart(follower).await;
+    let damage = eventually("the leader finds the damage", async || DAMAGE.get()).await;
+    assert!(damage.contains(".sst is not as the manifest says"), "{damage}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,6 +347,26 @@ async fn a_leader_that_stops_hands_over_and_nodes_ask_each_other() {
     let down: Vec<u64> =
         status.nodes.iter().filter(|node| node.role == Role::Down).map(|node| node.id).collect();
     assert_eq!(down, [old.node().0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_hears_no_leader_knows_none() {
+    let mut cluster = Cluster::of(3).await;
+    let follower = cluster.follower().await;
+    cluster
+        .places
+        .iter_mut()
+        .enumerate()
+        .filter(|(place, _)| *place != follower)
+        .for_each(|(_, place)| place.kill());
+    let alone = cluster.places[follower].node().clone();
+    eventually("it notices", async || (alone.ready() == Err(NotReady::NoLeader)).then_some(())).await;
+    assert_eq!(alone.read_barrier().await.map(drop), Err(Unavailable::NoLeader));
+    for place in (0..3).filter(|place| *place != follower) {
+        cluster.restart(place).await;
+    }
+    eventually("it hears one again", async || alone.ready().is_ok().then_some(())).await;
+    cluster.agree().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

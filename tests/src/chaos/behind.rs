@@ -1,5 +1,5 @@
 //! A follower that misses so much that only a snapshot helps, while the load goes on, and what comes between: it is cut off
-//! again, or the leader ends while it sends. Knows nothing of the load.
+//! again, or the leader ends while it sends, or has damaged ones. Knows nothing of the load.
 
 use anyhow::{Context, Result, ensure};
 use orc_client::wire::ClusterStatus;
@@ -21,6 +21,8 @@ pub enum Trouble {
     CutAgain,
     /// The leader is killed when it sends the snapshot.
     LeaderDies,
+    /// The leader's snapshots are damaged.
+    Damage,
 }
 
 impl Stage<'_> {
@@ -40,6 +42,7 @@ impl Stage<'_> {
                 sleep(soon).await;
                 self.kill(&[leader], down).await?;
             }
+            Trouble::Damage => self.damage_snapshots(leader).await?,
         }
         self.gets_snapshot(node, told).await?;
         self.cluster.ready(node).await

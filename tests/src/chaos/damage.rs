@@ -145,6 +145,23 @@ impl Stage<'_> {
         self.refused_or_unread(node, damage).await
     }
 
+    /// Damages each snapshot of a leader that makes one after the other, while another node needs one.
+    pub(super) async fn damage_snapshots(&mut self, leader: u64) -> Result<()> {
+        let (data, deadline) = (self.cluster.data(leader), Instant::now() + FILES_WITHIN);
+        let mut damage: Option<Damage> = None;
+        while !self.cluster.process(leader)?.has_ended()? {
+            let damaged = damage.as_ref().and_then(|damage| damage.path.parent());
+            // One that is gone by now is damaged no more.
+            let newest = Part::Snapshot.files(&data).unwrap_or_default();
+            if newest.first().is_some_and(|file| file.parent() != damaged) {
+                damage = Damage::of(Part::Snapshot, &data, &mut self.rng).ok().flatten().or(damage);
+            }
+            ensure!(Instant::now() < deadline, "node-{leader} goes on with damaged snapshots");
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.refused_or_unread(leader, damage).await
+    }
+
     /// Waits until there is something to damage: tables are written when a node has some.
     async fn has_files(&self, node: u64, part: Part) -> Result<()> {
         let deadline = Instant::now() + FILES_WITHIN;

@@ -234,6 +234,12 @@ pub const FAULTS: &[Fault] = &[
         "the same, and the leader is killed while the snapshot is on its way",
     ),
     of(
+        "damage-needed",
+        Kind::Behind(Trouble::Damage),
+        Who::Follower,
+        "the same, and the leader's snapshots are damaged",
+    ),
+    of(
         "fail-points",
         Kind::Points,
         Who::All,

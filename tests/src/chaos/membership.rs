@@ -112,8 +112,11 @@ impl Stage<'_> {
         let deadline = Instant::now() + CHANGED_WITHIN;
         let name = format!("node-{old}");
         loop {
-            let status = self.cluster.until("a leader", |status| status.leader.is_some()).await?;
-            if status.nodes.iter().all(|node| node.id != name) && status.seen_by != name {
+            // One that was removed may not have heard of it.
+            let other = self.cluster.ids().into_iter().find(|node| *node != old).context("no other node")?;
+            let asked = self.cluster.client_of(other)?;
+            let status = self.cluster.until_at(&asked, "a leader", |status| status.leader.is_some()).await?;
+            if status.nodes.iter().all(|node| node.id != name) {
                 return Ok(());
             }
             let removed = self.cluster.remove_node(old).await;
