@@ -51,7 +51,9 @@ impl Stage<'_> {
     /// Cuts a follower off until it lacks so many records; the leader then.
     async fn miss(&mut self, node: u64) -> Result<u64> {
         let others: Vec<u64> = self.cluster.ids().into_iter().filter(|other| *other != node).collect();
-        others.iter().try_for_each(|other| self.cluster.machines()?.network.cut(node, *other))?;
+        let machine = |node| self.cluster.machine(node);
+        let cut = |other: &u64| self.cluster.machines()?.network.cut(machine(node), machine(*other));
+        others.iter().try_for_each(cut)?;
         let seen = self.miss_records(others[0]).await?;
         self.cluster.machines()?.network.heal()?;
         let leader = leader_of(&seen).filter(|leader| *leader != node);
