@@ -1,5 +1,5 @@
 //! What a simulation is told by the nodes in it, and tells them. In any other program these do nothing.
-//! Knows nothing of consensus beyond that a vote is a promise, a term has one leader, and a place in the log one record.
+//! Knows nothing of consensus beyond that a vote is a promise, and a place in the log has one record.
 
 #[cfg(feature = "simulation")]
 mod told {
@@ -10,8 +10,7 @@ mod told {
     thread_local! {
         static VOTES: RefCell<BTreeMap<u64, (u64, u64)>> = const { RefCell::new(BTreeMap::new()) };
         static GIVEN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-        static LEADERS: RefCell<BTreeMap<u64, u64>> = const { RefCell::new(BTreeMap::new()) };
-        static RECORDS: RefCell<BTreeMap<u64, u64>> = const { RefCell::new(BTreeMap::new()) };
+        static RECORDS: RefCell<BTreeMap<u64, (u64, u64)>> = const { RefCell::new(BTreeMap::new()) };
         static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
         static DISK: RefCell<Option<Box<dyn Fn(Id) -> Duration>>> = const { RefCell::new(None) };
     }
@@ -36,20 +35,12 @@ mod told {
         GIVEN.take()
     }
 
-    /// A node leads in a term.
-    pub fn leads(node: u64, term: u64) {
-        let first = LEADERS.with_borrow_mut(|leaders| *leaders.entry(term).or_insert(node));
-        if first != node {
-            BROKEN.set(Some(format!("P1: node-{first} and node-{node} lead in term {term}")));
-        }
-    }
-
-    /// A node applied the record of this term at this place in the log.
-    pub fn applied(index: u64, term: u64) {
-        let first = RECORDS.with_borrow_mut(|records| *records.entry(index).or_insert(term));
-        if first != term {
+    /// A node applied the record of this leader, a term and a node, at this place in the log.
+    pub fn applied(index: u64, leader: (u64, u64)) {
+        let first = RECORDS.with_borrow_mut(|records| *records.entry(index).or_insert(leader));
+        if first != leader {
             BROKEN.set(Some(format!(
-                "P5: at {index} one node applied a record of term {first}, one of {term}"
+                "P5: at {index} one node applied a record of {first:?}, one of {leader:?}"
             )));
         }
     }
@@ -82,11 +73,8 @@ mod told {
     /// A node that starts found this vote on its disk.
     pub fn vote_found(_node: u64, _found: Option<(u64, u64)>) {}
 
-    /// A node leads in a term.
-    pub fn leads(_node: u64, _term: u64) {}
-
-    /// A node applied the record of this term at this place in the log.
-    pub fn applied(_index: u64, _term: u64) {}
+    /// A node applied the record of this leader, a term and a node, at this place in the log.
+    pub fn applied(_index: u64, _leader: (u64, u64)) {}
 
     /// Waits for as long as a write takes.
     pub async fn disk_write() {}

@@ -50,7 +50,8 @@ pub(super) async fn discover(
     }
 }
 
-/// Asks the nodes at these addresses to be admitted, until one does or the time is over.
+/// Asks the nodes at these addresses to be admitted, until one says so or the membership that is applied here does, or the time
+/// is over: an answer may be lost, and this node may lead meanwhile.
 pub(super) async fn join(core: &Core, addresses: &[String], patience: Duration) -> Result<(), StartFailure> {
     let node = core.node.0;
     let request = Request::Join(Joiner { node, member: core.me.clone() });
@@ -58,6 +59,9 @@ pub(super) async fn join(core: &Core, addresses: &[String], patience: Duration) 
     let mut last = String::from("no address was given");
     loop {
         for address in addresses {
+            if core.members.has_applied(node, &core.me) {
+                return Ok(());
+            }
             match ask_once(address, core.peers.local(), &request, ADMIT_PATIENCE).await {
                 Ok(Response::Changed(Ok(()))) => return Ok(()),
                 Ok(Response::Changed(Err(error @ MembershipError::IdInUse { .. }))) => {

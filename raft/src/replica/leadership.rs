@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use openraft::ServerState;
 use orc_domain::NodeId;
-use orc_runtime::simulation;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{
@@ -81,11 +80,12 @@ impl Observer {
 
     /// What holds now, and whether nothing more has to be applied for it to hold.
     fn look(&mut self) -> (Leadership, bool) {
-        let (state, term, leader) = {
+        let (state, vote, leader) = {
             let server = self.raft.server_metrics();
             let metrics = server.borrow();
-            (metrics.state, metrics.vote.leader_id.term, metrics.current_leader)
+            (metrics.state, metrics.vote.leader_id, metrics.current_leader)
         };
+        let term = vote.term;
         if self.gate.is_closed() {
             return (Leadership { term, ..Leadership::default() }, true);
         }
@@ -94,10 +94,9 @@ impl Observer {
             let leader = leader.filter(|leader| *leader != me && !*self.unheard.borrow()).map(NodeId);
             return (Leadership { leader, term, is_leader: false }, true);
         }
-        simulation::leads(self.peers.local().node, term);
-        // A leader's first record is blank; what it has applied of its own term comes after all that was committed before.
-        let is_leader =
-            self.applied.borrow_and_update().is_some_and(|applied| applied.leader_id.term == term);
+        // A leader's first record is blank; what it has applied of its own comes after all that was committed before. In one
+        // term another may have led before it.
+        let is_leader = self.applied.borrow_and_update().is_some_and(|applied| applied.leader_id == vote);
         (Leadership { leader: leader.map(NodeId), term, is_leader }, is_leader)
     }
 

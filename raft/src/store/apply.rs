@@ -161,7 +161,7 @@ impl Applier {
         }
         let Led { outcomes, news, effects } = lead(&mut self.state, id, content);
         self.standing.applied = Some(id);
-        simulation::applied(id.index, id.leader_id.term);
+        simulation::applied(id.index, (id.leader_id.term, id.leader_id.node_id));
         self.published.show(&mut self.state, id, &news, effects);
         BatchOutcome(outcomes)
     }
