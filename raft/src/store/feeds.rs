@@ -38,7 +38,7 @@ impl StateReader {
         self.core.published.ticker.look()
     }
 
-    /// The clock leaps.
+    /// The clock goes on by this at once: a leap, if it is long.
     #[cfg(test)]
     pub(crate) fn leap(&self, by: Duration) {
         self.core.published.ticker.look_at(std::time::Instant::now() + by);
