@@ -169,16 +169,7 @@ impl Faults {
                 self.others(&nodes).for_each(|other| link(sim, kind, &host(node), &other, true));
             }
             Kind::Cut | Kind::Flapping => link(sim, kind, &host(node), &host(other), true),
-            Kind::Clock => {
-                let off = self.rng.i64(-3_600_000..3_600_000);
-                self.nodes.skew(node, off);
-                // Where most clocks are wrong, nobody could tell what a leap was.
-                let leaps = off > 0 && 2 * self.nodes.wrong_clocks() < self.scene.nodes && self.rng.bool();
-                if leaps {
-                    self.nodes.leap(node, Duration::from_millis(off.unsigned_abs()));
-                }
-                tracing::info!(node, off, leaps, "a clock jumps");
-            }
+            Kind::Clock => self.set_clock(node),
             Kind::Slow => sim.set_max_message_latency(Duration::from_millis(self.rng.u64(10..60))),
             Kind::Loss => {
                 let of = self.rng.u32(200..2000);
@@ -197,6 +188,18 @@ impl Faults {
         let flap = (true, now + Duration::from_millis(self.rng.u64(100..1500)));
         self.active.push(Active { kind, nodes, since: self.scene_now(now), until, flap });
         Ok(())
+    }
+
+    /// Sets a wall clock wrong; now and then the monotonic one leaps with it.
+    fn set_clock(&mut self, node: u64) {
+        let off = self.rng.i64(-3_600_000..3_600_000);
+        self.nodes.skew(node, off);
+        // Where most clocks are wrong, nobody could tell what a leap was.
+        let leaps = off > 0 && 2 * self.nodes.wrong_clocks() < self.scene.nodes && self.rng.bool();
+        if leaps {
+            self.nodes.leap(node, Duration::from_millis(off.unsigned_abs()));
+        }
+        tracing::info!(node, off, leaps, "a clock jumps");
     }
 
     fn end(&mut self, sim: &mut Sim<'_>, active: Active) -> Result<()> {
