@@ -16,7 +16,7 @@ use crate::{
     supervision::{Leads, Ping, Stop},
 };
 
-/// The longest sleep: a deadline further away than this is looked at again: cluster time may have gone on faster.
+/// The longest sleep: a deadline further away is looked at again, since cluster time may have gone on faster.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Proposes the passing of time on the leader.

@@ -22,11 +22,12 @@ impl Desk {
     pub(super) fn check_sessions(self: &Arc<Self>) {
         let config = self.state.config();
         let sessions = self.sessions.lock().all();
+        let awake_for = self.state.awake_for();
         for session in &sessions {
-            if !self.is_silent(session, &config) {
+            if !self.is_silent(session, awake_for, &config) {
                 self.compare(session);
                 self.deliver_durable(session);
-                self.expire_heartbeats(session);
+                self.expire_heartbeats(session, awake_for);
             }
         }
         self.end_orphans(&sessions);
@@ -50,14 +51,19 @@ impl Desk {
     }
 
     /// Ends a session that was not heard for too long.
-    fn is_silent(self: &Arc<Self>, session: &Arc<Session>, config: &ClusterConfig) -> bool {
+    fn is_silent(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        awake_for: Duration,
+        config: &ClusterConfig,
+    ) -> bool {
         let limit = match session.kind {
             // Without heartbeats only the end of its connection ends a session.
             Kind::Stream if !config.switches.heartbeats => return false,
             Kind::Stream => lost_after(config),
             Kind::Poll => config.component_timeout,
         };
-        let silent_for = session.silent_for(self.state.awake_for());
+        let silent_for = session.silent_for(awake_for);
         if silent_for <= limit {
             return false;
         }
@@ -68,9 +74,9 @@ impl Desk {
 
     /// Fails the attempts that gave no sign of life within their time. Nobody watches an attempt whose session is lost; with
     /// the next session its time begins anew.
-    fn expire_heartbeats(self: &Arc<Self>, session: &Session) {
+    fn expire_heartbeats(self: &Arc<Self>, session: &Session, awake_for: Duration) {
         let limit = |task: &TaskId| self.state.task(task)?.heartbeat_timeout;
-        for HeldAttempt { task, token } in session.silent_attempts(self.state.awake_for(), limit) {
+        for HeldAttempt { task, token } in session.silent_attempts(awake_for, limit) {
             tracing::warn!(%task, token = token.0, component = %session.component, "an attempt fell silent");
             let proposer = self.proposer.clone();
             self.options.runtime.spawn(async move {

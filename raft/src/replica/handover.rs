@@ -138,7 +138,7 @@ pub(super) async fn transfer(core: &Core, to: Option<u64>) -> Result<NodeId, Tra
     // An append or heartbeat renews the lease, and whoever has it votes for nobody else.
     core.raft.runtime_config().heartbeat(false);
     if voters.len() > VOTERS_FEW {
-        outlast(core, &voters, heir).await;
+        outlast(core, &voters).await;
     }
     let elected = elect(core, heir).await;
     drop(yielding);
@@ -216,12 +216,13 @@ async fn caught_up(core: &Core, heir: u64) -> Result<(), TransferError> {
     }
 }
 
-/// Stays silent until the others would vote for another; none of them stands before the heir has.
-async fn outlast(core: &Core, voters: &[u64], heir: u64) {
+/// Stays silent until the others would vote for another; none of them stands before the heir is asked to, nor does the heir,
+/// which would stand twice.
+async fn outlast(core: &Core, voters: &[u64]) {
     let ahead = core.timings.heartbeat;
     sleep(core.timings.election_min.saturating_sub(ahead)).await;
     let mut told = JoinSet::new();
-    for node in voters.iter().copied().filter(|node| *node != core.node.0 && *node != heir) {
+    for node in voters.iter().copied().filter(|node| *node != core.node.0) {
         let peers = core.peers.clone();
         // Who is down does not stand.
         told.spawn(async move { drop(peers.call(node, &Request::GiveWay, ahead).await) });

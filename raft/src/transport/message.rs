@@ -62,7 +62,7 @@ pub enum Request {
         /// Which; none: the one whose log is longest.
         to: Option<u64>,
     },
-    /// Another node is about to run for leader: do not stand for a moment.
+    /// A node is about to be asked to run for leader: do not stand by yourself for a moment.
     GiveWay,
     /// Tell what time it is, if that is more than a guess.
     Time,
