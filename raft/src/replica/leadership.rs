@@ -111,19 +111,24 @@ impl Observer {
             let (peers, node) = (peers.clone(), *node);
             calls.spawn(async move { peers.call(node, &Request::Time, TIME_PATIENCE).await });
         }
-        let (mut times, mut guesses, others) = (Vec::new(), Vec::new(), calls.len());
+        let (mut heard, mut guesses, others) = (false, Vec::new(), calls.len());
         while let Some(answer) = calls.join_next().await {
             match answer {
-                Ok(Ok(Response::Time(time))) => times.push(time),
+                // At once: one that does not answer would let the time that others tell wait.
+                Ok(Ok(Response::Time(time))) => {
+                    self.clock.hear(time, asked);
+                    heard = true;
+                }
                 Ok(Ok(Response::Guess(guess))) => {
                     guesses.push(Reckoning::new(guess, self.clock.ticks().counted));
                 }
                 _ => {}
             }
         }
-        if let Some(time) = times.into_iter().max() {
-            self.clock.hear(time, asked);
-        } else if others == 0 || !guesses.is_empty() {
+        if heard {
+            return;
+        }
+        if others == 0 || !guesses.is_empty() {
             self.clock.begin(&guesses, asked);
         } else {
             sleep(TIME_PATIENCE).await;
